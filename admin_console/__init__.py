@@ -1,0 +1,1 @@
+"""What admins use: the commands of `amon`."""

@@ -1,0 +1,1 @@
+"""What an agent and a console share: words, command model, delivery, health."""

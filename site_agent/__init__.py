@@ -1,0 +1,1 @@
+"""The agent: the daemon that serves one site."""
