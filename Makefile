@@ -1,0 +1,65 @@
+# Every target does its own set-up: .venv in this checkout from the pinned requirements, and the Debian packages it needs.
+# PYTHON=/path/to/python3.12 make ... chooses another interpreter for a new .venv.
+
+BIN := .venv/bin
+DEMO := prosody
+TEST := $(DEMO)
+ALL := $(TEST) ejabberd profanity tmux iproute2 dbus-daemon systemd tinyproxy microsocks libnet-xmpp-perl procps
+MARKED := servers or clients or lab
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench setup lint format types contracts lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+demo: ## the main job on this machine: a private XMPP server, three agents, a broadcast; stays up until Ctrl-C
+	@.ci/setup $(DEMO)
+	@$(BIN)/amon demo
+
+test: ## what every change must pass: lint, types, contracts, tests
+	@.ci/setup $(TEST)
+	@$(MAKE) --no-print-directory lint types contracts
+	$(BIN)/pytest
+
+test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the lab (root)
+	@.ci/setup $(ALL)
+	$(BIN)/pytest -m "$(MARKED)"
+
+bench: ## measure the budgets: figure, budget, ratio
+	@.ci/setup $(ALL)
+	$(BIN)/python tests/bench/run.py
+
+setup: ## .venv and the Debian packages of `make test`
+	@.ci/setup $(TEST)
+
+lint: ## ruff: rules and format
+	@.ci/setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: ## let ruff mend what it can
+	@.ci/setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: ## mypy, strict
+	@.ci/setup
+	$(BIN)/mypy
+
+contracts: ## which room may import which
+	@.ci/setup
+	$(BIN)/lint-imports
+
+# uv writes the locks: it resolves for every platform at once and takes the hashes of all their wheels.
+# Pins stay where they are unless pyproject.toml asks otherwise; `make lock UV=--upgrade` moves them all.
+COMPILE = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UV) pyproject.toml --extra all
+lock: ## write requirements/*.txt anew from pyproject.toml
+	@.ci/setup
+	@test -x build/lock/bin/uv || { $(BIN)/python -m venv build/lock && build/lock/bin/pip install --quiet uv; }
+	$(COMPILE) --output-file requirements/run.txt
+	$(COMPILE) --group dev --constraint requirements/run.txt --output-file requirements/dev.txt
+
+clean: ## remove what the targets made here
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
