@@ -1,0 +1,183 @@
+"""From a target text to an expression, or to an error that points at the word it means."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from amon.errors import Invalid
+from amon.target.expression import All, And, Expression, HasModule, InHealth, Name, Not, Or, PartState, Tagged
+from amon.target.facts import HEALTH_WORDS
+from amon.text import did_you_mean
+
+LONGEST = 4096
+"""Characters of a whole expression."""
+LONGEST_WORD = 128
+DEEPEST = 32
+"""Brackets and `not` inside each other."""
+RESERVED = frozenset({"all", "and", "or", "not"})
+"""Words of the language: no site may have such a name."""
+
+_TOKEN = re.compile(r"[(),]|[^\s(),]+")
+_NAME = re.compile(r"[\w.+*?-]+")
+_KEY = re.compile(r"[\w.-]+")
+_VALUE = re.compile(r"[\w.+*?:/@%~-]+")
+_PART = re.compile(r"(?:[\w.+*?@:-]+/)?[\w.+*?@:-]+")
+_STARS = re.compile(r"\*{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word or sign of the text, in small letters, and where it stands."""
+
+    text: str
+    start: int
+    end: int
+
+
+def parse(text: str) -> Expression:
+    """The expression that `text` says; `Invalid` points at what is wrong in it."""
+    if len(text) > LONGEST:
+        raise Invalid(f"this target is {len(text)} characters long; at most {LONGEST} are taken")
+    return _Parser(text).whole()
+
+
+class _Parser:
+    """Recursive descent, one method per line of the grammar; `at` is the next word."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = [Word(_small(m[0]), m.start(), m.end()) for m in _TOKEN.finditer(text)]
+        self.at = 0
+        self.depth = 0
+
+    def whole(self) -> Expression:
+        if not self.words:
+            raise Invalid("no target given; say `all` to mean every site", self.text, 0, len(self.text))
+        found = self.either()
+        if self.at < len(self.words):
+            word = self.words[self.at]
+            if word.text == ")":
+                raise self.error("this bracket was never opened", word)
+            raise self.error("put `,` or `and` between two targets", word)
+        return found
+
+    def either(self) -> Expression:
+        found = [self.both()]
+        while self.next_is(",", "or"):
+            found.append(self.both())
+        return found[0] if len(found) == 1 else Or(_flat(Or, found))
+
+    def both(self) -> Expression:
+        found = [self.one()]
+        while self.next_is("and"):
+            found.append(self.one())
+        return found[0] if len(found) == 1 else And(_flat(And, found))
+
+    def one(self) -> Expression:
+        if self.at == len(self.words):
+            last = self.words[-1]
+            raise self.error(f"a target is missing after `{last.text}`", last)
+        word = self.words[self.at]
+        self.at += 1
+        if word.text in ("(", "not"):
+            return self.nested(word)
+        if word.text in (")", ",", "and", "or"):
+            raise self.error(f"a target is missing before `{word.text}`", word)
+        return All() if word.text == "all" else _term(self.text, word)
+
+    def nested(self, word: Word) -> Expression:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise self.error(f"more than {DEEPEST} brackets or `not` inside each other", word)
+        found = Not(self.one()) if word.text == "not" else self.either()
+        if word.text == "(" and not self.next_is(")"):
+            raise self.error("this bracket is never closed", word)
+        self.depth -= 1
+        return found
+
+    def next_is(self, *texts: str) -> bool:
+        """Whether the next word is one of these; it is then taken."""
+        if self.at < len(self.words) and self.words[self.at].text in texts:
+            self.at += 1
+            return True
+        return False
+
+    def error(self, message: str, word: Word) -> Invalid:
+        return Invalid(message, self.text, word.start, word.end)
+
+
+def _small(text: str) -> str:
+    """In small letters, unless they are more letters (`İ` becomes two): places must stay what they are."""
+    small = text.lower()
+    return small if len(small) == len(text) else text
+
+
+def _flat(kind: type[And] | type[Or], found: list[Expression]) -> tuple[Expression, ...]:
+    """`(a or b) or c` is `a or b or c`."""
+    flat: list[Expression] = []
+    for each in found:
+        flat.extend(each.inner if isinstance(each, kind) else (each,))
+    return tuple(flat)
+
+
+def _term(line: str, word: Word) -> Expression:
+    """One word: a name, or a key with what is asked of it."""
+    if len(word.text) > LONGEST_WORD:
+        message = f"this word is {len(word.text)} characters long; at most {LONGEST_WORD} are taken"
+        raise Invalid(message, *_span(line, word))
+    key, colon, rest = word.text.partition(":")
+    if not colon:
+        return _name(line, word)
+    if key not in TERMS:
+        near = did_you_mean(key, tuple(TERMS)) or f"; known are {', '.join(f'{known}:' for known in TERMS)}"
+        raise Invalid(f"no target begins with {key + ':'!r}{near}", line, word.start, word.start + len(key))
+    place = word.start + len(key) + 1
+    return TERMS[key](line, Word(rest, place if rest else word.start, word.end))
+
+
+def _name(line: str, word: Word) -> Expression:
+    if not _NAME.fullmatch(word.text):
+        key, equals, value = word.text.partition("=")
+        hint = f"; did you mean tag:{word.text}?" if equals and _KEY.fullmatch(key) and _VALUE.fullmatch(value) else ""
+        raise Invalid(f"{word.text!r} is not a site's name{hint}", *_span(line, word))
+    return Name(_STARS.sub("*", word.text))
+
+
+def _tag(line: str, word: Word) -> Expression:
+    key, equals, value = word.text.partition("=")
+    if not _KEY.fullmatch(key):
+        raise Invalid("which tag? For example tag:tier=1, or tag:tier for any value", *_span(line, word))
+    if equals and not _VALUE.fullmatch(value):
+        raise Invalid(f"which value? For example tag:{key}=1, or tag:{key} for any", *_span(line, word))
+    return Tagged(key, _STARS.sub("*", value) if equals else None)
+
+
+def _health(line: str, word: Word) -> Expression:
+    if word.text not in HEALTH_WORDS:
+        near = did_you_mean(word.text, tuple(HEALTH_WORDS)) or "; known are ok, warn, crit, unknown, maint"
+        raise Invalid(f"no level of health is called {word.text!r}{near}", *_span(line, word))
+    return InHealth(HEALTH_WORDS[word.text])
+
+
+def _service(line: str, word: Word) -> Expression:
+    part, equals, state = word.text.rpartition("=")
+    if not equals or not _PART.fullmatch(part) or not _KEY.fullmatch(state):
+        raise Invalid("which service in which state? For example service:httpd=down", *_span(line, word))
+    return PartState("service", _STARS.sub("*", part), state)
+
+
+def _module(line: str, word: Word) -> Expression:
+    if not _NAME.fullmatch(word.text):
+        raise Invalid("which module? For example module:switch", *_span(line, word))
+    return HasModule(_STARS.sub("*", word.text))
+
+
+def _span(line: str, word: Word) -> tuple[str, int, int]:
+    return line, word.start, word.end
+
+
+TERMS: Mapping[str, Callable[[str, Word], Expression]] = MappingProxyType(
+    {"tag": _tag, "health": _health, "service": _service, "module": _module}
+)
+"""What may stand before a colon. A new kind of condition is a line here and a node in the tree."""
