@@ -1,0 +1,186 @@
+"""`@command`: one declaration per command, checked when the module is loaded, not when somebody asks.
+
+Laws checked here: text parameters are bounded (pattern and longest, a rule learnt from Choria's contracts), what
+changes something can say beforehand what it would do (`plan`), and every command has a sentence of help.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+
+from amon.convert import Hint, hint_of
+from amon.words import Asker, Effect, Role
+
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
+S = TypeVar("S")
+
+MISSING = dataclasses.MISSING
+
+
+class BadDeclaration(TypeError):
+    """A mistake of the module's author; the module does not load and its health says this."""
+
+
+def _say_nothing(text: str, fraction: float | None) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a command at one site, as the method sees it.
+
+    deadline: seconds the asker waits; the work may go on after it. `progress` tells the asker how far it is.
+    """
+
+    id: str
+    asker: Asker
+    deadline: float = 30.0
+    _progress: Callable[[str, float | None], None] = field(default=_say_nothing, repr=False)
+
+    def progress(self, text: str, fraction: float | None = None) -> None:
+        """Say what is being done now; `fraction` of the whole, 0 to 1, if it is known."""
+        self._progress(text, fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    name: str
+    hint: Hint
+    default: Any = MISSING
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING
+
+    @property
+    def flag(self) -> bool:
+        return self.hint.bare is bool
+
+    @property
+    def many(self) -> bool:
+        return self.hint.origin in (tuple, list)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is known about a command: all of it data, made once from the declaration."""
+
+    name: str
+    summary: str
+    manual: str
+    params: tuple[Param, ...]
+    role: Role
+    effect: Effect
+    timeout: float
+    run: Callable[..., Awaitable[Any]] = field(repr=False, compare=False)
+    plan: Callable[..., Awaitable[Any]] | None = field(repr=False, compare=False)
+
+    def param(self, name: str) -> Param | None:
+        return next((param for param in self.params if param.name == name), None)
+
+
+class Declared(Generic[S, P, R]):
+    """What `@command` leaves in the class: a method that also carries its declaration."""
+
+    def __init__(
+        self, run: Callable[Concatenate[S, Call, P], Awaitable[R]], role: Role, effect: Effect, timeout: float
+    ) -> None:
+        self.function = run
+        self.role = role
+        self.effect = effect
+        self.timeout = timeout
+        self.planned: Callable[..., Awaitable[Any]] | None = None
+        self.__doc__ = run.__doc__
+        self.__name__ = run.__name__
+
+    def plan(
+        self, function: Callable[Concatenate[S, Call, P], Awaitable[object]]
+    ) -> Callable[Concatenate[S, Call, P], Awaitable[object]]:
+        """Decorate the method, with the same parameters, that says what would be done and does nothing."""
+        self.planned = function
+        return function
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Declared[S, P, R]": ...
+    @overload
+    def __get__(self, instance: S, owner: type) -> Callable[Concatenate[Call, P], Awaitable[R]]: ...
+    def __get__(self, instance: S | None, owner: type) -> Any:
+        return self if instance is None else cast(Any, self.function).__get__(instance, owner)
+
+
+def command(
+    *, role: str = "observer", effect: str = "read", timeout: float = 30.0
+) -> Callable[[Callable[Concatenate[S, Call, P], Awaitable[R]]], Declared[S, P, R]]:
+    """Make an async method `(self, call, ...)` a command that people with `role` may ask for.
+
+    effect: "read", "change" or "danger"; the latter two need a `plan`. timeout: seconds after which it is ended.
+    """
+
+    def declared(run: Callable[Concatenate[S, Call, P], Awaitable[R]]) -> Declared[S, P, R]:
+        return Declared(run, Role[role], Effect(effect), timeout)
+
+    return declared
+
+
+def commands_of(cls: type) -> Mapping[str, Command]:
+    """The commands declared in `cls` and its bases, by the name people type. Raises `BadDeclaration`."""
+    found: dict[str, Command] = {}
+    for attribute in dir(cls):
+        declared = inspect.getattr_static(cls, attribute)
+        if isinstance(declared, Declared):
+            made = _read(cls, declared)
+            found[made.name] = made
+    return found
+
+
+def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
+    where = f"{cls.__name__}.{declared.__name__}"
+    doc = inspect.getdoc(declared.function) or ""
+    if not doc:
+        raise BadDeclaration(f"{where} has no docstring; its first line is the help people see")
+    if not inspect.iscoroutinefunction(declared.function):
+        raise BadDeclaration(f"{where} must be async")
+    params = _params(where, declared.function)
+    if declared.effect is not Effect.read:
+        if declared.planned is None:
+            raise BadDeclaration(f"{where} has effect {declared.effect} but no plan; add @{declared.__name__}.plan")
+        if _params(where, declared.planned) != params:
+            raise BadDeclaration(f"the plan of {where} must take the same parameters")
+    summary, _, manual = doc.partition("\n")
+    return Command(
+        name=declared.__name__.rstrip("_").replace("_", "-"),
+        summary=summary.strip(),
+        manual=manual.strip(),
+        params=params,
+        role=declared.role,
+        effect=declared.effect,
+        timeout=declared.timeout,
+        run=declared.function,
+        plan=declared.planned,
+    )
+
+
+def _params(where: str, function: Callable[..., Any]) -> tuple[Param, ...]:
+    hints = get_type_hints(function, include_extras=True)
+    params = []
+    for parameter in list(inspect.signature(function).parameters.values())[2:]:
+        name = parameter.name
+        if name not in hints:
+            raise BadDeclaration(f"{where}: parameter {name} has no type")
+        hint = hint_of(hints[name])
+        _check_bounded(f"{where}: parameter {name}", hint)
+        default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
+        params.append(Param(name.rstrip("_"), hint, default))
+    return tuple(params)
+
+
+def _check_bounded(where: str, hint: Hint) -> None:
+    if hint.bare is str and (hint.field.pattern is None or hint.field.longest is None):
+        raise BadDeclaration(f"{where} is text without pattern and longest; say what it may contain")
+    if hint.origin in (tuple, list):
+        if hint.field.longest is None:
+            raise BadDeclaration(f"{where} is a list without longest; say how many items it may have")
+        _check_bounded(where, hint_of(hint.args[0]))

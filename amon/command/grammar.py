@@ -1,0 +1,212 @@
+"""From typed words to a checked ask: which instance, which command, which values.
+
+Words are `instance command value... key=value --flag`. Short forms are taken where only one thing can be meant: a
+command that bears its instance's name (`uptime`), a command only one instance has (`restart httpd`), the beginning of a
+reading command (`service sta`). What changes something must be typed in full.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from amon.command.declare import Command, Param
+from amon.command.line import Word, split
+from amon.convert import from_text
+from amon.errors import Invalid
+from amon.text import did_you_mean
+from amon.words import Effect
+
+AGENT = "agent"  # the instance whose commands need no name in front of them
+Offered = Mapping[str, Mapping[str, Command]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for, checked: `args` has a value of the declared type for every parameter."""
+
+    instance: str
+    command: Command
+    args: Mapping[str, Any] = field(default_factory=dict)
+    dry_run: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.command.name if self.instance == AGENT else f"{self.instance} {self.command.name}"
+
+
+class Grammar:
+    """Reads lines against what the instances offer: instance name to its commands."""
+
+    def __init__(self, offered: Offered) -> None:
+        self.offered = offered
+
+    def read(self, line: str) -> Ask:
+        """Raises `Invalid`, pointing at the word it means."""
+        words = split(line)
+        if not words:
+            raise Invalid("nothing was asked; try help")
+        instance, command, used = self.find(line, words)
+        return _Reader(line, instance, command).read(words[used:])
+
+    def find(self, line: str, words: tuple[Word, ...]) -> tuple[str, Command, int]:
+        """Instance, command and how many words named them."""
+        first = words[0]
+        commands = self.offered.get(first.text)
+        if commands is not None and first.text != AGENT:
+            return self._of_instance(line, words, commands)
+        if first.text == AGENT and len(words) > 1:
+            return self._of_instance(line, words, self.offered.get(AGENT, {}))
+        for instance, command in self._short_forms(first.text):
+            return instance, command, 1
+        raise self._unknown(line, first)
+
+    def _of_instance(
+        self, line: str, words: tuple[Word, ...], commands: Mapping[str, Command]
+    ) -> tuple[str, Command, int]:
+        instance = words[0].text
+        second = words[1] if len(words) > 1 else None
+        if second is not None:
+            command = commands.get(second.text) or _only_beginning(second.text, commands)
+            if command is not None:
+                return instance, command, 2
+        if instance in commands:
+            return instance, commands[instance], 1
+        known = ", ".join(commands)
+        if second is None:
+            raise Invalid(f"{instance} can be asked for: {known}", line, words[0].start, words[0].end)
+        hint = did_you_mean(second.text, list(commands)) or f"; it has: {known}"
+        raise Invalid(f"{instance} has no command {second.text!r}{hint}", line, second.start, second.end)
+
+    def _short_forms(self, word: str) -> list[tuple[str, Command]]:
+        own = self.offered.get(AGENT, {}).get(word)
+        if own is not None:
+            return [(AGENT, own)]
+        holders = [(instance, commands[word]) for instance, commands in self.offered.items() if word in commands]
+        if len(holders) == 1:
+            return holders
+        beginning = _only_beginning(word, self.offered.get(AGENT, {}))
+        return [(AGENT, beginning)] if beginning is not None and not holders else []
+
+    def _unknown(self, line: str, word: Word) -> Invalid:
+        holders = [instance for instance, commands in self.offered.items() if word.text in commands]
+        if len(holders) > 1:
+            choices = " or ".join(f"'{instance} {word.text}'" for instance in holders)
+            return Invalid(f"{word.text!r} could be {choices}; say which", line, word.start, word.end)
+        known = set(self.offered) | {name for commands in self.offered.values() for name in commands}
+        hint = did_you_mean(word.text, known) or "; try help"
+        return Invalid(f"there is no {word.text[:64]!r} here{hint}", line, word.start, word.end)
+
+
+def _only_beginning(word: str, commands: Mapping[str, Command]) -> Command | None:
+    """The one reading command that begins so; two letters at least. Changes are typed in full."""
+    if len(word) < 2:
+        return None
+    fitting = [command for name, command in commands.items() if name.startswith(word)]
+    return fitting[0] if len(fitting) == 1 and fitting[0].effect is Effect.read else None
+
+
+class _Reader:
+    """Gives each word of one line to the parameter it is meant for."""
+
+    def __init__(self, line: str, instance: str, command: Command) -> None:
+        self.line = line
+        self.instance = instance
+        self.command = command
+        self.values: dict[str, Any] = {}
+        self.many: dict[str, list[Any]] = {}
+        self.dry_run = False
+
+    def read(self, words: tuple[Word, ...]) -> Ask:
+        queue = list(words)
+        options = True
+        while queue:
+            word = queue.pop(0)
+            if options and not word.quoted and word.text == "--":
+                options = False
+            elif options and not word.quoted and word.text.startswith("--"):
+                self._flag(word, queue)
+            elif options and not word.quoted and self._is_pair(word):
+                name, _, value = word.text.partition("=")
+                self._put(self._param(word, name), Word(value, word.start + len(name) + 1, word.end))
+            else:
+                self._put(self._next_positional(word), word)
+        return self._finish()
+
+    def _is_pair(self, word: Word) -> bool:
+        name, equals, _ = word.text.partition("=")
+        return bool(equals) and name.replace("-", "_").isidentifier()
+
+    def _flag(self, word: Word, queue: list[Word]) -> None:
+        name, equals, value = word.text[2:].partition("=")
+        if name == "dry-run" and not equals:
+            self.dry_run = True
+            return
+        if name.startswith("no-") and self.command.param(_python(name)) is None:
+            param = self._param(word, name[3:])
+            if param.flag and not equals:
+                self._set(param, word, False)
+                return
+        param = self._param(word, name)
+        if equals:
+            self._put(param, Word(value, word.start + 3 + len(name), word.end))
+        elif param.flag:
+            self._set(param, word, True)
+        elif queue:
+            self._put(param, queue.pop(0))
+        else:
+            raise Invalid(f"--{name} needs a value", self.line, word.start, word.end)
+
+    def _param(self, word: Word, name: str) -> Param:
+        param = self.command.param(_python(name))
+        if param is None:
+            names = [param.name.replace("_", "-") for param in self.command.params]
+            hint = did_you_mean(name, names) or (f"; it takes: {', '.join(names)}" if names else "; it takes nothing")
+            raise Invalid(f"{self._title} takes no {name[:64]!r}{hint}", self.line, word.start, word.end)
+        return param
+
+    def _next_positional(self, word: Word) -> Param:
+        for param in self.command.params:
+            if param.name not in self.values and not param.flag:
+                return param
+        takes = "takes nothing more" if self.command.params else "takes nothing"
+        raise Invalid(f"{self._title} {takes}; {word.text[:64]!r} is left over", self.line, word.start, word.end)
+
+    def _put(self, param: Param, word: Word) -> None:
+        if param.many:
+            self.many.setdefault(param.name, []).append(word)
+            return
+        try:
+            value = from_text(word.text, param.hint)
+        except ValueError as wrong:
+            raise Invalid(f"{param.name}: {wrong}", self.line, word.start, word.end) from None
+        self._set(param, word, value)
+
+    def _set(self, param: Param, word: Word, value: Any) -> None:
+        if param.name in self.values:
+            raise Invalid(f"{param.name} is given twice", self.line, word.start, word.end)
+        self.values[param.name] = value
+
+    def _finish(self) -> Ask:
+        for name, words in self.many.items():
+            param = self.command.param(name)
+            assert param is not None
+            try:
+                self.values[name] = from_text(",".join(word.text for word in words), param.hint)
+            except ValueError as wrong:
+                raise Invalid(f"{name}: {wrong}", self.line, words[0].start, words[-1].end) from None
+        for param in self.command.params:
+            if param.name not in self.values:
+                if param.required:
+                    about = f" ({param.hint.field.about})" if param.hint.field.about else ""
+                    end = len(self.line)
+                    raise Invalid(f"{self._title} needs {param.name}{about}", self.line, end, end + 1)
+                self.values[param.name] = param.default
+        return Ask(self.instance, self.command, self.values, self.dry_run)
+
+    @property
+    def _title(self) -> str:
+        return self.command.name if self.instance == AGENT else f"{self.instance} {self.command.name}"
+
+
+def _python(name: str) -> str:
+    return name.replace("-", "_")

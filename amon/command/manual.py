@@ -1,0 +1,81 @@
+"""Help, made from the declarations: what there is, for this asker, and how one command is used."""
+
+from collections.abc import Callable
+
+from amon.command.declare import Command, Param
+from amon.command.grammar import AGENT, Offered
+from amon.convert import Hint, to_data
+from amon.units import format_quantity
+from amon.words import Effect
+
+Allowed = Callable[[str, Command], bool]
+
+
+def overview(offered: Offered, allowed: Allowed) -> str:
+    """One line per instance with the commands this asker may use."""
+    lines = []
+    for instance, commands in sorted(offered.items(), key=lambda pair: (pair[0] != AGENT, pair[0])):
+        names = [name for name, command in sorted(commands.items()) if allowed(instance, command)]
+        if not names:
+            continue
+        if instance == AGENT or names == [instance]:
+            lines.append(" ".join(names))
+        else:
+            lines.append(f"{instance}: {' '.join(names)}")
+    if not lines:
+        return "you may ask nothing here; ask the owner of this site for a role"
+    return "\n".join([*lines, "help COMMAND tells more"])
+
+
+def usage(instance: str, command: Command) -> str:
+    """The line to type: `service restart NAME [force]`."""
+    prefix = "" if instance in (AGENT, command.name) else f"{instance} "
+    return " ".join([f"{prefix}{command.name}", *(_form(param) for param in command.params)])
+
+
+def page(instance: str, command: Command) -> str:
+    """The manual of one command: usage, what it does, its parameters, the role it needs."""
+    lines = [usage(instance, command), command.summary]
+    if command.manual:
+        lines.append(command.manual)
+    lines += [f"  {param.name}: {_about(param)}" for param in command.params]
+    needs = f"needs role {command.role}"
+    if command.effect is not Effect.read:
+        needs += f"; {command.effect}: --dry-run tells what would be done"
+    lines.append(needs)
+    return "\n".join(lines)
+
+
+def _form(param: Param) -> str:
+    name = param.name.replace("_", "-")
+    shown = f"--{name}" if param.flag else name.upper() + ("..." if param.many else "")
+    return shown if param.required else f"[{shown}]"
+
+
+def _about(param: Param) -> str:
+    parts = [param.hint.field.about or "", *_limits(param.hint)]
+    if not param.required and param.default not in (None, False, (), ""):
+        unit = param.hint.field.unit
+        number = isinstance(param.default, int | float) and unit
+        shown = format_quantity(param.default, str(unit)) if number else to_data(param.default)
+        parts.append(f"else {shown}")
+    return "; ".join(part for part in parts if part)
+
+
+def _limits(hint: Hint) -> list[str]:
+    found = []
+    choices = _choices(hint)
+    if choices:
+        found.append("one of " + ", ".join(choices))
+    field = hint.field
+    if field.least is not None:
+        found.append(f"at least {format_quantity(field.least, field.unit or '1')}")
+    if field.most is not None:
+        found.append(f"at most {format_quantity(field.most, field.unit or '1')}")
+    return found
+
+
+def _choices(hint: Hint) -> list[str]:
+    from amon.command.complete import choices_of
+
+    return choices_of(hint)

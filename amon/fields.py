@@ -1,0 +1,79 @@
+"""`Field`: what is known about a value beyond its type. Used alike for settings, command parameters and results."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Meant for `Annotated[type, Field(...)]`.
+
+    unit: what a number counts: "s", "B", "b/s", "%", "°C", "1"; people may write "5 min" or "64 KiB" for it.
+    least, most: bounds of a number, inclusive, in that unit.
+    pattern: regular expression the whole text must match; longest: most characters of a text (or items of a list).
+    secret: never shown in a log, an audit line, an answer or a repr.
+    complete: name of a method of the instance that gives the candidates for completion.
+    example: value to show in a generated configuration when there is no default.
+    """
+
+    about: str = ""
+    unit: str | None = None
+    least: float | None = None
+    most: float | None = None
+    pattern: str | None = None
+    longest: int | None = None
+    secret: bool = False
+    complete: str | None = None
+    example: object = None
+
+    def problem(self, value: object) -> str | None:
+        """Why `value` is not allowed here, in words, or None."""
+        if isinstance(value, str):
+            return self._text_problem(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self._number_problem(value)
+        if self.longest is not None and isinstance(value, tuple | list | dict) and len(value) > self.longest:
+            return f"has {len(value)} items; at most {self.longest} are allowed"
+        return None
+
+    def _text_problem(self, value: str) -> str | None:
+        if self.longest is not None and len(value) > self.longest:
+            return f"is {len(value)} characters long; at most {self.longest} are allowed"
+        if self.pattern is not None and not _compiled(self.pattern).fullmatch(value):
+            return f"must match {self.pattern}"
+        return None
+
+    def _number_problem(self, value: float) -> str | None:
+        unit = f" {self.unit}" if self.unit and self.unit != "1" else ""
+        if self.least is not None and value < self.least:
+            return f"must be at least {self.least:g}{unit}"
+        if self.most is not None and value > self.most:
+            return f"must be at most {self.most:g}{unit}"
+        return None
+
+
+@lru_cache(maxsize=512)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+class Secret:
+    """Text that never shows itself: `repr`, `str` and formatting give ***; `reveal()` gives the text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)

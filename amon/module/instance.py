@@ -1,0 +1,150 @@
+"""One named instance of a module, kept running: started, watched, restarted with back-off, and ended whole.
+
+Whatever a module does wrong stays here. A crash costs its own instance a restart and shows in the site's health; it
+never reaches the agent.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from amon.clock import Clock
+from amon.command import Command, commands_of
+from amon.errors import Failed
+from amon.health import Health
+from amon.module.base import Env, Module
+
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 300.0
+_STABLE = 60.0  # seconds after which a crash counts as the first again
+_STOP_WITHIN = 10.0
+
+Make = Callable[[Env[Any]], Module[Any]]
+
+
+class Instance:
+    """Runs one module under one name.
+
+    make: the module's class (or a function that builds it). settings: its dataclass, already checked.
+    on_change: called when the health may have changed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        make: Make,
+        settings: Any,
+        *,
+        commands_from: type[Module[Any]],
+        clock: Clock,
+        state: Path,
+        on_change: Callable[[str], None],
+        maintenance: Callable[[str], bool],
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.settings = settings
+        self.commands: Mapping[str, Command] = commands_of(commands_from)
+        self.module: Module[Any] | None = None
+        self.restarts = 0
+        self.ready = asyncio.Event()
+        self._make = make
+        self._clock = clock
+        self._state = state
+        self._on_change = on_change
+        self._maintenance = maintenance
+        self._trouble: Health | None = Health.unknown("starting", state="starting")
+        self._log = logging.getLogger(f"amon.instance.{name}")
+
+    def health(self) -> Health:
+        if self._trouble is not None or self.module is None:
+            return self._trouble or Health.unknown("not running")
+        try:
+            return self.module.health()
+        except Exception as broken:  # a module's fault is told, not passed on
+            self._log.exception("health() of %s", self.name)
+            return Health.unknown(f"health is broken: {type(broken).__name__}")
+
+    def get(self) -> Module[Any]:
+        """The running module; `Failed` while it is not."""
+        if self.module is None:
+            raise Failed(f"{self.name} is not running: {self.health().text}")
+        return self.module
+
+    async def run(self) -> None:
+        """For ever: start, run, and after a crash wait and start again. Ends only by cancellation."""
+        wait = _FIRST_WAIT
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._once()
+                return
+            except Exception as crash:
+                first = _first(crash)
+                self._log.error("%s crashed", self.name, exc_info=first)
+                if self._clock.monotonic() - began > _STABLE:
+                    wait = _FIRST_WAIT
+                self.restarts += 1
+                said = str(first) if isinstance(first, Failed) else f"{type(first).__name__}: {first}"
+                self._set_trouble(Health.bad(f"crashed ({said[:120]}), starts again in {wait:g} s", state="crashed"))
+            await self._clock.sleep(wait)
+            wait = min(_LONGEST_WAIT, wait * 2)
+
+    async def _once(self) -> None:
+        """One life of the module. The group holds its tasks: a crash of one ends the others and this life."""
+        module: Module[Any] | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                module = self._make(self._env(tasks))
+                await module.start()
+                self.module = module
+                self._set_trouble(None)
+                self.ready.set()
+                tasks.create_task(module.run(), name=f"{self.name}: run")
+                # A module whose run() returned goes on answering until it is told to go.
+                await asyncio.get_running_loop().create_future()
+        finally:
+            self.module = None
+            if module is not None:
+                await self._stop(module)
+
+    async def _stop(self, module: Module[Any]) -> None:
+        try:
+            async with asyncio.timeout(_STOP_WITHIN):
+                await module.stop()
+        except TimeoutError:
+            self._log.error("%s did not stop within %g s", self.name, _STOP_WITHIN)
+        except Exception:
+            self._log.exception("stopping %s", self.name)
+
+    def _env(self, tasks: asyncio.TaskGroup) -> Env[Any]:
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+        def spawn(body: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+            return tasks.create_task(body, name=f"{self.name}: {name}")
+
+        return Env(
+            name=self.name,
+            settings=self.settings,
+            clock=self._clock,
+            log=self._log,
+            state=self._state,
+            spawn=spawn,
+            changed=lambda: self._on_change(self.name),
+            maintenance=lambda: self._maintenance(self.name),
+        )
+
+    def _set_trouble(self, trouble: Health | None) -> None:
+        self._trouble = trouble
+        self._on_change(self.name)
+
+
+def _first(crash: BaseException) -> BaseException:
+    """The innermost first exception: what really happened."""
+    found: BaseException = crash
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,70 @@
+"""Text that people typed or hosts produced, made safe: control and bidirectional characters never pass.
+
+Sources: Unicode categories Cc, Cf, Cs, Co, Cn; the bidirectional controls of UAX #9 are all Cf; Trojan Source
+(CVE-2021-42574).
+"""
+
+import unicodedata
+
+from amon.errors import Invalid
+
+LONGEST_LINE = 8192  # characters; a line that is longer is a mistake or an attack, not a command
+
+# Phones put these in place of what was typed; meaning is kept, so they are put back.
+_TYPOGRAPHY = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "--", "—": "--", "\u00a0": " ", "\u202f": " "}
+)
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def normal_line(line: str) -> str:
+    """A typed line as it is meant: NFKC, plain quotes and dashes; `Invalid` for what no keyboard types.
+
+    Length is checked before anything is done with the text.
+    """
+    if len(line) > LONGEST_LINE:
+        raise Invalid(
+            f"this line is {len(line)} characters long; at most {LONGEST_LINE} are taken, send a file instead"
+        )
+    line = unicodedata.normalize("NFKC", line.translate(_TYPOGRAPHY)).strip()
+    for place, character in enumerate(line):
+        if hidden(character) and character != "\t":
+            name = unicodedata.name(character, f"U+{ord(character):04X}")
+            raise Invalid(f"character {place + 1} is invisible ({name}); type the line again without it")
+    return line
+
+
+def hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN
+
+
+def visible(text: str, *, lines: bool = True, tabs: int = 4) -> str:
+    """`text` with every control and bidirectional character replaced by U+FFFD; line ends are kept if `lines`."""
+    if text.isascii() and text.isprintable():
+        return text
+    kept = "\n" if lines else ""
+    text = text.expandtabs(tabs)
+    return "".join("\ufffd" if hidden(c) and c not in kept else c for c in text.replace("\r\n", "\n"))
+
+
+def cut(text: str, most: int) -> tuple[str, bool]:
+    """The first `most` characters, whole lines where possible, and whether anything was left out."""
+    if len(text) <= most:
+        return text, False
+    head = text[:most]
+    last = head.rfind("\n")
+    return (head[:last] if last > most // 2 else head), True
+
+
+def did_you_mean(word: str, known: "list[str] | tuple[str, ...] | set[str] | frozenset[str]") -> str:
+    """`; did you mean x?` for a near miss, else nothing. At most three, best first."""
+    near = nearest(word, known)
+    if not near:
+        return ""
+    return f"; did you mean {' or '.join(near)}?"
+
+
+def nearest(word: str, known: "list[str] | tuple[str, ...] | set[str] | frozenset[str]") -> list[str]:
+    import difflib  # 3 ms that only a mistake costs
+
+    return difflib.get_close_matches(word[:64].lower(), sorted(known), n=3, cutoff=0.6)

@@ -1,0 +1,105 @@
+"""The words every room uses: role, effect, asker, state, outcome. See the list of words in docs/design.md."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+
+class Role(IntEnum):
+    """What a person is at a site; a higher role may all that a lower one may."""
+
+    observer = 1
+    operator = 2
+    admin = 3
+    owner = 4
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Effect(StrEnum):
+    """What a command does to the site: looks, changes, or could cut the site off."""
+
+    read = "read"
+    change = "change"
+    danger = "danger"
+
+
+class State(StrEnum):
+    """Where a site stands in a job. All but the first two are ends; each targeted site reaches exactly one."""
+
+    pending = "pending"
+    accepted = "accepted"
+
+    done = "done"
+    failed = "failed"
+    refused = "refused"
+    invalid = "invalid"
+    not_here = "not-here"
+    silent = "silent"
+    lost = "lost"
+    running = "running"
+    cancelled = "cancelled"
+    not_started = "not-started"
+    expired = "expired"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (State.pending, State.accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: the real bare address is the identity; the full one is only where the answer goes."""
+
+    jid: str
+    full: str = ""
+    room: str | None = None
+
+    def __str__(self) -> str:
+        return self.jid
+
+    @property
+    def reply_to(self) -> str:
+        return self.full or self.jid
+
+    @property
+    def domain(self) -> str:
+        return self.jid.partition("@")[2] or self.jid
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result: field name, unit and what it is, so that a table can be made far from the module."""
+
+    name: str
+    unit: str | None = None
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command gave back, ready to travel: text for people, data (JSON values) and its columns for programs."""
+
+    text: str = ""
+    data: Any = None
+    columns: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one site made of a call. `seconds` is the time the call took at the site."""
+
+    site: str
+    state: State
+    answer: Answer = field(default_factory=Answer)
+    seconds: float | None = None
+    cut: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.answer.text
+
+
+Tags = Mapping[str, str]
