@@ -49,7 +49,7 @@ types: ## mypy, strict
 
 contracts: ## which room may import which
 	@.ci/setup
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 # uv writes the locks: it resolves for every platform at once and takes the hashes of all their wheels.
 # Pins stay where they are unless pyproject.toml asks otherwise; `make lock UV=--upgrade` moves them all.
