@@ -43,7 +43,7 @@ class Health:
     text: str = ""
     state: str = ""
     since: float | None = None
-    parts: Mapping[str, "Health"] = field(default=_NOTHING)
+    parts: Mapping[str, "Health"] = field(default_factory=lambda: _NOTHING)
 
     @classmethod
     def good(cls, text: str = "", *, state: str = "up") -> "Health":
