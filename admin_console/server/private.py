@@ -58,16 +58,20 @@ class PrivateServer:
         iterations: int = ITERATIONS,
         program: str = "prosody",
         configure: Callable[[Setup], str] = configuration,
+        choose: Callable[[str], int] | None = None,
     ) -> None:
         for name in (domain, agents, rooms):
             if not _NAME.fullmatch(name):
                 raise Invalid(f"'{name}' is no domain name in lower case, such as agents.example.org")
+        if ports.c2s and ports.c2s == ports.direct_tls:
+            raise Invalid(f"port {ports.c2s} cannot serve both STARTTLS and direct TLS")
         self.folder = folder.absolute()
         self.domain, self.agents, self.rooms = domain, agents, rooms
         self.admins = admins
         self.host = str(ipaddress.ip_address(host))
-        self._asked, self._ports = ports, ports
-        self._iterations, self._program, self._configure = iterations, program, configure
+        self._ports = ports
+        self._iterations, self._program = iterations, program
+        self._configure, self._choose = configure, choose or free_port
         self._process: asyncio.subprocess.Process | None = None
         self._killed = False
 
@@ -120,7 +124,7 @@ class PrivateServer:
         names = (self.domain, self.agents, self.rooms)
         shown = certificate(self._private_folder("certs"), names, self.host)
         for _ in range(_TRIES):
-            ports = _filled(self._ports, self.host)
+            ports = self._filled(self._ports)
             if await self._started(program, shown, ports):
                 self._ports = ports
                 return
@@ -148,11 +152,23 @@ class PrivateServer:
         await self.start()
 
     def kill(self) -> None:
-        """SIGKILL, as a crash; `start` or `stop` comes after."""
-        if self._process and self.pid is not None:
-            self._process.kill()
-            # asyncio learns of the end later; to a caller it is dead now.
-            self._killed = True
+        """SIGKILL, as a crash: its ports are closed when this returns; `start` or `stop` comes after."""
+        if self._process is None or self.pid is None:
+            return
+        self._process.kill()
+        self._killed = True
+        try:
+            # waitid(2): waits some ms for its end and leaves the exit status for asyncio, which learns of it later.
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            pass  # asyncio was quicker
+
+    def _filled(self, asked: Ports) -> Ports:
+        c2s = asked.c2s or self._choose(self.host)
+        direct_tls = asked.direct_tls or self._choose(self.host)
+        while direct_tls == c2s:
+            direct_tls = self._choose(self.host)
+        return Ports(c2s, direct_tls)
 
     async def _started(self, program: str, shown: Certificate, ports: Ports) -> bool:
         await self.stop()
@@ -250,12 +266,8 @@ async def serve(
     return server
 
 
-def _filled(ports: Ports, host: str) -> Ports:
-    c2s = ports.c2s or _free_port(host, ports.direct_tls)
-    return Ports(c2s, ports.direct_tls or _free_port(host, c2s))
-
-
-def _free_port(host: str, other: int) -> int:
+def free_port(host: str) -> int:
+    """A port that nobody has at this moment."""
     # Below Linux' default ip_local_port_range: up there somebody's outgoing connection may take the port between a
     # stop and a start, and a client that retries while nobody listens may connect to itself (RFC 9293, 3.5).
     for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
@@ -264,8 +276,7 @@ def _free_port(host: str, other: int) -> int:
                 held.bind((host, port))
             except OSError:
                 continue
-        if port != other:
-            return port
+        return port
     raise Failed(f"no free port found on {host}; next: ss -ltn")
 
 
