@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from admin_console.server import Ports, PrivateServer, serve
-from admin_console.server.private import free_port
+from admin_console.server.child import free_port
 from amon.errors import Failed, Invalid
 from tests.clients.plain import LoginRefused, logged_in
 from tests.clients.stream import direct_offer, only, starttls_offer
@@ -155,6 +155,14 @@ async def test_it_ends_when_the_process_that_started_it_is_killed(tmp_path: Path
 async def test_a_missing_prosody_is_said_with_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="prosody is not installed; next: apt-get install prosody"):
         await PrivateServer(tmp_path, program="prosody-that-is-not-there").start()
+
+
+async def test_a_folder_that_others_may_change_is_left_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(Failed, match="can be changed by others"):
+        await PrivateServer(tmp_path).start()
+    assert list(tmp_path.iterdir()) == []
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o777
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
