@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import slixmpp
 
+# XEP-0045, 7.2.2: status 110 marks the presence of our own occupant, the last of those sent at joining.
+_OURSELVES = "{http://jabber.org/protocol/muc#user}x/{http://jabber.org/protocol/muc#user}status[@code='110']"
+
 
 class LoginRefused(Exception):
     """The server did not take the password, or offered no way to give it."""
@@ -46,16 +49,18 @@ class Plain(slixmpp.ClientXMPP):
         """Enters a room; slixmpp's own wait never ends on a refusal by Prosody, which comes without its `<x/>`."""
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def refuse(presence: Any) -> None:
-            if presence["from"].bare == room and not answered.done():
+        def settle(presence: Any) -> None:
+            if presence["from"].bare != room or answered.done():
+                return
+            if presence["type"] == "error":
                 answered.set_exception(JoinRefused(presence["error"]["condition"]))
-
-        def enter(_: object) -> None:
-            if not answered.done():
+            elif presence.xml.find(_OURSELVES) is not None:
                 answered.set_result(None)
 
-        with self.event_handler("presence_error", refuse), self.event_handler(f"muc::{room}::self-presence", enter):
-            self.plugin["xep_0045"].join_muc(slixmpp.JID(room), nick, maxhistory=str(history))
+        request = self.make_presence(pto=slixmpp.JID(f"{room}/{nick}"))
+        request["muc_join"]["history"]["maxstanzas"] = str(history)
+        with self.event_handler("presence_error", settle), self.event_handler("presence_available", settle):
+            request.send()
             async with asyncio.timeout(10):
                 await answered
 

@@ -43,7 +43,8 @@ async def starttls_offer(host: str, port: int, domain: str, context: ssl.SSLCont
             await writer.start_tls(context, server_hostname=domain)
             return Offer(clear, await _features(reader, writer, domain), _names(writer))
         finally:
-            await _closed(writer)
+            # Not every server answers a close_notify, and there is nothing to lose.
+            writer.transport.abort()
 
 
 async def direct_offer(host: str, port: int, domain: str, context: ssl.SSLContext) -> Offer:
@@ -52,7 +53,7 @@ async def direct_offer(host: str, port: int, domain: str, context: ssl.SSLContex
         try:
             return Offer("", await _features(reader, writer, domain), _names(writer))
         finally:
-            await _closed(writer)
+            writer.transport.abort()
 
 
 async def _features(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, domain: str) -> str:
@@ -63,11 +64,3 @@ async def _features(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 def _names(writer: asyncio.StreamWriter) -> frozenset[str]:
     shown = writer.get_extra_info("peercert")
     return frozenset(value for _, value in shown["subjectAltName"])
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    try:
-        await writer.wait_closed()
-    except (OSError, ssl.SSLError):
-        pass  # after a refused handshake there is nothing left to close in order
