@@ -207,7 +207,7 @@ def test_cancelling_waits_one_grace_for_the_sites_to_confirm() -> None:
     job = book("cern", "fnal", "kit", "pic")
     for site in ("cern", "fnal", "kit"):
         job.accepted(site, 101.0)
-    job.cancel(110.0 - 8.0)
+    job.cancel(102.0)
     assert job.next_due() == 104.0
     job.ended(said("cern", State.cancelled, "stopped"), 103.0)
     job.ended(said("fnal"), 103.0)
@@ -235,8 +235,11 @@ def test_cancelling_twice_or_without_waiting_closes_the_book_at_once() -> None:
 def test_cancelling_never_prolongs_the_book() -> None:
     job = book("cern")
     job.accepted("cern", 101.0)
-    job.cancel(131.5, wait=60)
+    job.cancel(131.0, wait=60)
     assert job.next_due() == 132.0
+    job.cancel(131.0, wait=0.5)
+    job.cancel(131.2)
+    assert job.next_due() == 131.5
 
 
 def test_a_batch_that_stopped_leaves_sites_not_started() -> None:

@@ -84,5 +84,10 @@ def test_names_that_nobody_has_are_told_with_what_was_meant() -> None:
     assert unknown == {"fnla": ("fnal",), "xyzzy": ()}
 
 
+def test_only_the_first_unknown_names_are_worth_a_search() -> None:
+    unknown = unknown_names(parse("fnl0,fnl1,fnl2,fnl3,fnl4,fnl5"), FLEET)
+    assert list(unknown.values()) == [("fnal",)] * 5 + [()]
+
+
 def test_names_are_listed_once_in_the_order_written() -> None:
     assert parse("fnal, cern and not fnal, t2-*").names() == ("fnal", "cern")
