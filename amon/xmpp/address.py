@@ -1,0 +1,28 @@
+"""Addresses (JIDs), compared as RFC 7622 wants: after preparation, never as typed."""
+
+from functools import lru_cache
+
+from slixmpp.jid import JID, InvalidJID
+
+from amon.errors import Invalid
+
+
+@lru_cache(maxsize=4096)
+def split(jid: str) -> tuple[str, str]:
+    """Prepared bare address and resource; `Invalid` for what is no address."""
+    try:
+        parsed = JID(jid)
+    except (InvalidJID, ValueError):
+        raise Invalid(f"'{jid[:64]}' is no address such as name@example.org") from None
+    if not parsed.domain:
+        raise Invalid("an address is empty; it looks like name@example.org")
+    return parsed.bare, parsed.resource
+
+
+def bare(jid: str) -> str:
+    return split(jid)[0]
+
+
+def full(jid: str) -> str:
+    name, resource = split(jid)
+    return f"{name}/{resource}" if resource else name

@@ -1,0 +1,140 @@
+"""Stays in one room while a session lasts: joins, looks now and then whether it is still in, comes back.
+
+XEP-0045, XEP-0410; slixmpp's own self-ping leaves a pending task behind each interval and confuses two of its results.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Protocol
+from xml.etree.ElementTree import Element
+
+from amon.clock import Clock
+from amon.xmpp import names
+from amon.xmpp.backoff import Backoff
+from amon.xmpp.events import RoomState
+from amon.xmpp.faults import StanzaError
+from amon.xmpp.login import Times
+from amon.xmpp.requests import info_query, read_features
+from amon.xmpp.room import Room
+
+_NICKS = 9  # tries at another nick before it is a fault
+# XEP-0410, 3: these say that we are in the room, whatever else they say.
+_STILL_IN = {"service-unavailable", "feature-not-implemented", "recipient-unavailable"}
+_UNKNOWN = {"timeout", "remote-server-timeout", "remote-server-not-found", "offline"}
+
+
+class Line(Protocol):
+    """What a keeper needs of the connection."""
+
+    def post(self, element: Element) -> bool: ...
+
+    def ask(self, to: str | None, kind: str, content: Element, within: float | None = None) -> Awaitable[Element]: ...
+
+    def dress(self, presence: Element) -> None:
+        """Adds show and status to the presence that joins: a room does not know those we sent before (T16)."""
+        ...
+
+
+class Keeper:
+    """The room's state and the task that keeps us in it. `stir()` after each stanza that changed the state."""
+
+    def __init__(
+        self, room: Room, line: Line, report: Callable[[RoomState], None], times: Times, clock: Clock, random: Random
+    ) -> None:
+        self.room, self._line, self._report, self._times, self._clock = room, line, report, times, clock
+        self._backoff = Backoff(times.retry_first, times.retry_most, random)
+        self._stirred = asyncio.Event()
+        self._look_again = False
+        self._said: RoomState | None = None
+        self._doubts = 0
+
+    def stir(self, look_again: bool = False) -> None:
+        self._look_again = self._look_again or look_again
+        self._stirred.set()
+
+    async def keep(self) -> None:
+        """For the length of a session; what was joined in a resumed one is looked at first."""
+        if self.room.joined and not await self._still_in():
+            self.room.forget("the room had forgotten us")
+        while True:
+            if not self.room.joined and not await self._join():
+                self._tell()
+                await self._clock.sleep(self._backoff.next())
+                continue
+            since = self._clock.monotonic()
+            await self._learn()
+            await self._stay()
+            self._tell()
+            if self._clock.monotonic() - since >= self._times.stable:
+                self._backoff.reset()
+            await self._clock.sleep(self._backoff.next())
+
+    async def _join(self) -> bool:
+        for number in range(1, _NICKS + 1):
+            self._stirred.clear()
+            presence = self.room.join(self.room.wanted if number == 1 else f"{self.room.wanted}-{number}")
+            self._line.dress(presence)
+            if not self._line.post(presence) or not await self._outcome():
+                self.room.forget("the room does not answer")
+            if self.room.joined:
+                return True
+            if self.room.condition != "conflict":
+                return False
+        return False
+
+    async def _outcome(self) -> bool:
+        try:
+            async with asyncio.timeout(self._times.room_wait):
+                await self._stirred.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _stay(self) -> None:
+        """Returns when we are out."""
+        while self.room.joined:
+            self._stirred.clear()
+            if self._look_again:
+                await self._learn()
+                continue
+            try:
+                async with asyncio.timeout(self._times.room_check):
+                    await self._stirred.wait()
+            except TimeoutError:
+                if not await self._still_in():
+                    self.room.forget("the room had forgotten us")
+
+    async def _learn(self) -> None:
+        """What the room is now, from the server; until it says so the room is not safe."""
+        self._look_again = False
+        try:
+            features = read_features(await self._line.ask(self.room.address, "get", info_query()))
+        except StanzaError:
+            features = set()
+        if self.room.joined:
+            self.room.learned(features)
+            self._tell()
+
+    async def _still_in(self) -> bool:
+        """A ping to ourselves through the room."""
+        try:
+            await self._line.ask(
+                f"{self.room.address}/{self.room.nick}", "get", Element(names.PING), self._times.ping_wait
+            )
+        except StanzaError as error:
+            self._doubts = self._doubts + 1 if error.condition in _UNKNOWN else 0
+            return error.condition in _STILL_IN or 0 < self._doubts < 2
+        self._doubts = 0
+        return True
+
+    def _tell(self) -> None:
+        """Tells what is new."""
+        room = self.room
+        reason = room.reason
+        if room.joined:
+            reason = f"the nick {room.wanted} is taken" if room.nick != room.wanted else ""
+        state = RoomState(room.address, room.joined, room.nick, reason, room.safe)
+        if state != self._said:
+            self._said = state
+            self._report(state)

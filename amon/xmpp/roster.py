@@ -1,0 +1,91 @@
+"""The account's contact list, and members of rooms: reading and writing. RFC 6121, 2; XEP-0045, 9 and 10."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from amon.errors import Invalid
+from amon.xmpp import names
+from amon.xmpp.address import bare
+from amon.xmpp.markup import child
+
+_ROSTER = f"{{{names.ROSTER}}}"
+_ADMIN = f"{{{names.MUC_ADMIN}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact; `sees_us` and `seen` are the two directions of its subscription."""
+
+    jid: str
+    name: str
+    subscription: str
+    groups: tuple[str, ...]
+
+    @property
+    def sees_us(self) -> bool:
+        return self.subscription in ("from", "both")
+
+    @property
+    def seen(self) -> bool:
+        return self.subscription in ("to", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody with a standing in a room, there or not."""
+
+    jid: str
+    affiliation: str
+
+
+def roster_query() -> Element:
+    return Element(f"{_ROSTER}query")
+
+
+def read_roster(iq: Element) -> list[Contact]:
+    contacts = []
+    for item in iq.iterfind(f"{_ROSTER}query/{_ROSTER}item"):
+        groups = tuple(group.text or "" for group in item.iterfind(f"{_ROSTER}group"))
+        try:
+            contacts.append(
+                Contact(bare(item.get("jid", "")), item.get("name", ""), item.get("subscription", "none"), groups)
+            )
+        except Invalid:
+            continue  # somebody else wrote it there; it is nobody
+    return contacts
+
+
+def roster_item(jid: str, name: str, groups: Iterable[str], remove: bool = False) -> Element:
+    query = roster_query()
+    item = child(query, f"{_ROSTER}item", jid=jid)
+    if remove:
+        item.set("subscription", "remove")
+        return query
+    item.set("name", name)
+    for group in groups:
+        child(item, f"{_ROSTER}group", group)
+    return query
+
+
+def affiliation_query(affiliation: str) -> Element:
+    query = Element(f"{_ADMIN}query")
+    child(query, f"{_ADMIN}item", affiliation=affiliation)
+    return query
+
+
+def affiliation_set(members: Iterable[Member]) -> Element:
+    query = Element(f"{_ADMIN}query")
+    for member in members:
+        child(query, f"{_ADMIN}item", jid=member.jid, affiliation=member.affiliation)
+    return query
+
+
+def read_members(iq: Element) -> list[Member]:
+    members = []
+    for item in iq.iterfind(f"{_ADMIN}query/{_ADMIN}item"):
+        try:
+            members.append(Member(bare(item.get("jid", "")), item.get("affiliation", "")))
+        except Invalid:
+            continue
+    return members

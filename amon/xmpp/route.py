@@ -1,0 +1,64 @@
+"""The way to the server: SRV records, a given host, or a proxy; direct TLS where asked for."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from amon.xmpp import faults
+from amon.xmpp.faults import Fault, Unreachable
+from amon.xmpp.login import Login
+from amon.xmpp.proxy import through_proxy
+
+
+async def connect(make: Callable[[], Any], login: Login, context: ssl.SSLContext, within: float) -> None:
+    """Connects the protocol that `make` gives; `Unreachable` with the last address's fault."""
+    fault = Fault("name", f"no address is known for {login.domain}: set `host`")
+    for host, port in await addresses(login):
+        try:
+            async with asyncio.timeout(within):
+                return await _one(make, login, context, host, port)
+        except (OSError, ssl.SSLError) as error:
+            where = f"{host} port {port}" + (" through the proxy" if login.proxy else "")
+            fault = faults.of_connection(error, where, login.domain)
+    raise Unreachable(fault)
+
+
+async def _one(make: Callable[[], Any], login: Login, context: ssl.SSLContext, host: str, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    tls: dict[str, Any] = {}
+    if login.tls == "direct":
+        tls = {"ssl": context, "server_hostname": login.domain}
+    if login.proxy is None:
+        await loop.create_connection(make, host, port, happy_eyeballs_delay=0.25, **tls)
+        return
+    sock = await through_proxy(login.proxy, host, port)
+    try:
+        await loop.create_connection(make, sock=sock, **tls)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def addresses(login: Login) -> list[tuple[str, int]]:
+    """Where to try, in order. A site that needs a proxy often cannot look up names: the proxy does."""
+    if login.host or login.proxy:
+        return [(login.host or login.domain, login.port or login.default_port)]
+    service = "xmpps-client" if login.tls == "direct" else "xmpp-client"
+    found = await _records(f"_{service}._tcp.{login.domain}")
+    return found or [(login.domain, login.port or login.default_port)]
+
+
+async def _records(name: str) -> list[tuple[str, int]]:
+    """SRV records (RFC 2782), best first; none where there are none or no name server answers."""
+    import aiodns  # comes with slixmpp; 2 MB that an account with `host` never needs
+
+    resolver = aiodns.DNSResolver(tries=2, timeout=2.0)
+    answer: Any = None
+    with suppress(aiodns.error.DNSError):
+        answer = await resolver.query_dns(name, "SRV")
+    await resolver.close()
+    records = [record.data for record in answer.answer] if answer is not None else []
+    records = [r for r in records if getattr(r, "target", ".") not in ("", ".")]
+    return [(r.target.rstrip("."), r.port) for r in sorted(records, key=lambda r: (r.priority, -r.weight))]
