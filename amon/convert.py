@@ -7,6 +7,8 @@ and dataclasses, each optionally `Annotated` with a `Field`. All mistakes are co
 import dataclasses
 import enum
 import math
+import re
+import sys
 import types
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,6 +22,9 @@ from amon.units import parse_quantity
 
 T = TypeVar("T")
 _NO_FIELD = Field()
+_LARGEST = sys.float_info.max  # a whole number beyond it, hundreds of digits, is an attack on whoever makes it a float
+# File names that are not UTF-8 arrive as lone surrogates; neither they nor these two can be in JSON within XML.
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -45,12 +50,13 @@ class Hint:
 
 
 def hint_of(hint: Any) -> Hint:
-    """Take `Annotated[X | None, Field(...)]` apart, in whatever order it was written."""
+    """Take `Annotated[X | None, Field(...)]` apart, in whatever order it was written; an outer `Field` goes over."""
     field, optional = _NO_FIELD, False
     while True:
         origin = get_origin(hint)
         if origin is Annotated:
-            field = next((extra for extra in hint.__metadata__ if isinstance(extra, Field)), field)
+            for inner in reversed([extra for extra in hint.__metadata__ if isinstance(extra, Field)]):
+                field = inner if field is _NO_FIELD else field.over(inner)
             hint = hint.__origin__
         elif origin in (Union, types.UnionType):
             rest = [arg for arg in get_args(hint) if arg is not type(None)]
@@ -88,7 +94,8 @@ def _convert(value: Any, hint: Hint, path: str, problems: list[Problem], *, type
     try:
         result = _by_type(value, hint, path, problems, typed)
     except (_Bad, ValueError) as bad:
-        problems.append(Problem(path, str(bad)))
+        # A message may quote the value.
+        problems.append(Problem(path, "is not what is expected here" if hint.field.secret else str(bad)))
         return None
     wrong = hint.field.problem(result)
     if wrong:
@@ -107,7 +114,7 @@ def _by_type(value: Any, hint: Hint, path: str, problems: list[Problem], typed: 
     if origin is dict:
         return _table(value, hint, path, problems, typed)
     if origin is Literal:
-        return _choice(value, {str(arg): arg for arg in hint.args})
+        return _literal(value, hint.args)
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
         return _choice(
             value, {member.name if issubclass(bare, enum.IntEnum) else str(member.value): member for member in bare}
@@ -143,7 +150,7 @@ def _number(value: Any, hint: Hint, typed: bool) -> int | float:
         value = _typed_number(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Bad(f"expected a number, got {_kind(value)}")
-    if not math.isfinite(value):
+    if not -_LARGEST <= value <= _LARGEST:  # nan neither
         raise _Bad("expected a finite number")
     if hint.bare is int:
         if value != int(value):
@@ -163,6 +170,13 @@ def _typed_number(text: str) -> int | float:
         return float(text)
     except ValueError:
         raise _Bad(f"expected a number, got {text!r}") from None
+
+
+def _literal(value: Any, args: tuple[Any, ...]) -> Any:
+    for arg in args:
+        if type(value) is type(arg) and value == arg:
+            return arg
+    return _choice(value, {str(arg): arg for arg in args})
 
 
 def _choice(value: Any, choices: Mapping[str, Any]) -> Any:
@@ -238,16 +252,26 @@ def to_data(value: Any) -> Any:
         return value.name if isinstance(value, enum.IntEnum) else value.value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return _UNSENDABLE.sub("\ufffd", value)
+    if value is None or isinstance(value, bool | int):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _shown(getattr(value, name), hint) for name, (hint, _) in fields_of(type(value)).items()}
     if isinstance(value, Mapping):
-        return {str(key): to_data(item) for key, item in value.items()}
+        return {str(to_data(key)): to_data(item) for key, item in value.items()}
     if isinstance(value, tuple | list | set | frozenset):
         return [to_data(item) for item in value]
     return str(value)
 
 
 def _shown(value: Any, hint: Hint) -> Any:
-    return "***" if hint.field.secret and value is not None else to_data(value)
+    if hint.field.secret and value is not None:
+        return "***"
+    if isinstance(value, tuple | list) and hint.origin in (tuple, list):
+        item = hint_of(hint.args[0])
+        return [_shown(one, item) for one in value]
+    if isinstance(value, Mapping) and len(hint.args) == 2:
+        item = hint_of(hint.args[1])
+        return {str(to_data(key)): _shown(one, item) for key, one in value.items()}
+    return to_data(value)

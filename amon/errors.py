@@ -26,7 +26,8 @@ class Invalid(Refused):
         if not self.line:
             return self.message
         first = max(0, min(self.start - width // 2, len(self.line) - width))
-        shown = self.line[first : first + width]
+        # One blank for each character that has no picture (a tab, say), so that the carets stand where they should.
+        shown = "".join(c if c.isprintable() else " " for c in self.line[first : first + width])
         carets = max(1, min(self.end, first + width) - self.start)
         return f"{self.message}\n  {shown}\n  {' ' * (self.start - first)}{'^' * carets}"
 

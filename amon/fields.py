@@ -1,8 +1,9 @@
 """`Field`: what is known about a value beyond its type. Used alike for settings, command parameters and results."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,20 @@ class Field:
 
     def problem(self, value: object) -> str | None:
         """Why `value` is not allowed here, in words, or None."""
-        if isinstance(value, str):
-            return self._text_problem(value)
+        if isinstance(value, Secret):
+            return self._text_problem(value.reveal())
+        if isinstance(value, str | Path):
+            return self._text_problem(str(value))
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self._number_problem(value)
         if self.longest is not None and isinstance(value, tuple | list | dict) and len(value) > self.longest:
             return f"has {len(value)} items; at most {self.longest} are allowed"
         return None
+
+    def over(self, inner: "Field") -> "Field":
+        """This field where it says something, else what `inner` says: `Annotated[UnitName, Field("which unit")]`."""
+        said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return replace(inner, **said)
 
     def _text_problem(self, value: str) -> str | None:
         if self.longest is not None and len(value) > self.longest:

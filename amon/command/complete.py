@@ -47,7 +47,7 @@ def _possible(line: str, before: tuple[Word, ...], offered: Offered, candidates:
 def _values(instance: str, command: Command, given: tuple[Word, ...], candidates: Candidates) -> list[str]:
     positional = [param for param in command.params if not param.flag]
     place = sum(1 for word in given if not word.text.startswith("--") and "=" not in word.text)
-    flags = [f"--{param.name.replace('_', '-')}" for param in command.params if param.flag]
+    flags = [f"--{param.shown}" for param in command.params if param.flag]
     if place >= len(positional) and not (positional and positional[-1].many):
         return flags
     return [*_known(instance, positional[min(place, len(positional) - 1)], candidates), *flags]

@@ -5,12 +5,17 @@ changes something can say beforehand what it would do (`plan`), and every comman
 """
 
 import dataclasses
+import enum
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+from pathlib import Path
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints, overload
 
 from amon.convert import Hint, hint_of
+from amon.fields import Secret
+from amon.text import did_you_mean
 from amon.words import Asker, Effect, Role
 
 P = ParamSpec("P")
@@ -32,11 +37,14 @@ def _say_nothing(text: str, fraction: float | None) -> None:
 class Call:
     """One use of a command at one site, as the method sees it.
 
-    deadline: seconds the asker waits; the work may go on after it. `progress` tells the asker how far it is.
+    role and rule: what the asker is here and which line of the policy says so. deadline: seconds the asker waits; the
+    work may go on after it. `progress` tells the asker how far it is.
     """
 
     id: str
     asker: Asker
+    role: Role = Role.observer
+    rule: str = ""
     deadline: float = 30.0
     _progress: Callable[[str, float | None], None] = field(default=_say_nothing, repr=False)
 
@@ -50,6 +58,11 @@ class Param:
     name: str
     hint: Hint
     default: Any = MISSING
+
+    @property
+    def shown(self) -> str:
+        """As people type it."""
+        return self.name.replace("_", "-")
 
     @property
     def required(self) -> bool:
@@ -119,6 +132,13 @@ def command(
     effect: "read", "change" or "danger"; the latter two need a `plan`. timeout: seconds after which it is ended.
     """
 
+    if role not in Role.__members__:
+        raise BadDeclaration(f"there is no role {role!r}{did_you_mean(role, list(Role.__members__))}")
+    if effect not in Effect.__members__:
+        raise BadDeclaration(f"there is no effect {effect!r}{did_you_mean(effect, list(Effect.__members__))}")
+    if not 0 < timeout < math.inf:
+        raise BadDeclaration(f"a timeout of {timeout} s leaves no time to do anything, or all of it")
+
     def declared(run: Callable[Concatenate[S, Call, P], Awaitable[R]]) -> Declared[S, P, R]:
         return Declared(run, Role[role], Effect(effect), timeout)
 
@@ -132,6 +152,8 @@ def commands_of(cls: type) -> Mapping[str, Command]:
         declared = inspect.getattr_static(cls, attribute)
         if isinstance(declared, Declared):
             made = _read(cls, declared)
+            if made.name in found:
+                raise BadDeclaration(f"{cls.__name__} has two commands that people would type as {made.name!r}")
             found[made.name] = made
     return found
 
@@ -147,7 +169,9 @@ def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
     if declared.effect is not Effect.read:
         if declared.planned is None:
             raise BadDeclaration(f"{where} has effect {declared.effect} but no plan; add @{declared.__name__}.plan")
-        if _params(where, declared.planned) != params:
+        if not inspect.iscoroutinefunction(declared.planned):
+            raise BadDeclaration(f"the plan of {where} must be async")
+        if _params(f"the plan of {where}", declared.planned) != params:
             raise BadDeclaration(f"the plan of {where} must take the same parameters")
     summary, _, manual = doc.partition("\n")
     return Command(
@@ -164,23 +188,47 @@ def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
 
 
 def _params(where: str, function: Callable[..., Any]) -> tuple[Param, ...]:
-    hints = get_type_hints(function, include_extras=True)
-    params = []
-    for parameter in list(inspect.signature(function).parameters.values())[2:]:
-        name = parameter.name
-        if name not in hints:
-            raise BadDeclaration(f"{where}: parameter {name} has no type")
-        hint = hint_of(hints[name])
-        _check_bounded(f"{where}: parameter {name}", hint)
-        default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
-        params.append(Param(name.rstrip("_"), hint, default))
-    return tuple(params)
+    """What people may give: every parameter after `self` and the call."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError) as unknown:
+        raise BadDeclaration(f"{where}: a type cannot be found: {unknown}") from None
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) < 2:
+        raise BadDeclaration(f"{where} must take self and the call first")
+    params = tuple(_param(f"{where}: parameter {one.name}", one, hints) for one in parameters[2:])
+    if len({param.name for param in params}) < len(params):
+        raise BadDeclaration(f"{where} has two parameters that people would type alike")
+    return params
+
+
+def _param(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Param:
+    name = parameter.name
+    if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        raise BadDeclaration(f"{where} must be a plain one: neither *, ** nor keyword-only")
+    if name not in hints:
+        raise BadDeclaration(f"{where} has no type")
+    if name == "dry_run":
+        raise BadDeclaration(f"{where} bears the name of what every command takes; use call and plan")
+    hint = hint_of(hints[name])
+    _check_bounded(where, hint)
+    default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
+    return Param(name.rstrip("_"), hint, default)
 
 
 def _check_bounded(where: str, hint: Hint) -> None:
-    if hint.bare is str and (hint.field.pattern is None or hint.field.longest is None):
-        raise BadDeclaration(f"{where} is text without pattern and longest; say what it may contain")
-    if hint.origin in (tuple, list):
+    """Only types that can be typed, and nothing without limit: what comes here was written by anybody."""
+    bare = hint.bare
+    if bare in (str, Path, Secret):
+        if hint.field.pattern is None or hint.field.longest is None:
+            raise BadDeclaration(f"{where} is text without pattern and longest; say what it may contain")
+    elif hint.origin is list or (hint.origin is tuple and hint.args[1:] == (...,)):
         if hint.field.longest is None:
             raise BadDeclaration(f"{where} is a list without longest; say how many items it may have")
         _check_bounded(where, hint_of(hint.args[0]))
+    elif not (bare in (bool, int, float) or hint.origin is Literal or _is_enum(bare)):
+        raise BadDeclaration(f"{where} is of a type that cannot be typed: {bare}")
+
+
+def _is_enum(bare: Any) -> bool:
+    return isinstance(bare, type) and issubclass(bare, enum.Enum)

@@ -6,12 +6,12 @@ reading command (`service sta`). What changes something must be typed in full.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from amon.command.declare import Command, Param
 from amon.command.line import Word, split
-from amon.convert import from_text
+from amon.convert import Hint, from_text, hint_of
 from amon.errors import Invalid
 from amon.text import did_you_mean
 from amon.words import Effect
@@ -52,10 +52,8 @@ class Grammar:
         """Instance, command and how many words named them."""
         first = words[0]
         commands = self.offered.get(first.text)
-        if commands is not None and first.text != AGENT:
+        if commands is not None:
             return self._of_instance(line, words, commands)
-        if first.text == AGENT and len(words) > 1:
-            return self._of_instance(line, words, self.offered.get(AGENT, {}))
         for instance, command in self._short_forms(first.text):
             return instance, command, 1
         raise self._unknown(line, first)
@@ -74,8 +72,11 @@ class Grammar:
         known = ", ".join(commands)
         if second is None:
             raise Invalid(f"{instance} can be asked for: {known}", line, words[0].start, words[0].end)
+        if len(meant := _beginnings(second.text, commands)) > 1:
+            choices = " or ".join(meant)
+            raise Invalid(f"{second.text!r} could be {choices}; say which", line, second.start, second.end)
         hint = did_you_mean(second.text, list(commands)) or f"; it has: {known}"
-        raise Invalid(f"{instance} has no command {second.text!r}{hint}", line, second.start, second.end)
+        raise Invalid(f"{instance} has no command {second.text[:64]!r}{hint}", line, second.start, second.end)
 
     def _short_forms(self, word: str) -> list[tuple[str, Command]]:
         own = self.offered.get(AGENT, {}).get(word)
@@ -97,12 +98,15 @@ class Grammar:
         return Invalid(f"there is no {word.text[:64]!r} here{hint}", line, word.start, word.end)
 
 
+def _beginnings(word: str, commands: Mapping[str, Command]) -> list[str]:
+    """The commands that begin so; two letters at least."""
+    return [name for name in commands if name.startswith(word)] if len(word) > 1 else []
+
+
 def _only_beginning(word: str, commands: Mapping[str, Command]) -> Command | None:
-    """The one reading command that begins so; two letters at least. Changes are typed in full."""
-    if len(word) < 2:
-        return None
-    fitting = [command for name, command in commands.items() if name.startswith(word)]
-    return fitting[0] if len(fitting) == 1 and fitting[0].effect is Effect.read else None
+    """The one reading command that begins so. Changes are typed in full."""
+    meant = _beginnings(word, commands)
+    return commands[meant[0]] if len(meant) == 1 and commands[meant[0]].effect is Effect.read else None
 
 
 class _Reader:
@@ -113,7 +117,7 @@ class _Reader:
         self.instance = instance
         self.command = command
         self.values: dict[str, Any] = {}
-        self.many: dict[str, list[Any]] = {}
+        self.many: dict[str, list[Word]] = {}
         self.dry_run = False
 
     def read(self, words: tuple[Word, ...]) -> Ask:
@@ -159,7 +163,7 @@ class _Reader:
     def _param(self, word: Word, name: str) -> Param:
         param = self.command.param(_python(name))
         if param is None:
-            names = [param.name.replace("_", "-") for param in self.command.params]
+            names = [param.shown for param in self.command.params]
             hint = did_you_mean(name, names) or (f"; it takes: {', '.join(names)}" if names else "; it takes nothing")
             raise Invalid(f"{self._title} takes no {name[:64]!r}{hint}", self.line, word.start, word.end)
         return param
@@ -175,33 +179,49 @@ class _Reader:
         if param.many:
             self.many.setdefault(param.name, []).append(word)
             return
+        self._set(param, word, self._value(param, word, param.hint))
+
+    def _value(self, param: Param, word: Word, hint: Hint) -> Any:
         try:
-            value = from_text(word.text, param.hint)
+            return from_text(word.text, hint)
         except ValueError as wrong:
-            raise Invalid(f"{param.name}: {wrong}", self.line, word.start, word.end) from None
-        self._set(param, word, value)
+            raise self._wrong(param, wrong, word) from None
+
+    def _wrong(self, param: Param, wrong: object, word: Word) -> Invalid:
+        return Invalid(f"{param.shown}: {wrong}", self.line, word.start, word.end)
 
     def _set(self, param: Param, word: Word, value: Any) -> None:
         if param.name in self.values:
-            raise Invalid(f"{param.name} is given twice", self.line, word.start, word.end)
+            raise Invalid(f"{param.shown} is given twice", self.line, word.start, word.end)
         self.values[param.name] = value
 
     def _finish(self) -> Ask:
-        for name, words in self.many.items():
-            param = self.command.param(name)
-            assert param is not None
-            try:
-                self.values[name] = from_text(",".join(word.text for word in words), param.hint)
-            except ValueError as wrong:
-                raise Invalid(f"{name}: {wrong}", self.line, words[0].start, words[-1].end) from None
+        for param in self.command.params:
+            if param.name in self.many:
+                self.values[param.name] = self._items(param, self.many[param.name])
         for param in self.command.params:
             if param.name not in self.values:
                 if param.required:
                     about = f" ({param.hint.field.about})" if param.hint.field.about else ""
                     end = len(self.line)
-                    raise Invalid(f"{self._title} needs {param.name}{about}", self.line, end, end + 1)
+                    raise Invalid(f"{self._title} needs {param.shown}{about}", self.line, end, end + 1)
                 self.values[param.name] = param.default
-        return Ask(self.instance, self.command, self.values, self.dry_run)
+        in_order = {param.name: self.values[param.name] for param in self.command.params}
+        return Ask(self.instance, self.command, in_order, self.dry_run)
+
+    def _items(self, param: Param, words: list[Word]) -> Any:
+        """All words of a list; a word that is not quoted may hold several items, with commas between them."""
+        item = hint_of(param.hint.args[0])
+        found = []
+        for word in words:
+            texts = [word.text] if word.quoted else word.text.split(",")
+            found += [self._value(param, replace(word, text=text), item) for text in texts if text]
+        whole = Word("", words[0].start, words[-1].end)
+        # `restart ,` or `restart ""` must never mean what a missing list means.
+        wrong = param.hint.field.problem(found) if found else "nothing is named here"
+        if wrong:
+            raise self._wrong(param, wrong, whole)
+        return tuple(found) if param.hint.origin is tuple else found
 
     @property
     def _title(self) -> str:

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 
 from amon.errors import Invalid
+from amon.text import LONGEST_LINE
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a line: what it means, and the span it came from. `quoted` words are never options."""
+    """One word of a line: what it means, and the span it came from.
+
+    `quoted` words begin with a quote or a backslash and are never options.
+    """
 
     text: str
     start: int
@@ -20,6 +24,8 @@ def split(line: str) -> tuple[Word, ...]:
 
     A word that begins with `@(` runs to its closing bracket: it is a target expression. Raises `Invalid`.
     """
+    if len(line) > LONGEST_LINE:
+        raise Invalid(f"this line is {len(line)} characters long; at most {LONGEST_LINE} are taken")
     words: list[Word] = []
     place = 0
     while place < len(line):
@@ -34,21 +40,19 @@ def split(line: str) -> tuple[Word, ...]:
 
 def _word(line: str, start: int) -> Word:
     made: list[str] = []
-    quoted = False
     place = start
     while place < len(line) and not line[place].isspace():
         character = line[place]
         if character in "\"'":
             text, place = _quotation(line, place)
             made.append(text)
-            quoted = True
         elif character == "\\" and place + 1 < len(line):
             made.append(line[place + 1])
             place += 2
         else:
             made.append(character)
             place += 1
-    return Word("".join(made), start, place, quoted and line[start] in "\"'")
+    return Word("".join(made), start, place, line[start] in "\"'\\")
 
 
 def _quotation(line: str, start: int) -> tuple[str, int]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from amon.command.answer import cell
+from amon.command.complete import choices_of
 from amon.command.declare import Command, Param
 from amon.command.grammar import AGENT, Offered
 from amon.convert import Hint, to_data
@@ -38,7 +40,7 @@ def page(instance: str, command: Command) -> str:
     lines = [usage(instance, command), command.summary]
     if command.manual:
         lines.append(command.manual)
-    lines += [f"  {param.name}: {_about(param)}" for param in command.params]
+    lines += [f"  {param.shown}: {_about(param)}" for param in command.params]
     needs = f"needs role {command.role}"
     if command.effect is not Effect.read:
         needs += f"; {command.effect}: --dry-run tells what would be done"
@@ -47,24 +49,21 @@ def page(instance: str, command: Command) -> str:
 
 
 def _form(param: Param) -> str:
-    name = param.name.replace("_", "-")
-    shown = f"--{name}" if param.flag else name.upper() + ("..." if param.many else "")
+    shown = f"--{param.shown}" if param.flag else param.shown.upper() + ("..." if param.many else "")
     return shown if param.required else f"[{shown}]"
 
 
 def _about(param: Param) -> str:
     parts = [param.hint.field.about or "", *_limits(param.hint)]
-    if not param.required and param.default not in (None, False, (), ""):
-        unit = param.hint.field.unit
-        number = isinstance(param.default, int | float) and unit
-        shown = format_quantity(param.default, str(unit)) if number else to_data(param.default)
-        parts.append(f"else {shown}")
+    if not param.required and not any(param.default is nothing for nothing in (None, False, (), "")):
+        secret = param.hint.field.secret
+        parts.append(f"else {'***' if secret else cell(to_data(param.default), param.hint.field.unit)}")
     return "; ".join(part for part in parts if part)
 
 
 def _limits(hint: Hint) -> list[str]:
     found = []
-    choices = _choices(hint)
+    choices = choices_of(hint)
     if choices:
         found.append("one of " + ", ".join(choices))
     field = hint.field
@@ -73,9 +72,3 @@ def _limits(hint: Hint) -> list[str]:
     if field.most is not None:
         found.append(f"at most {format_quantity(field.most, field.unit or '1')}")
     return found
-
-
-def _choices(hint: Hint) -> list[str]:
-    from amon.command.complete import choices_of
-
-    return choices_of(hint)

@@ -7,7 +7,7 @@ so that a flapping service costs the admins' clients nothing. `Maintenance` cove
 
 from amon.health.board import Board, Picture, Trouble
 from amon.health.level import Health, Level, worst
-from amon.health.maintenance import Maintenance, Maintenances
+from amon.health.maintenance import SITE, Maintenance, Maintenances
 from amon.health.pace import Pace
 
-__all__ = ["Board", "Health", "Level", "Maintenance", "Maintenances", "Pace", "Picture", "Trouble", "worst"]
+__all__ = ["SITE", "Board", "Health", "Level", "Maintenance", "Maintenances", "Pace", "Picture", "Trouble", "worst"]

@@ -50,7 +50,7 @@ class Instance:
         self.commands: Mapping[str, Command] = commands_of(commands_from)
         self.module: Module[Any] | None = None
         self.restarts = 0
-        self.ready = asyncio.Event()
+        self.settled = asyncio.Event()  # the first start has succeeded or failed
         self._make = make
         self._clock = clock
         self._state = state
@@ -88,6 +88,7 @@ class Instance:
                 if self._clock.monotonic() - began > _STABLE:
                     wait = _FIRST_WAIT
                 self.restarts += 1
+                self.settled.set()
                 said = str(first) if isinstance(first, Failed) else f"{type(first).__name__}: {first}"
                 self._set_trouble(Health.bad(f"crashed ({said[:120]}), starts again in {wait:g} s", state="crashed"))
             await self._clock.sleep(wait)
@@ -102,7 +103,7 @@ class Instance:
                 await module.start()
                 self.module = module
                 self._set_trouble(None)
-                self.ready.set()
+                self.settled.set()
                 tasks.create_task(module.run(), name=f"{self.name}: run")
                 # A module whose run() returned goes on answering until it is told to go.
                 await asyncio.get_running_loop().create_future()

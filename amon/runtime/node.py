@@ -1,0 +1,195 @@
+"""A running node: its instances, their health, maintenance, the journal and the one dispatch. Knows no XMPP.
+
+The owner opens the task group; the node starts and stops instances in it. What wants to hear that the site's health may
+have changed (the accounts' presence) listens.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amon.clock import Clock
+from amon.command import Grammar
+from amon.command.declare import Command
+from amon.command.grammar import AGENT
+from amon.errors import Failed
+from amon.health import Board, Health, Maintenance, Maintenances, Picture
+from amon.module import Instance, Module
+from amon.module.instance import Make
+from amon.runtime.dispatch import Dispatch
+from amon.runtime.own import AgentModule
+from amon.runtime.upkeep import MaintenanceModule
+from amon.store import Journal
+
+_REMEMBER = 7 * 86_400.0  # seconds an outcome is kept
+_OWN = (AGENT, "maintenance")
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """An instance as it is wanted: its name, the module's name, the class, checked settings.
+
+    reason: why there is no class; such an instance shows in health and answers nothing. make: builds the module,
+    the class itself if None.
+    """
+
+    name: str
+    kind: str
+    cls: type[Module[Any]] | None
+    settings: Any = None
+    reason: str = ""
+    make: Make | None = None
+
+
+class Node:
+    """tasks: the owner's group; state: a private directory that outlives the agent."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, journal: Journal, clock: Clock, state: Path) -> None:
+        self.clock = clock
+        self.journal = journal
+        self.dispatch = Dispatch(lambda: Grammar(self.offered()), self.find, journal, clock)
+        self._tasks = tasks
+        self._state = state
+        self._board = Board()
+        self._maintenances = Maintenances()
+        self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
+        self._missing: dict[str, Spec] = {}
+        self._house: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._log = logging.getLogger("amon.node")
+
+    async def start(self, specs: Iterable[Spec]) -> None:
+        self._maintenances = Maintenances(await self.journal.maintenances())
+        self._start(Spec(AGENT, AGENT, AgentModule, make=lambda env: AgentModule(env, self)))
+        self._start(
+            Spec("maintenance", "maintenance", MaintenanceModule, make=lambda env: MaintenanceModule(env, self))
+        )
+        for spec in specs:
+            self._start(spec)
+        self._house = self._tasks.create_task(self._keep_house(), name="housekeeping")
+
+    async def change(self, stop: Iterable[str], start: Iterable[Spec]) -> None:
+        """Stop the instances of these names and start these; all others go on undisturbed."""
+        for name in stop:
+            await self._stop(name)
+        for spec in start:
+            self._start(spec)
+
+    def _start(self, spec: Spec) -> None:
+        if spec.cls is None:
+            self._missing[spec.name] = spec
+            self._log.error("%s: %s", spec.name, spec.reason)
+        else:
+            instance = Instance(
+                spec.name,
+                spec.kind,
+                spec.make or spec.cls,
+                spec.settings,
+                commands_from=spec.cls,
+                clock=self.clock,
+                state=self._state / "instances" / spec.name,
+                on_change=self._changed,
+                maintenance=lambda name: self._maintenances.covering(name, self.clock.time()) is not None,
+            )
+            task = self._tasks.create_task(instance.run(), name=f"instance {spec.name}")
+            self._running[spec.name] = (instance, task)
+        self._changed(spec.name)
+
+    async def _stop(self, name: str) -> None:
+        self._missing.pop(name, None)
+        if name in self._running:
+            _, task = self._running.pop(name)
+            task.cancel()
+            await asyncio.wait([task])
+        self._board.drop(name)
+        self._tell()
+
+    async def stop(self) -> None:
+        """Stop every instance and the housekeeping; supervised services and the journal stay."""
+        for name in list(self._running):
+            await self._stop(name)
+        if self._house is not None:
+            self._house.cancel()
+
+    async def wait_settled(self) -> None:
+        """Until every instance has started or has failed to."""
+        for instance, _ in list(self._running.values()):
+            await instance.settled.wait()
+
+    def find(self, name: str) -> Module[Any]:
+        if name not in self._running:
+            raise Failed(f"{name} is not running here")
+        return self._running[name][0].get()
+
+    def instances(self) -> list[Instance]:
+        return [instance for name, (instance, _) in self._running.items() if name not in _OWN]
+
+    def missing(self) -> Mapping[str, str]:
+        """Instances that could not be loaded, with the reason."""
+        return {name: spec.reason for name, spec in self._missing.items()}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self._running if name not in _OWN))
+
+    def offered(self) -> dict[str, Mapping[str, Command]]:
+        return {name: instance.commands for name, (instance, _) in self._running.items()}
+
+    def candidates(self, instance: str, method: str) -> list[str]:
+        """What an instance knows as values of a parameter; for completion, so a fault is silence."""
+        try:
+            return [str(word) for word in getattr(self.find(instance), method)()]
+        except Exception as fault:
+            self._log.debug("no candidates from %s.%s: %s", instance, method, fault)
+            return []
+
+    # Health and maintenance
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever the picture may have changed; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def healths(self) -> dict[str, Health]:
+        found = {instance.name: instance.health() for instance in self.instances()}
+        found.update({name: Health.bad(spec.reason, state="not-loaded") for name, spec in self._missing.items()})
+        return found
+
+    def picture(self, revealed: frozenset[str] | None = None) -> Picture:
+        for name, health in self.healths().items():
+            self._board.put(name, health)
+        return self._board.picture(self.clock.time(), self._maintenances, revealed)
+
+    def maintenances(self) -> Mapping[str, Maintenance]:
+        return self._maintenances.running(self.clock.time())
+
+    async def begin_maintenance(self, one: Maintenance) -> None:
+        await self.journal.begin_maintenance(one)
+        self._maintenances.begin(one)
+        self._tell()
+
+    async def end_maintenance(self, scope: str) -> None:
+        await self.journal.end_maintenance(scope)
+        self._maintenances.end(scope)
+        self._tell()
+
+    def next_maintenance_end(self) -> float | None:
+        """Epoch seconds; presence changes then without anybody doing anything."""
+        return self._maintenances.next_end(self.clock.time())
+
+    def _changed(self, name: str) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self.journal.forget(self.clock.time() - _REMEMBER)
+            except Failed as fault:
+                self._log.error("%s", fault)
+            await self.clock.sleep(3600)

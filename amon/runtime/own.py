@@ -1,0 +1,155 @@
+"""The agent's own commands: how the site is, what can be asked, and who one is.
+
+They are declared like any module's, so that the same grammar, rights, journal and answers hold for them.
+"""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated
+
+from amon.command import Call, Grammar, command, split
+from amon.command.complete import complete
+from amon.command.declare import Command
+from amon.command.manual import overview, page
+from amon.errors import Invalid, Refused
+from amon.fields import Field
+from amon.module import Env, Module
+from amon.units import age
+
+if TYPE_CHECKING:
+    from amon.runtime.node import Node
+
+Words = Annotated[str, Field("what to look up", pattern=r"[\w ./@:=-]*", longest=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    text: Annotated[str, Field("as it is to be read")]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    name: Annotated[str, Field("instance/part")]
+    level: Annotated[str, Field("ok, maint, unknown, warn or crit")]
+    state: Annotated[str, Field("one word")]
+    text: Annotated[str, Field("more words")]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    level: Annotated[str, Field("the worst of all")]
+    status: Annotated[str, Field("the line that presence shows")]
+    parts: Annotated[tuple[Part, ...], Field("everything that is looked after, worst first")]
+
+    def __str__(self) -> str:
+        return self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    instance: Annotated[str, Field("its name here")]
+    module: Annotated[str, Field("what it is an instance of")]
+    level: Annotated[str, Field("its health")]
+    restarts: Annotated[int, Field("how often it crashed and was started again", unit="1")]
+    text: Annotated[str, Field("what is wrong, if anything is")]
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    jid: Annotated[str, Field("the address this site sees")]
+    role: Annotated[str, Field("what it may here")]
+    rule: Annotated[str, Field("the line of the policy that says so")]
+
+    def __str__(self) -> str:
+        return f"you are {self.jid}, {self.role} here (rule: {self.rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    agent: Annotated[str, Field("version of amon")]
+    python: Annotated[str, Field("version of Python")]
+    system: Annotated[str, Field("operating system")]
+    up: Annotated[float, Field("age of this agent", unit="s")]
+
+    def __str__(self) -> str:
+        return f"amon {self.agent}, Python {self.python}, {self.system}, agent up {age(self.up)}"
+
+
+class AgentModule(Module[None]):
+    """Its instance is called `agent`, and its commands need no name in front."""
+
+    def __init__(self, env: Env[None], node: "Node") -> None:
+        super().__init__(env)
+        self._node = node
+        self._began = env.clock.monotonic()
+
+    @command()
+    async def status(self, call: Call) -> Status:
+        """How this site is, in one line; --json shows every part."""
+        picture = self._node.picture()
+        bad = [Part(t.name, t.level.word, t.state, t.text) for t in picture.troubles]
+        named = {part.name for part in bad}
+        leaves = [leaf for name, health in self._node.healths().items() for leaf in health.leaves(name)]
+        good = [Part(name, leaf.level.word, leaf.state, leaf.text) for name, leaf in leaves if name not in named]
+        return Status(picture.level.word, picture.status, (*bad, *sorted(good, key=lambda part: part.name)))
+
+    @command()
+    async def help(self, call: Call, about: Words = "") -> Page:
+        """What you may ask for here; `help COMMAND` tells how."""
+        offered, allowed = self._node.offered(), self._allowed(call)
+        if not about.strip():
+            return Page(overview(offered, allowed))
+        if about in offered and about not in offered[about]:
+            return Page(self._of_instance(about, offered[about], allowed))
+        grammar = Grammar(offered)
+        ask = _find(grammar, about)
+        if not allowed(ask[0], ask[1]):
+            raise Refused(f"{about} needs role {ask[1].role}")
+        return Page(page(*ask))
+
+    @command()
+    async def whoami(self, call: Call) -> Me:
+        """Who you are to this site, and why."""
+        return Me(call.asker.jid, str(call.role), call.rule)
+
+    @command()
+    async def version(self, call: Call) -> Version:
+        """Versions of the agent and of what it runs on."""
+        system = f"{platform.system()} {platform.release()}"
+        return Version(version("amon"), platform.python_version(), system, self.env.clock.monotonic() - self._began)
+
+    @command()
+    async def modules(self, call: Call) -> list[Loaded]:
+        """What is loaded here, and what failed to load and why."""
+        rows = []
+        for instance in self._node.instances():
+            health = instance.health()
+            rows.append(Loaded(instance.name, instance.kind, health.level.word, instance.restarts, health.text[:200]))
+        rows += [Loaded(name, "-", "crit", 0, reason) for name, reason in self._node.missing().items()]
+        return rows
+
+    @command()
+    async def complete(self, call: Call, line: Words = "") -> Page:
+        """The words that may come next in a line; for consoles."""
+        words = complete(line, self._node.offered(), self._node.candidates)
+        return Page("\n".join(words[:200]))
+
+    def _allowed(self, call: Call) -> Callable[[str, Command], bool]:
+        return lambda instance, declared: call.role >= declared.role
+
+    def _of_instance(self, name: str, commands: Mapping[str, Command], allowed: Callable[[str, Command], bool]) -> str:
+        lines = [f"{name} {one.name}: {one.summary}" for one in commands.values() if allowed(name, one)]
+        return "\n".join(lines) or f"you may ask nothing of {name}"
+
+
+def _find(grammar: Grammar, about: str) -> tuple[str, Command]:
+    words = split(about)
+    instance, found, used = grammar.find(about, words)
+    if used < len(words):
+        raise Invalid(f"there is no command {about!r}; try help", about, words[used].start, words[used].end)
+    return instance, found

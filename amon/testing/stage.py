@@ -1,0 +1,157 @@
+"""One instance of a module on a stage: no server, no waiting, but the real grammar, policy, journal and chat front."""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amon.access import Policy
+from amon.clock import Clock
+from amon.errors import Failed
+from amon.health import Health, Picture
+from amon.ids import new_id
+from amon.module import Module
+from amon.runtime.chat import Chat
+from amon.runtime.incoming import Door, Incoming
+from amon.runtime.node import Node, Spec
+from amon.store import Journal
+from amon.target import Facts
+from amon.testing.clock import FakeClock
+from amon.wire import Ended
+from amon.words import Asker, Effect
+from amon.xmpp.events import Received
+
+OWNER = "owner@example.org"
+SITE = "stage"
+DOOR = Door("stage", Policy(owner=(OWNER,), observer=("*@watchers.example.org",)), "agents.example.org")
+
+
+class _Ear:
+    """A `Replies` that only remembers."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Ended] = []
+        self.notes: list[str] = []
+        self.plan = ""
+
+    def accepted(self) -> None:
+        pass
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        self.notes.append(text)
+
+    def needs_word(self, effect: Effect, plan: str) -> None:
+        self.plan = plan
+
+    def ended(self, outcome: Ended) -> None:
+        self.outcomes.append(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Presence as a contact list would show it."""
+
+    show: str
+    status: str
+
+
+class Stage:
+    """What a test does with the instance: `say` as a person would, `ask` for the whole outcome, look at its health."""
+
+    def __init__(self, node: Node, name: str, clock: Clock) -> None:
+        self.node = node
+        self.name = name
+        self.clock = clock
+        self.said: list[str] = []
+        self._chat = Chat(SITE, DOOR, node.dispatch, _Voice(self.said), clock, lambda: Facts(SITE))
+
+    async def say(self, line: str, by: str = OWNER) -> str:
+        """Type `line` one to one and read the answer, fences taken off."""
+        self.said.clear()
+        await self._chat.received(Received(by, f"{by}/test", line, id=new_id(self.clock.time())))
+        return re.sub(r"^```\n?", "", "\n".join(self.said), flags=re.MULTILINE).rstrip()
+
+    async def ask(self, line: str, by: str = OWNER, *, dry_run: bool = False, ident: str = "", sites: int = 1) -> Ended:
+        """The last outcome of `line`: state, text and data."""
+        ear = _Ear()
+        ident = ident or new_id(self.clock.time())
+        await self.node.dispatch.handle(Incoming(ident, Asker(by), line, DOOR, dry_run=dry_run, sites=sites), ear)
+        if not ear.outcomes:
+            raise Failed(f"no outcome but a question: {ear.plan}")
+        return ear.outcomes[-1]
+
+    @property
+    def module(self) -> Any:
+        """The running module itself."""
+        return self.node.find(self.name)
+
+    @property
+    def health(self) -> Health:
+        return self.node.healths()[self.name]
+
+    @property
+    def picture(self) -> Picture:
+        return self.node.picture()
+
+    @property
+    def presence(self) -> Shown:
+        picture = self.node.picture()
+        return Shown(picture.show, picture.status)
+
+    async def wait_health(self, wanted: Callable[[Health], bool]) -> Health:
+        """Until the instance's health is as wanted; it is looked at whenever the instance says it changed."""
+        changed = asyncio.Event()
+        quiet = self.node.listen(changed.set)
+        try:
+            while not wanted(self.health):
+                changed.clear()
+                await changed.wait()
+        finally:
+            quiet()
+        return self.health
+
+
+class _Voice:
+    def __init__(self, said: list[str]) -> None:
+        self._said = said
+
+    def say(self, to: str, text: str) -> None:
+        self._said.append(text)
+
+    def say_room(self, room: str, text: str) -> None:
+        self._said.append(text)
+
+    def composing(self, to: str, on: bool) -> None:
+        pass
+
+
+@asynccontextmanager
+async def stage(
+    cls: type[Module[Any]],
+    settings: Any = None,
+    *,
+    name: str = "",
+    clock: Clock | None = None,
+    state: Path | None = None,
+    **world: Any,
+) -> AsyncIterator[Stage]:
+    """The module running under `name` (its class's name without `Module`, in small letters).
+
+    state: its directory; a temporary one if not given. world: handed to the module's constructor. The instance is
+    settled when the block begins and gone when it ends.
+    """
+    clock = clock or FakeClock()
+    name = name or cls.__name__.removesuffix("Module").lower()
+    with tempfile.TemporaryDirectory(prefix="amon-stage-") as scratch:
+        async with Journal.open() as journal, asyncio.TaskGroup() as tasks:
+            node = Node(tasks, journal, clock, state or Path(scratch))
+            await node.start([Spec(name, name, cls, settings, make=lambda env: cls(env, **world))])
+            await node.wait_settled()
+            try:
+                yield Stage(node, name, clock)
+            finally:
+                await node.stop()

@@ -1,0 +1,48 @@
+"""The `<health>` child of a presence: what is not ok, within a kilobyte, so that a console selects without asking."""
+
+import msgspec
+
+from amon.health import Picture
+from amon.wire.codec import WireError
+
+LONGEST_HEALTH = 1024
+
+
+class HealthReport(msgspec.Struct, frozen=True):
+    """level: word of the worst; ok: how many things are well; bad: [full name, level word, state] worst first.
+
+    more: how many bad things did not fit. modules: names of the instances, for `module:...` targets. What is not named
+    in `bad` is ok. facts: changes when the site's tags do.
+    """
+
+    level: str
+    ok: int
+    bad: tuple[tuple[str, str, str], ...] = ()
+    more: int = 0
+    modules: tuple[str, ...] = ()
+    facts: str = ""
+
+
+_decoder = msgspec.json.Decoder(HealthReport)
+
+
+def encode_health(picture: Picture, modules: tuple[str, ...], facts: str) -> str:
+    """At most `LONGEST_HEALTH` bytes: the least bad things are left out first, then module names."""
+    bad = tuple((t.name, t.level.word, t.state) for t in picture.troubles)
+    ok = sum(picture.counts.values()) - len(bad)
+    for kept in range(len(bad), -1, -1):
+        report = HealthReport(picture.level.word, ok, bad[:kept], len(bad) - kept, modules, facts)
+        text = msgspec.json.encode(report)
+        if len(text) <= LONGEST_HEALTH:
+            return text.decode()
+    return msgspec.json.encode(HealthReport(picture.level.word, ok, (), len(bad), (), facts)).decode()
+
+
+def decode_health(text: str) -> HealthReport:
+    """What a presence said; `WireError` for anything else. It is somebody's word: only ever shown and selected on."""
+    if len(text) > 4 * LONGEST_HEALTH:
+        raise WireError(f"health of {len(text)} characters")
+    try:
+        return _decoder.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as wrong:
+        raise WireError(f"not a health report: {wrong}") from None
