@@ -1,0 +1,70 @@
+"""The agent's configuration as types: what may be written, in which unit, and what it means. TOML is read into these.
+
+The commented example (`amon-agent example`) and every message about a mistake are made from here.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from amon.access import Policy
+from amon.fields import Field, Secret
+
+Name = Annotated[str, Field("a name", pattern=r"[a-z0-9][a-z0-9_-]*", longest=32)]
+TagName = Annotated[str, Field("a tag", pattern=r"[a-z0-9][a-z0-9_.-]*", longest=32)]
+TagValue = Annotated[str, Field("its value", pattern=r"[\w.:/+-]+", longest=64)]
+Room = Annotated[str, Field("a room", pattern=r"[^@/\s]+@[^@/\s]+", longest=512)]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One login at one XMPP server, with its own policy."""
+
+    jid: Annotated[
+        str,
+        Field("this agent's address", pattern=r"[^@/\s]+@[^@/\s]+", longest=512, example="site-1@agents.example.org"),
+    ]
+    password: Annotated[Secret | None, Field("the password itself; better in a file of its own", secret=True)] = None
+    password_file: Annotated[Path | None, Field("file with the password, mode 0600", example="/etc/amon/password")] = (
+        None
+    )
+    credential: Annotated[Name | None, Field("name of a systemd credential (LoadCredential=) with the password")] = None
+    rooms: Annotated[tuple[Room, ...], Field("rooms to be in", longest=20, example=("ops@rooms.example.org",))] = ()
+    host: Annotated[str | None, Field("server to connect to, if DNS does not tell (SRV records)", longest=255)] = None
+    port: Annotated[int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1")] = None
+    tls: Annotated[Literal["starttls", "direct"], Field("direct goes with port 5223 or 443")] = "starttls"
+    ca_file: Annotated[Path | None, Field("trust only the authorities in this file (PEM); else the system's")] = None
+    proxy: Annotated[
+        Secret | None, Field("http://user:password@host:port (HTTP CONNECT) or socks5://host:port", secret=True)
+    ] = None
+    prefix: Annotated[str, Field("begins a command in a room", pattern=r"[!.,;#$%&+~^]", longest=1)] = "!"
+    reveal: Annotated[
+        tuple[Name, ...] | None, Field("instances whose health this account shows; all if not given", longest=100)
+    ] = None
+    policy: Annotated[Policy, Field("who may ask what; nobody else may anything")] = field(default_factory=Policy)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSettings:
+    """One named instance of a module."""
+
+    module: Annotated[Name | None, Field("the module; the instance's own name if not given")] = None
+    settings: Annotated[dict[str, Any], Field("the module's own settings")] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """All of `agent.toml`."""
+
+    state: Annotated[Path, Field("directory for the journal and what instances keep")] = Path("/var/lib/amon-agent")
+    log: Annotated[Literal["debug", "info", "warning", "error"], Field("how much is logged")] = "info"
+    trace: Annotated[bool, Field("log every stanza, with secrets masked; for looking into trouble only")] = False
+    tags: Annotated[
+        dict[TagName, TagValue], Field("facts about this site that targets can name", longest=50, example={"tier": "1"})
+    ] = field(default_factory=dict)
+    account: Annotated[dict[Name, Account], Field("logins, by a name of your choice", longest=20)] = field(
+        default_factory=dict
+    )
+    instance: Annotated[dict[Name, InstanceSettings], Field("instances of modules, by name", longest=100)] = field(
+        default_factory=dict
+    )
