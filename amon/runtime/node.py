@@ -7,10 +7,11 @@ have changed (the accounts' presence) listens.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from amon.access import AuditRecord
 from amon.clock import Clock
 from amon.command import Grammar
 from amon.command.declare import Command
@@ -22,7 +23,9 @@ from amon.module.instance import Make
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.own import AgentModule
 from amon.runtime.upkeep import MaintenanceModule
-from amon.store import Journal
+from amon.store import Journal, Record
+from amon.wire import Ended, encode
+from amon.words import State
 
 _REMEMBER = 7 * 86_400.0  # seconds an outcome is kept
 _OWN = (AGENT, "maintenance")
@@ -59,10 +62,12 @@ class Node:
         self._missing: dict[str, Spec] = {}
         self._house: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._interrupted: list[tuple[Record, Ended]] = []
         self._log = logging.getLogger("amon.node")
 
     async def start(self, specs: Iterable[Spec]) -> None:
         self._maintenances = Maintenances(await self.journal.maintenances())
+        await self._close_interrupted()
         self._start(Spec(AGENT, AGENT, AgentModule, make=lambda env: AgentModule(env, self)))
         self._start(
             Spec("maintenance", "maintenance", MaintenanceModule, make=lambda env: MaintenanceModule(env, self))
@@ -70,6 +75,19 @@ class Node:
         for spec in specs:
             self._start(spec)
         self._house = self._tasks.create_task(self._keep_house(), name="housekeeping")
+
+    async def _close_interrupted(self) -> None:
+        """What the last agent began and never ended has an outcome now; its asker is told and can fetch it."""
+        for record in await self.journal.interrupted():
+            outcome = Ended(
+                record.id, State.failed, "interrupted: the agent was restarted while doing this; look at it"
+            )
+            ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self.clock.time())
+            audit = AuditRecord(
+                self.clock.time(), record.account, record.asker, None, record.id, record.line, True, "", "interrupted"
+            )
+            await self.journal.end(ended, audit)
+            self._interrupted.append((ended, outcome))
 
     async def change(self, stop: Iterable[str], start: Iterable[Spec]) -> None:
         """Stop the instances of these names and start these; all others go on undisturbed."""
@@ -131,8 +149,15 @@ class Node:
         """Instances that could not be loaded, with the reason."""
         return {name: spec.reason for name, spec in self._missing.items()}
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(sorted(name for name in self._running if name not in _OWN))
+    def kinds(self) -> tuple[str, ...]:
+        """The modules that are loaded, each once, for `module:` targets."""
+        return tuple(sorted({instance.kind for instance in self.instances()}))
+
+    def take_interrupted(self, account: str) -> list[tuple[Record, Ended]]:
+        """Calls of this account that an earlier agent died in; told once, when the account is online."""
+        taken = [pair for pair in self._interrupted if pair[0].account == account]
+        self._interrupted = [pair for pair in self._interrupted if pair[0].account != account]
+        return taken
 
     def offered(self) -> dict[str, Mapping[str, Command]]:
         return {name: instance.commands for name, (instance, _) in self._running.items()}

@@ -119,14 +119,15 @@ class _Voice:
     def __init__(self, said: list[str]) -> None:
         self._said = said
 
-    def say(self, to: str, text: str) -> None:
+    def say(self, to: str, text: str) -> bool:
         self._said.append(text)
+        return True
 
-    def say_room(self, room: str, text: str) -> None:
-        self._said.append(text)
+    def say_room(self, room: str, text: str) -> bool:
+        return self.say(room, text)
 
-    def composing(self, to: str, on: bool) -> None:
-        pass
+    def composing(self, to: str, on: bool) -> bool:
+        return True
 
 
 @asynccontextmanager

@@ -11,8 +11,8 @@ LONGEST_HEALTH = 1024
 class HealthReport(msgspec.Struct, frozen=True):
     """level: word of the worst; ok: how many things are well; bad: [full name, level word, state] worst first.
 
-    more: how many bad things did not fit. modules: names of the instances, for `module:...` targets. What is not named
-    in `bad` is ok. facts: changes when the site's tags do.
+    more: how many bad things did not fit. modules: what is loaded, for `module:...` targets. What is not named in `bad`
+    is ok.
     """
 
     level: str
@@ -20,22 +20,21 @@ class HealthReport(msgspec.Struct, frozen=True):
     bad: tuple[tuple[str, str, str], ...] = ()
     more: int = 0
     modules: tuple[str, ...] = ()
-    facts: str = ""
 
 
 _decoder = msgspec.json.Decoder(HealthReport)
 
 
-def encode_health(picture: Picture, modules: tuple[str, ...], facts: str) -> str:
+def encode_health(picture: Picture, modules: tuple[str, ...]) -> str:
     """At most `LONGEST_HEALTH` bytes: the least bad things are left out first, then module names."""
     bad = tuple((t.name, t.level.word, t.state) for t in picture.troubles)
     ok = sum(picture.counts.values()) - len(bad)
     for kept in range(len(bad), -1, -1):
-        report = HealthReport(picture.level.word, ok, bad[:kept], len(bad) - kept, modules, facts)
+        report = HealthReport(picture.level.word, ok, bad[:kept], len(bad) - kept, modules)
         text = msgspec.json.encode(report)
         if len(text) <= LONGEST_HEALTH:
             return text.decode()
-    return msgspec.json.encode(HealthReport(picture.level.word, ok, (), len(bad), (), facts)).decode()
+    return msgspec.json.encode(HealthReport(picture.level.word, ok, (), len(bad), ())).decode()
 
 
 def decode_health(text: str) -> HealthReport:

@@ -1,0 +1,182 @@
+"""One account of a site: its connection, the two fronts behind it, and the presence that shows how the site is."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from random import Random
+
+from amon.clock import Clock
+from amon.health import Pace
+from amon.runtime.chat import Chat
+from amon.runtime.incoming import Door
+from amon.runtime.node import Node
+from amon.runtime.payload import PayloadFront
+from amon.target import Facts
+from amon.wire import encode, encode_health
+from amon.words import Asker, Role
+from amon.xmpp.connection import Connection
+from amon.xmpp.events import Bounced, Listener, Offline, Online, Received, RoomState, Seen
+
+_MOST_AT_ONCE = 256  # messages being handled; what comes beyond is dropped and counted
+
+Connect = Callable[[Listener], Connection]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What an account shows and whom it obeys. Changed by a reload without a new login.
+
+    revealed: instances whose health may be seen here; None is all. prefix: begins a command in a room.
+    """
+
+    door: Door
+    rooms: frozenset[str]
+    revealed: frozenset[str] | None = None
+    prefix: str = "!"
+
+
+class Account:
+    """A `Listener` of its connection. `run` is its life."""
+
+    def __init__(
+        self, jid: str, view: View, node: Node, tags: Mapping[str, str], connect: Connect, clock: Clock, random: Random
+    ) -> None:
+        self.jid = jid
+        self.site = jid.partition("@")[0].lower()
+        self.dropped = 0
+        self.rooms: dict[str, RoomState] = {}
+        self._node = node
+        self._tags = dict(tags)
+        self._clock = clock
+        self._random = random
+        self._stir = asyncio.Event()
+        self._pace = Pace()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._busy = 0
+        self._log = logging.getLogger(f"amon.account.{self.site}")
+        self.connection = connect(self)
+        self.show(view, tags)
+
+    def show(self, view: View, tags: Mapping[str, str]) -> None:
+        """Take another policy, tags or view from now on."""
+        self.view = view
+        self._tags = dict(tags)
+        dispatch = self._node.dispatch
+        self._chat = Chat(self.site, view.door, dispatch, self.connection, self._clock, self._facts, view.prefix)
+        self._payloads = PayloadFront(self.site, view.door, dispatch, self._send, self._clock, self._random)
+        self._stir.set()
+
+    async def run(self) -> None:
+        """Until cancelled: connected, present, answering. Calls under way end with it."""
+        quiet = self._node.listen(self._stir.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._show_health(), name=f"presence of {self.jid}")
+                tasks.create_task(self.connection.run(), name=f"connection of {self.jid}")
+        finally:
+            self._tasks = None
+            quiet()
+
+    # What the connection tells (amon.xmpp.events.Listener)
+
+    def received(self, message: Received) -> None:
+        if message.room is not None and not message.private_in_room and not self._is_safe(message.room):
+            return
+        if self._tasks is None or self._busy >= _MOST_AT_ONCE:
+            self.dropped += 1
+            return
+        self._busy += 1
+        self._tasks.create_task(self._handle(message), name=f"message from {message.sender}")
+
+    def bounced(self, bounce: Bounced) -> None:
+        self._log.debug("%s is not there: %s", bounce.to, bounce.condition)
+
+    def seen(self, presence: Seen) -> None:
+        pass  # an agent does not care who is online
+
+    def room(self, state: RoomState) -> None:
+        self.rooms[state.room] = state
+        if state.joined and not state.safe:
+            self._log.error("%s is not members-only and non-anonymous: nothing said there is done", state.room)
+        elif not state.joined:
+            self._log.warning("not in %s: %s", state.room, state.reason)
+
+    def online(self, event: Online) -> None:
+        if not event.resumed:
+            self._tell_interrupted()
+
+    def offline(self, event: Offline) -> None:
+        pass  # the connection has logged it
+
+    def may_see(self, jid: str) -> bool:
+        door = self.view.door
+        return door.policy.decide(Asker(jid), Role.observer, door.agents_domain).allowed
+
+    # What it does
+
+    async def _handle(self, message: Received) -> None:
+        try:
+            if message.payload is not None:
+                await self._payloads.received(message)
+            else:
+                await self._chat.received(message)
+        except Exception:  # one message costs one line in the log, never the agent
+            self._log.exception("message %s from %s", message.id, message.sender)
+        finally:
+            self._busy -= 1
+
+    def _is_safe(self, room: str) -> bool:
+        state = self.rooms.get(room)
+        return room in self.view.rooms and state is not None and state.joined and state.safe
+
+    def _send(self, to: str, payload: str, ident: str) -> bool:
+        return self.connection.send_payload(to, payload, id=ident)
+
+    def _tell_interrupted(self) -> None:
+        for record, outcome in self._node.take_interrupted(self.view.door.account):
+            self._send(record.reply_to, encode(outcome), f"{outcome.id}-interrupted")
+
+    async def _show_health(self) -> None:
+        """Presence follows the picture, at the pace that suits contact lists."""
+        while True:
+            self._stir.clear()
+            wait = self._show_now()
+            sleeping = asyncio.ensure_future(self._clock.sleep(wait))
+            stirred = asyncio.ensure_future(self._stir.wait())
+            try:
+                await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
+                stirred.cancel()
+
+    def _show_now(self) -> float:
+        """Show the picture if it is due; seconds until the next look."""
+        picture = self._node.picture(self.view.revealed)
+        now = self._clock.monotonic()
+        wait = self._pace.due(picture, now)
+        if wait == 0:
+            health = encode_health(picture, self._node.kinds())
+            self.connection.set_facts(self._disco(), self._mark())
+            self.connection.set_presence("" if picture.show == "available" else picture.show, picture.status, health)
+            self._pace.told(picture, now)
+            wait = None
+        ends = self._node.next_maintenance_end()
+        until_end = ends - self._clock.time() + 1 if ends is not None else 3600.0
+        return max(1.0, min(wait if wait is not None else 3600.0, until_end))
+
+    def _facts(self) -> Facts:
+        picture = self._node.picture()
+        parts = {trouble.name: trouble.state for trouble in picture.troubles}
+        return Facts(self.site, self._tags, picture.level.word, parts, frozenset(self._node.kinds()), True)
+
+    def _disco(self) -> dict[str, list[str]]:
+        tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
+        return {"agent": [version("amon")], "tag": tags, "module": list(self._node.kinds())}
+
+    def _mark(self) -> str:
+        """Changes when the facts do, so that a console asks for them once."""
+        return hashlib.sha256(repr(sorted(self._disco().items())).encode()).hexdigest()[:12]

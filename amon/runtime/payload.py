@@ -1,0 +1,120 @@
+"""The front for programs: payloads of a console, in a room or direct, and what goes back to it.
+
+A payload is an order only from a real address, in time, and either straight to this account or through a room that is
+configured and safe. All else is dropped without a word.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from random import Random
+
+from amon.clock import Clock
+from amon.runtime.dispatch import Dispatch
+from amon.runtime.incoming import Door, Incoming
+from amon.wire import Accepted, Cancel, Ended, Fetch, NeedsWord, Payload, Progress, Request, WireError, decode, encode
+from amon.words import Asker, Effect, State
+from amon.xmpp.events import Received
+
+Send = Callable[[str, str, str], bool]  # to, payload, id -> whether it went out
+
+_ACCEPT_AFTER = 0.1  # seconds: a call that ends sooner needs no acceptance, its outcome is one
+_MANY = 200  # sites; above this, first signs of life are spread over some seconds
+_SPREAD = 2.0
+
+
+class PayloadFront:
+    """site: this site's name in the account. send: puts a payload on its way to a full address."""
+
+    def __init__(self, site: str, door: Door, dispatch: Dispatch, send: Send, clock: Clock, random: Random) -> None:
+        self._site = site
+        self._door = door
+        self._dispatch = dispatch
+        self._send = send
+        self._clock = clock
+        self._random = random
+        self._log = logging.getLogger("amon.payload")
+
+    async def received(self, message: Received) -> None:
+        """Handle one payload to its end."""
+        if message.sender is None or message.delayed or message.private_in_room or message.payload is None:
+            return
+        try:
+            payload = decode(message.payload)
+        except WireError as wrong:
+            self._log.warning("from %s: %s", message.sender, wrong)
+            return
+        asker = Asker(message.sender, message.reply_to, message.room)
+        if isinstance(payload, Request):
+            await self._request(payload, asker)
+        elif isinstance(payload, Fetch):
+            await self._fetch(payload, asker)
+        elif isinstance(payload, Cancel):
+            self._dispatch.cancel(asker.jid, payload.id)
+
+    async def _request(self, request: Request, asker: Asker) -> None:
+        if self._site not in request.names:
+            return
+        incoming = Incoming(
+            request.id,
+            asker,
+            request.line,
+            self._door,
+            deadline=request.deadline,
+            sites=request.job_sites,
+            confirmed=request.confirmed,
+            dry_run=request.dry_run,
+        )
+        replies = self._replies(asker, request.id)
+        replies.wait = _ACCEPT_AFTER if request.job_sites <= _MANY else self._random.uniform(_ACCEPT_AFTER, _SPREAD)
+        try:
+            await self._dispatch.handle(incoming, replies)
+        finally:
+            replies.close()
+
+    async def _fetch(self, fetch: Fetch, asker: Asker) -> None:
+        if self._door.policy.role_of(asker.jid) is None:
+            return
+        replies = self._replies(asker, fetch.id)
+        if not await self._dispatch.repeat(asker.jid, fetch.id, replies):
+            self._say(asker, Ended(fetch.id, State.expired, "this request is not known here, or not any more"))
+
+    def _replies(self, asker: Asker, ident: str) -> "WireReplies":
+        return WireReplies(ident, lambda payload: self._say(asker, payload), self._clock)
+
+    def _say(self, asker: Asker, payload: Payload) -> None:
+        if not self._send(asker.reply_to, encode(payload), f"{payload.id}-{type(payload).__name__.lower()}"):
+            # It is in the journal; the asker fetches it, or the book says what became of the site.
+            self._log.info("no way to %s for %s of %s", asker.full, type(payload).__name__, payload.id)
+
+
+class WireReplies:
+    """`Replies` as payloads. Acceptance waits a moment: most calls end before it would be worth a message."""
+
+    def __init__(self, ident: str, say: Callable[[Payload], None], clock: Clock) -> None:
+        self.wait = 0.0
+        self._id = ident
+        self._say = say
+        self._clock = clock
+        self._later: asyncio.Task[None] | None = None
+
+    def accepted(self) -> None:
+        self._later = asyncio.create_task(self._accept_later(), name=f"accept {self._id}")
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        self._say(Progress(self._id, text, fraction))
+
+    def needs_word(self, effect: Effect, plan: str) -> None:
+        self._say(NeedsWord(self._id, effect, plan))
+
+    def ended(self, outcome: Ended) -> None:
+        self.close()
+        self._say(outcome)
+
+    def close(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+
+    async def _accept_later(self) -> None:
+        await self._clock.sleep(self.wait)
+        self._say(Accepted(self._id))
