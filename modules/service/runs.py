@@ -1,0 +1,70 @@
+"""One start of a program by driver `process`: what is written down of it, and who of it lives."""
+
+import hashlib
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from . import proc
+from .settings import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """As it stands on the disk. No pid and no end: it was about to be started."""
+
+    token: str
+    boot: str
+    digest: str
+    at: float
+    pid: int = 0
+    ticks: int = 0
+    ended: float | None = None
+    good: bool = True  # stopped, or ended by itself with exit status 0
+    text: str = ""  # how it ended
+
+    @property
+    def living(self) -> bool:
+        return bool(self.pid) and self.ended is None
+
+    @classmethod
+    def read(cls, found: dict[str, Any] | None) -> "Run | None":
+        try:
+            return cls(**found) if found else None
+        except TypeError:  # written by another version
+            return None
+
+
+def digest(service: Service) -> str:
+    """Tells whether a running process was started as it would be now."""
+    parts = (*service.argv, service.directory, *(f"{k}={v}" for k, v in sorted(service.environment.items())))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def left(run: Run) -> list[proc.Process]:
+    """Who lives in its process group. A pid given out again means nobody: the kernel keeps it while the group lives."""
+    leader = proc.look(run.pid) if run.pid else None
+    if not run.pid or (leader is not None and leader.ticks != run.ticks):
+        return []
+    return proc.members(run.pid)
+
+
+def send(run: Run, *numbers: signal.Signals) -> None:
+    """Signal its whole group, if anybody is left in it."""
+    if not left(run):
+        return
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, number)
+
+
+def end_strays(run: Run) -> int | None:
+    """Kill what was started with its token but left its session: a program gone into the background. A pid of it."""
+    others = [process for process in proc.everyone() if process.alive and process.session != run.pid]
+    strays = [process for process in others if proc.has_token(process.pid, run.token)]
+    for stray in strays:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(stray.pid, signal.SIGKILL)
+    return strays[0].pid if strays else None

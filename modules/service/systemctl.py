@@ -1,0 +1,74 @@
+"""systemd through its own program, where there is no D-Bus or no library for it. Source: systemctl(1), journalctl(1).
+
+`--` fences the unit's name off, `--no-ask-password` keeps it from asking a terminal that is not there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from amon.errors import Failed
+
+from .bus import Denied
+from .logfile import LINES, clean
+from .run import Ran, run
+
+_SHOW = 10.0
+_PROPERTIES = (
+    "LoadState", "ActiveState", "SubState", "StateChangeTimestampMonotonic", "Result", "MainPID", "ExecMainStatus",
+    "ExecMainCode", "NRestarts", "MemoryCurrent",
+)  # fmt: skip
+_VERBS = {"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart"}
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """How the two programs are called; a test puts words before them."""
+
+    systemctl: Sequence[str] = ("systemctl",)
+    journalctl: Sequence[str] = ("journalctl",)
+
+
+class Systemctl:
+    """The same two questions as `Bus`, at 5 ms each instead of 0.3."""
+
+    def __init__(self, programs: Programs, address: str, manager: str) -> None:
+        self._programs = programs
+        self._user = ("--user",) if manager == "user" else ()
+        variable = "DBUS_SESSION_BUS_ADDRESS" if manager == "user" else "DBUS_SYSTEM_BUS_ADDRESS"
+        self._environment = {variable: address} if address else {}
+
+    async def show(self, unit: str) -> Mapping[str, str]:
+        ran = await self._run(_SHOW, "show", f"--property={','.join(_PROPERTIES)}", "--", unit)
+        if ran.status != 0:
+            raise Failed(_said(ran) or "systemctl does not answer")
+        pairs = (line.partition("=") for line in ran.output.splitlines())
+        return {key: value for key, _, value in pairs}
+
+    async def order(self, member: str, unit: str, timeout: float) -> str:
+        ran = await self._run(timeout, _VERBS[member], "--", unit)
+        if ran.status is None:
+            raise Failed(f"systemctl did not end in {timeout:g} s")
+        if ran.status == 0:
+            return "done"
+        said = _said(ran)
+        if "access denied" in said.lower() or "authentication" in said.lower() or "not authorized" in said.lower():
+            raise Denied(said)
+        if ran.status == 1 and "see" in said.lower():  # it points at status and journal, which follow below anyway
+            return "failed"
+        raise Failed(said or f"systemctl: exit status {ran.status}")
+
+    async def last_lines(self, unit: str) -> tuple[str, ...]:
+        unit_option = f"--user-unit={unit}" if self._user else f"--unit={unit}"
+        argv = (*self._programs.journalctl, "--quiet", "--no-pager", f"--lines={LINES}", "--output=cat", unit_option)
+        try:
+            return clean((await run(argv, _SHOW)).output)
+        except Failed:
+            return ()
+
+    async def _run(self, timeout: float, *words: str) -> Ran:
+        options = ("--no-ask-password", "--no-pager", *self._user)
+        return await run((*self._programs.systemctl, *options, *words), timeout, environment=self._environment)
+
+
+def _said(ran: Ran) -> str:
+    return " ".join(clean(ran.output)[-3:])
