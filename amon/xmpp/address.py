@@ -3,6 +3,8 @@
 from functools import lru_cache
 
 from slixmpp.jid import JID, InvalidJID
+from slixmpp.util.sasl.client import saslprep
+from slixmpp.util.stringprep_profiles import StringPrepError
 
 from amon.errors import Invalid
 
@@ -26,3 +28,11 @@ def bare(jid: str) -> str:
 def full(jid: str) -> str:
     name, resource = split(jid)
     return f"{name}/{resource}" if resource else name
+
+
+def prepared_password(password: str) -> str:
+    """As it enters a login: RFC 4013."""
+    try:
+        return str(saslprep(password))
+    except (StringPrepError, UnicodeError):
+        raise Invalid("the password has characters that no login takes (control or unassigned ones)") from None

@@ -15,8 +15,9 @@ from amon.xmpp.backoff import Backoff
 from amon.xmpp.events import RoomState
 from amon.xmpp.faults import StanzaError
 from amon.xmpp.login import Times
+from amon.xmpp.outgoing import directed
 from amon.xmpp.requests import info_query, read_features
-from amon.xmpp.room import Room
+from amon.xmpp.room import Room, destroy_query
 
 _NICKS = 9  # tries at another nick before it is a fault
 # XEP-0410, 3: these say that we are in the room, whatever else they say.
@@ -46,15 +47,29 @@ class Keeper:
         self._backoff = Backoff(times.retry_first, times.retry_most, random)
         self._stirred = asyncio.Event()
         self._look_again = False
+        self.may_create = False
+        self.task: asyncio.Task[None] | None = None
         self._said: RoomState | None = None
+        self._settled = asyncio.Event()
         self._doubts = 0
 
     def stir(self, look_again: bool = False) -> None:
         self._look_again = self._look_again or look_again
         self._stirred.set()
 
+    async def wait_state(self) -> RoomState:
+        """The outcome of the try that is under way, or of the last one in this session."""
+        await self._settled.wait()
+        assert self._said is not None
+        return self._said
+
+    def begin(self) -> None:
+        """What `wait_state` then waits for is still to come."""
+        self._settled.clear()
+
     async def keep(self) -> None:
         """For the length of a session; what was joined in a resumed one is looked at first."""
+        self.begin()
         if self.room.joined and not await self._still_in():
             self.room.forget("the room had forgotten us")
         while True:
@@ -78,9 +93,18 @@ class Keeper:
             if not self._line.post(presence) or not await self._outcome():
                 self.room.forget("the room does not answer")
             if self.room.joined:
-                return True
+                return not self.room.made or self.may_create or await self._undo()
             if self.room.condition != "conflict":
                 return False
+        return False
+
+    async def _undo(self) -> bool:
+        """Our joining made a room that did not exist: with the server's settings it would be open to anybody."""
+        try:
+            await self._line.ask(self.room.address, "set", destroy_query())
+        except StanzaError:
+            self._line.post(directed("unavailable", f"{self.room.address}/{self.room.nick}"))
+        self.room.forget("there is no such room; an administrator has to create it")
         return False
 
     async def _outcome(self) -> bool:
@@ -138,3 +162,4 @@ class Keeper:
         if state != self._said:
             self._said = state
             self._report(state)
+        self._settled.set()

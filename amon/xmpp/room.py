@@ -13,6 +13,7 @@ from amon.xmpp.address import split
 _USER = f"{{{names.MUC_USER}}}"
 _OURSELVES = "110"
 _SHOWS_ADDRESSES = "100"
+_MADE = "201"
 _RENAMED = "303"
 _SETTINGS = {"102", "103", "104", "172", "173", "174"}  # XEP-0045, 15.6: the room may not be what it was
 _ANONYMOUS = {"173", "174"}
@@ -47,6 +48,7 @@ class Room:
         self.shows_addresses = False
         self.members_only = False
         self.occupants: dict[str, Occupant] = {}
+        self.made = False  # by our joining: it did not exist
         self.reason = ""
         self.condition = ""
 
@@ -65,7 +67,7 @@ class Room:
 
     def forget(self, reason: str) -> None:
         """We are not in it (any more)."""
-        self.joined = self.shows_addresses = self.members_only = False
+        self.joined = self.shows_addresses = self.members_only = self.made = False
         self.occupants.clear()
         self.reason, self.condition = reason, ""
 
@@ -87,6 +89,7 @@ class Room:
         if _OURSELVES not in codes:
             return False
         self.nick = nick
+        self.made = self.made or _MADE in codes
         self.shows_addresses = self.shows_addresses or _SHOWS_ADDRESSES in codes
         was, self.joined = self.joined, True
         return not was
@@ -150,3 +153,9 @@ def error_condition(stanza: Element) -> str:
         if part.tag.startswith(f"{{{names.STANZAS}}}") and not part.tag.endswith("}text"):
             return markup.without_namespace(part.tag)
     return "undefined-condition"
+
+
+def destroy_query() -> Element:
+    query = Element(f"{{{names.MUC_OWNER}}}query")
+    markup.child(query, f"{{{names.MUC_OWNER}}}destroy")
+    return query

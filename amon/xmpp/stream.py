@@ -8,53 +8,32 @@ import asyncio
 import logging
 import ssl
 import traceback
-from collections import deque
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 from xml.etree.ElementTree import Element
 
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import StreamFeatures
-from slixmpp.util.sasl.client import saslprep
 from slixmpp.xmlstream.stanzabase import StanzaBase
 
+from amon.errors import Failed, Invalid
 from amon.xmpp import faults, markup, names
-from amon.xmpp.faults import Fault
+from amon.xmpp.acks import Acks, Resume, Sent
+from amon.xmpp.faults import Fault, Unreachable
 from amon.xmpp.login import Limits, Login
 from amon.xmpp.reader import Broken, Reader
-from amon.xmpp.scram import MECHANISMS, Keys, Mistrust, Scram
+from amon.xmpp.scram import Keys
+from amon.xmpp.signon import SASL, NoLogin, SignOn
 
 _FEATURES = f"{{{names.STREAM}}}features"
 _STREAM_ERROR = f"{{{names.STREAM}}}error"
 _PROCEED = f"{{{names.TLS}}}proceed"
 _TLS_FAILURE = f"{{{names.TLS}}}failure"
-_SASL = f"{{{names.SASL}}}"
-_SM_ASK, _SM_ACK = f"{{{names.SM}}}r", f"{{{names.SM}}}a"
+_SM_ASK = f"{{{names.SM}}}r"
 _STANZAS = (names.MESSAGE, names.PRESENCE, names.IQ)
-_WINDOW = 50  # stanzas sent before the server is asked what it has
-_ACK_WITHIN = 1.0  # seconds after which it is asked for fewer
-_EARLY = 200
-_MODULO = 2**32
-
-
-class Sent(NamedTuple):
-    """A stanza that the server has not acknowledged."""
-
-    id: str
-    text: str
-
-
-@dataclass(slots=True)
-class Resume:
-    """What a new stream needs to go on where the last one was cut."""
-
-    id: str
-    handled: int
-    sent: int
-    acknowledged: int
-    waiting: list[tuple[int, Sent]] = field(default_factory=list)
+_FRAMES = 4  # of our stack that tell where an error of ours is
+_EARLY = 200  # stanzas that may come between login and session
 
 
 class Owner(Protocol):
@@ -102,11 +81,7 @@ class Stream(ClientXMPP):
         self._reader: Reader | None = None
         self._out: list[bytes] = []
         self._flushing: asyncio.Handle | None = None
-        self._ack_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._scram: Scram | None = None
-        self._tried: set[str] = set()
-        self._refusal: Fault | None = None
         self._early: list[Element] = []
         self._writable = asyncio.Event()
         self._writable.set()
@@ -120,9 +95,9 @@ class Stream(ClientXMPP):
         self.register_feature("mechanisms", self._authenticate, restart=True, order=100)
         self.register_plugin("xep_0198", {"window": 1 << 30})
         self._sm: Any = self.plugin["xep_0198"]
-        self._carried = list(resume.waiting) if resume else []
-        self._take_up(resume)
-        self.add_event_handler("sm_failed", self._resume_failed)
+        self.acks = Acks(self._sm, self.send_raw, resume)
+        self._sign_on = SignOn(login.jid, self.requested_jid.user, login.password, keys, self.send_raw)
+        self.add_event_handler("sm_failed", self.acks.not_resumed)
         self.add_event_handler("session_resumed", lambda _: self._begin(resumed=True))
         self.init_plugins()  # type: ignore[no-untyped-call]
 
@@ -159,7 +134,7 @@ class Stream(ClientXMPP):
         if self.fault is None:
             where = self._login.host or self._login.domain
             lost = Fault("cut", f"{where} closed the connection")
-            self.fault = self._refusal or (faults.of_connection(exception, where, "") if exception else lost)
+            self.fault = self._sign_on.refusal or (faults.of_connection(exception, where, "") if exception else lost)
         self._end()
 
     def fail(self, fault: Fault) -> None:
@@ -179,13 +154,26 @@ class Stream(ClientXMPP):
             self._reader.close()
         self._reader = self.transport = self.socket = None
         self._writable.set()
-        for handle in (self._ack_timer, self._flushing, *self.scheduled_events.values()):
+        for handle in (self._flushing, *self.scheduled_events.values()):
             if handle is not None:
                 handle.cancel()
         self.scheduled_events.clear()
+        self.acks.stop()
         for task in self._tasks:
             task.cancel()
         self.ended.set()
+
+    async def wait_begun(self) -> None:
+        """Until the session is up; `Unreachable` if it never will be."""
+        began, ended = self.loop.create_task(self.began.wait()), self.loop.create_task(self.ended.wait())
+        try:
+            await asyncio.wait((began, ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            began.cancel()
+            ended.cancel()
+            await asyncio.wait((began, ended))
+        if self.fault is not None:
+            raise Unreachable(self.fault)
 
     async def close(self, within: float) -> None:
         """Says goodbye and waits a little for the server to say it too."""
@@ -205,17 +193,8 @@ class Stream(ClientXMPP):
 
     def resume(self) -> Resume | None:
         """What the next stream may take up, unless the server ended the session itself."""
-        sm = self._sm
-        if not sm.sm_id or (self.fault is not None and self.fault.slow and self.began.is_set()):
-            return None
-        return Resume(sm.sm_id, sm.handled, sm.seq, sm.last_ack, list(sm.unacked_queue))
-
-    def _take_up(self, resume: Resume | None) -> None:
-        if resume is None:
-            return
-        sm = self._sm
-        sm.sm_id, sm.handled, sm.seq, sm.last_ack = resume.id, resume.handled, resume.sent, resume.acknowledged
-        sm.unacked_queue = deque(resume.waiting)
+        own_end = self.fault is not None and self.fault.slow and self.began.is_set()
+        return None if own_end else self.acks.resume()
 
     # --- writing
 
@@ -252,46 +231,22 @@ class Stream(ClientXMPP):
                 self._log.info("> %s", markup.masked(data.xml))
             text = markup.serialise(data.xml)
             if use_filters and data.xml.tag in _STANZAS:
-                self._count_out(Sent(data.xml.get("id", ""), text))
+                self.acks.went(Sent(data.xml.get("id", ""), text))
             elif use_filters:
                 self._sm._handle_outgoing(data)
             self.send_raw(text)
 
     def post(self, element: Element) -> None:
-        """Sends a stanza of ours; `ValueError` if it is larger than servers take."""
+        """Sends a stanza of ours; `Failed` if it is larger than servers take."""
         text = markup.serialise(element)
         if len(text) > self._limits.sent // 4 and len(text.encode()) > self._limits.sent:
-            raise ValueError(f"the message is larger than {self._limits.sent // 1024} KiB")
+            raise Failed(f"the message is larger than the {self._limits.sent // 1024} KiB that servers take")
         if self._trace:
             self._log.info("> %s", markup.masked(element))
-        self._count_out(Sent(element.get("id", ""), text))
+        self.acks.went(Sent(element.get("id", ""), text))
         self.send_raw(text)
-
-    def _count_out(self, sent: Sent) -> None:
-        sm = self._sm
-        if not sm.enabled_out:
-            return
-        sm.seq = (sm.seq + 1) % _MODULO
-        sm.unacked_queue.append((sm.seq, sent))
-        waiting = len(sm.unacked_queue)
-        if waiting > self._limits.unacked:
+        if self.acks.waiting > self._limits.unacked:
             self.fail(Fault("unacked", "the server acknowledges nothing of what we send"))
-        elif waiting % _WINDOW == 0:
-            self.loop.call_soon(self._ask_ack)
-        elif self._ack_timer is None:
-            self._ack_timer = self.loop.call_later(_ACK_WITHIN, self._ask_ack)
-
-    def _ask_ack(self) -> None:
-        if self._ack_timer is not None:
-            self._ack_timer.cancel()
-        self._ack_timer = None
-        if self._sm.enabled_out and self._sm.unacked_queue:
-            self.send_raw(f"<r xmlns='{names.SM}'/>")
-
-    @property
-    def waiting(self) -> int:
-        """Stanzas not acknowledged by the server."""
-        return len(self._sm.unacked_queue)
 
     # --- reading
 
@@ -299,34 +254,34 @@ class Stream(ClientXMPP):
         self.stream_id = attributes.get("id", "")
 
     def _closed_by_peer(self) -> None:
-        self.fail(self._refusal or Fault("closed", "the server closed the session"))
+        self.fail(self._sign_on.refusal or Fault("closed", "the server closed the session"))
 
     def _spawn_event(self, xml: Element) -> None:
         """One element of the stream. slixmpp would answer an error of ours with the exception's text to the peer."""
         try:
             self._take(xml)
         except Exception as error:
-            kind = markup.without_namespace(xml.tag)
-            self._log.error("a %s was dropped: %s", kind, where(error))
+            level = logging.WARNING if isinstance(error, Invalid) else logging.ERROR
+            self._log.log(level, "a %s was dropped: %s", markup.without_namespace(xml.tag)[:32], where(error))
 
     def _take(self, xml: Element) -> None:
         if self._trace:
             self._log.info("< %s", markup.masked(xml))
         tag = xml.tag
         if tag in _STANZAS and self.live:
-            self._count_in()
+            self.acks.came()
             self._hand_over(xml)
         elif tag == _SM_ASK:
-            self.send_raw(f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>")
+            self.acks.asked()
         elif tag in (names.MESSAGE, names.PRESENCE):
-            self._count_in()
+            self.acks.came()
             if len(self._early) < _EARLY:  # they wait for the session; before login there is nothing to wait for
                 self._early.extend([xml] if self.authenticated else [])
         elif tag == _FEATURES:
             self._start(self._negotiate(xml))
         elif tag == _PROCEED:
             self._proceed()
-        elif tag.startswith(_SASL):
+        elif tag.startswith(SASL):
             self._login_step(xml)
         elif tag == _STREAM_ERROR:
             self._stream_error(xml)
@@ -334,10 +289,6 @@ class Stream(ClientXMPP):
             self.fail(Fault("tls", "the server failed to start TLS"))
         else:
             super()._spawn_event(xml)
-
-    def _count_in(self) -> None:
-        if self._sm.enabled_in:
-            self._sm.handled = (self._sm.handled + 1) % _MODULO
 
     def _hand_over(self, xml: Element) -> None:
         if xml.tag == names.MESSAGE:
@@ -398,71 +349,35 @@ class Stream(ClientXMPP):
     def _authenticate(self, features: Any) -> bool:
         if self.authenticated:
             return False
-        offered = {e.text for e in features.xml.iterfind(f"{_SASL}mechanisms/{_SASL}mechanism")}
-        usable = [name for name in MECHANISMS if name in offered and name not in self._tried]
-        if not usable:
-            self.fail(
-                self._refusal or Fault("no-scram", "the server offers no SCRAM login; no weaker one is used", True)
-            )
-            return True
-        self._try(usable[0])
-        self._offered = usable
+        try:
+            self._sign_on.start(features.xml)
+        except NoLogin as error:
+            self.fail(error.fault)
         return True
 
-    def _try(self, mechanism: str) -> None:
-        self._tried.add(mechanism)
-        user = str(saslprep(self.requested_jid.user))
-        password = str(saslprep(self._login.password)).encode()
-        self._scram = Scram(mechanism, user, password, self._keys)
-        self.send_raw(f"<auth xmlns='{names.SASL}' mechanism='{mechanism}'>{self._scram.first()}</auth>")
-
     def _login_step(self, xml: Element) -> None:
-        scram, kind = self._scram, markup.without_namespace(xml.tag)
-        if scram is None or self.authenticated:
-            return
+        if self.authenticated:
+            return None
         try:
-            if kind == "challenge":
-                self.send_raw(f"<response xmlns='{names.SASL}'>{scram.answer(xml.text or '')}</response>")
-            elif kind == "success":
-                scram.verify(xml.text or "")
-                self.authenticated = True
-                self.features.add("mechanisms")
-                self.init_parser()
-                self.send_raw(self.stream_header)
-            elif kind == "failure":
-                self._refused(markup.without_namespace(xml[0].tag) if len(xml) else "")
-        except Mistrust as mistrust:
-            self.fail(Fault("mistrust", f"{mistrust}; the login was broken off", True))
-
-    def _refused(self, condition: str) -> None:
-        # A server may offer a mechanism for which it holds no key of this account; each is tried once.
-        self._refusal = self._refusal or faults.of_login(condition, self._login.jid)
-        left = [name for name in self._offered if name not in self._tried]
-        if left and condition != "account-disabled":
-            self._try(left[0])
-        else:
-            self.fail(self._refusal)
-
-    def _resume_failed(self, failed: Any) -> None:
-        """XEP-0198, 5: the server may tell how many of ours it had handled; the rest is lost."""
-        if not self._carried:
-            return
-        handled = failed.xml.get("h", "")
-        if handled.isdecimal():
-            kept = self._carried[0][0] - 1
-            self._carried = self._carried[(int(handled) - kept) % _MODULO :]
+            self.authenticated = self._sign_on.step(xml)
+        except NoLogin as error:
+            return self.fail(error.fault)
+        if self.authenticated:
+            self.features.add("mechanisms")
+            self.init_parser()
+            self.send_raw(self.stream_header)
+        return None
 
     def _begin(self, resumed: bool) -> None:
-        lost = () if resumed else tuple(sent.id for _, sent in self._carried if sent.id)
-        self._carried = []
+        lost = self.acks.take_lost()
         self.live = True
-        self._owner.begun(resumed, lost)
+        self._owner.begun(resumed, () if resumed else lost)
         self.began.set()
         early, self._early = self._early, []
         for xml in early:
             self._hand_over(xml)
         if resumed:
-            self._ask_ack()
+            self.acks.ask()
 
     # --- what slixmpp must not do here
 
@@ -475,9 +390,6 @@ class Stream(ClientXMPP):
 
 def where(error: BaseException) -> str:
     """Kind and place of an error of ours; its text could hold what a peer sent."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
-
-
-Ready = Callable[[], asyncio.Protocol]
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,104 @@
+"""Counting what the server has of what we sent, and what we have of what it sent: XEP-0198.
+
+slixmpp's plugin negotiates. The counting is here, because stanzas do not pass its filters (see stream.py) and because
+it forgets what was under way when a session cannot be resumed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from amon.xmpp import names
+
+_WINDOW = 50  # stanzas sent before the server is asked what it has
+_ASK_WITHIN = 1.0  # seconds after which it is asked for fewer
+_MODULO = 2**32
+
+
+class Sent(NamedTuple):
+    """A stanza that the server has not acknowledged."""
+
+    id: str
+    text: str
+
+
+@dataclass(slots=True)
+class Resume:
+    """What a new stream needs to go on where the last one was cut."""
+
+    id: str
+    handled: int
+    sent: int
+    acknowledged: int
+    waiting: list[tuple[int, Sent]] = field(default_factory=list)
+
+
+class Acks:
+    """`plugin` is slixmpp's xep_0198 of the same stream; it holds the numbers, so that its answers fit."""
+
+    def __init__(self, plugin: Any, write: Callable[[str], None], resume: Resume | None) -> None:
+        self._sm, self._write = plugin, write
+        self._timer: asyncio.TimerHandle | None = None
+        self._carried = list(resume.waiting) if resume else []
+        if resume is not None:
+            plugin.sm_id, plugin.handled = resume.id, resume.handled
+            plugin.seq, plugin.last_ack = resume.sent, resume.acknowledged
+            plugin.unacked_queue = deque(resume.waiting)
+
+    def resume(self) -> Resume | None:
+        """For the next stream; None if the server offered no resumption."""
+        sm = self._sm
+        if not sm.sm_id:
+            return None
+        return Resume(sm.sm_id, sm.handled, sm.seq, sm.last_ack, list(sm.unacked_queue))
+
+    @property
+    def waiting(self) -> int:
+        """Stanzas the server has not acknowledged."""
+        return len(self._sm.unacked_queue)
+
+    def came(self) -> None:
+        """A stanza came, and will be handled before the next byte is read."""
+        if self._sm.enabled_in:
+            self._sm.handled = (self._sm.handled + 1) % _MODULO
+
+    def asked(self) -> None:
+        self._write(f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>")
+
+    def went(self, sent: Sent) -> None:
+        """A stanza is being written."""
+        sm = self._sm
+        if not sm.enabled_out:
+            return
+        sm.seq = (sm.seq + 1) % _MODULO
+        sm.unacked_queue.append((sm.seq, sent))
+        loop = asyncio.get_running_loop()
+        if len(sm.unacked_queue) % _WINDOW == 0:
+            loop.call_soon(self.ask)
+        elif self._timer is None:
+            self._timer = loop.call_later(_ASK_WITHIN, self.ask)
+
+    def ask(self) -> None:
+        """Asks the server what it has, if anything is open."""
+        self.stop()
+        if self._sm.enabled_out and self._sm.unacked_queue:
+            self._write(f"<r xmlns='{names.SM}'/>")
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def not_resumed(self, failed: Any) -> None:
+        """XEP-0198, 5: the server may tell how many of ours it had handled; the rest is lost."""
+        handled = failed.xml.get("h", "")
+        if self._carried and handled.isdecimal():
+            before = self._carried[0][0] - 1
+            self._carried = self._carried[max(0, int(handled[:10]) - before) :]
+
+    def take_lost(self) -> tuple[str, ...]:
+        """Ids of what the last session sent and nobody acknowledged."""
+        carried, self._carried = self._carried, []
+        return tuple(sent.id for _, sent in carried if sent.id)

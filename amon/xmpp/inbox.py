@@ -1,0 +1,85 @@
+"""What comes out of the stream, sorted: to the listener, to the rooms' state, to whoever waits for an answer."""
+
+from collections.abc import Callable
+from xml.etree.ElementTree import Element
+
+from amon.xmpp import outgoing
+from amon.xmpp.address import split
+from amon.xmpp.events import Bounced, Listener
+from amon.xmpp.incoming import read_message, read_presence
+from amon.xmpp.keeper import Keeper
+from amon.xmpp.requests import Requests, answer, asker
+from amon.xmpp.room import Room
+
+
+class Inbox:
+    """Called in the order of the stream; whatever it raises costs that one stanza (see `Stream`)."""
+
+    def __init__(self, account: str, listener: Listener, post: Callable[[Element], bool]) -> None:
+        self._account, self._listener, self._post = account, listener, post
+        self.requests = Requests(account)
+        self.rooms: dict[str, Room] = {}
+        self.keepers: dict[str, Keeper] = {}
+        self.facts: dict[str, tuple[str, ...]] = {}
+        self.received = self.dropped = 0
+
+    def add(self, keeper: Keeper) -> None:
+        self.rooms[keeper.room.address], self.keepers[keeper.room.address] = keeper.room, keeper
+
+    def remove(self, room: str) -> Keeper | None:
+        self.rooms.pop(room, None)
+        return self.keepers.pop(room, None)
+
+    def message(self, element: Element) -> None:
+        event = read_message(element, self.rooms, self._account)
+        if isinstance(event, Bounced):
+            self._listener.bounced(event)
+        elif event is not None:
+            self.received += 1
+            self._listener.received(event)
+        elif not self._of_room_itself(element):
+            self.dropped += 1
+
+    def _of_room_itself(self, element: Element) -> bool:
+        """A message of the room as such, for example that its configuration changed."""
+        sender, nick = split(element.get("from") or self._account)
+        keeper = self.keepers.get(sender)
+        if keeper is None or nick or element.get("type") != "groupchat":
+            return False
+        if keeper.room.settings_changed(element):
+            keeper.stir(look_again=True)
+        return True
+
+    def presence(self, element: Element) -> None:
+        sender = split(element.get("from") or self._account)[0]
+        keeper = self.keepers.get(sender)
+        if keeper is not None:
+            if keeper.room.presence(element):
+                keeper.stir()
+        elif element.get("type") == "subscribe":
+            # RFC 6121, 3.1.4. slixmpp would say yes to everybody and ask back.
+            allowed = self._listener.may_see(sender)
+            self._post(outgoing.directed("subscribed" if allowed else "unsubscribed", sender))
+        elif sender != self._account:
+            seen = read_presence(element)
+            if seen is not None:
+                self._listener.seen(seen)
+
+    def iq(self, element: Element) -> None:
+        if element.get("type") in ("result", "error"):
+            self.requests.answered(element)
+        elif element.get("type") in ("get", "set"):
+            who = self._real(element)
+            trusted = who is not None and (who == self._account or self._listener.may_see(who))
+            self._post(answer(element, self._account, self.facts, trusted))
+
+    def _real(self, element: Element) -> str | None:
+        """The real address behind a request, which may come through a room."""
+        if not element.get("from"):
+            return self._account
+        sender = asker(element)
+        room = self.rooms.get(sender or "")
+        if room is None:
+            return sender
+        occupant = room.occupants.get(split(element.get("from", ""))[1])
+        return occupant.jid if occupant else None
