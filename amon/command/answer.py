@@ -10,6 +10,8 @@ from amon.text import visible
 from amon.units import format_quantity
 from amon.words import Answer, Column
 
+NEW_LINE = "\n"
+
 
 def answer_of(result: Any) -> Answer:
     """Text, data and columns of a result: a dataclass, a list of them, or None."""
@@ -39,20 +41,31 @@ def text_of(result: Any) -> str:
 
 
 def _speaks(value: Any) -> bool:
-    return "__str__" in vars(type(value)) or isinstance(value, str)
+    """Whether the class itself, or one above it, says how it reads."""
+    return any("__str__" in vars(cls) for cls in type(value).__mro__[:-1])
 
 
 def _lines(result: Any) -> str:
+    data = to_data(result)
     lines = []
     for name, (hint, _) in fields_of(cast(type, type(result))).items():
         value = getattr(result, name)
-        label = name.replace("_", " ")
-        if isinstance(value, list | tuple) and value and dataclasses.is_dataclass(value[0]):
-            lines.append(f"{label}:\n{text_of(value)}")
-        elif value is not None and not (isinstance(value, list | tuple | dict) and not value):
-            shown = "***" if hint.field.secret else cell(to_data(value), hint.field.unit)
-            lines.append(f"{label}: {shown}")
-    return "\n".join(lines)
+        if value is None or (isinstance(value, list | tuple | dict | str) and not value):
+            continue
+        shown = cell(data[name], hint.field.unit) if hint.field.secret else _block(value, data[name], hint.field.unit)
+        lines.append(f"{name.replace('_', ' ')}:{'' if shown.startswith(NEW_LINE) else ' '}{shown}")
+    return NEW_LINE.join(lines)
+
+
+def _block(value: Any, data: Any, unit: str | None) -> str:
+    """A value beside its name, or below it where it has lines of its own."""
+    if isinstance(value, list | tuple) and dataclasses.is_dataclass(value[0]):
+        return NEW_LINE + text_of(value)
+    if dataclasses.is_dataclass(value):
+        return str(value) if _speaks(value) else NEW_LINE + _lines(value)
+    if isinstance(value, str) and NEW_LINE in value:
+        return NEW_LINE + value
+    return cell(data, unit)
 
 
 def cell(value: Any, unit: str | None = None) -> str:

@@ -45,14 +45,30 @@ def _possible(line: str, before: tuple[Word, ...], offered: Offered, candidates:
 
 
 def _values(instance: str, command: Command, given: tuple[Word, ...], candidates: Candidates) -> list[str]:
+    named = {word.text[2:].partition("=")[0] for word in given if word.text.startswith("--")}
+    flags = [f"--{param.shown}" for param in command.params if param.flag and param.shown not in named]
+    wanted = _awaited(command, given)
+    if wanted is not None:
+        return list(_known(instance, wanted, candidates))
     positional = [param for param in command.params if not param.flag]
-    place = sum(1 for word in given if not word.text.startswith("--") and "=" not in word.text)
-    flags = [f"--{param.shown}" for param in command.params if param.flag]
+    place = sum(1 for n, word in enumerate(given) if _is_plain(word) and _awaited(command, given[n - 1 : n]) is None)
     if place >= len(positional) and not (positional and positional[-1].many):
         return flags
     return [*_known(instance, positional[min(place, len(positional) - 1)], candidates), *flags]
 
 
+def _is_plain(word: Word) -> bool:
+    return word.quoted or not (word.text.startswith("--") or "=" in word.text)
+
+
+def _awaited(command: Command, given: tuple[Word, ...]) -> Param | None:
+    """The parameter whose value must come next, because the last word is `--name`."""
+    if not given or given[-1].quoted or not given[-1].text.startswith("--") or "=" in given[-1].text:
+        return None
+    param = command.param(given[-1].text[2:].replace("-", "_"))
+    return None if param is None or param.flag else param
+
+
 def _known(instance: str, param: Param, candidates: Candidates) -> Iterable[str]:
-    choices = choices_of(param.hint)
-    return choices if choices or not param.hint.field.complete else candidates(instance, param.hint.field.complete)
+    choices, method = choices_of(param.item), param.item.field.complete or param.hint.field.complete
+    return choices if choices or not method else candidates(instance, method)

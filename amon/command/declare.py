@@ -76,6 +76,20 @@ class Param:
     def many(self) -> bool:
         return self.hint.origin in (tuple, list)
 
+    @property
+    def item(self) -> Hint:
+        """What one typed word is: an item of a list, else the value itself."""
+        return hint_of(self.hint.args[0]) if self.many else self.hint
+
+    @property
+    def about(self) -> str:
+        return self.hint.field.about or self.item.field.about
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value must not be written down."""
+        return self.hint.field.secret or self.item.field.secret or self.item.bare is Secret
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

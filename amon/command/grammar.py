@@ -11,7 +11,7 @@ from typing import Any
 
 from amon.command.declare import Command, Param
 from amon.command.line import Word, split
-from amon.convert import Hint, from_text, hint_of
+from amon.convert import Hint, from_text
 from amon.errors import Invalid
 from amon.text import did_you_mean
 from amon.words import Effect
@@ -31,7 +31,7 @@ class Ask:
 
     @property
     def name(self) -> str:
-        return self.command.name if self.instance == AGENT else f"{self.instance} {self.command.name}"
+        return title(self.instance, self.command)
 
 
 class Grammar:
@@ -96,6 +96,11 @@ class Grammar:
         known = set(self.offered) | {name for commands in self.offered.values() for name in commands}
         hint = did_you_mean(word.text, known) or "; try help"
         return Invalid(f"there is no {word.text[:64]!r} here{hint}", line, word.start, word.end)
+
+
+def title(instance: str, command: Command) -> str:
+    """How a command is called: `service restart`; the shortest that is always understood."""
+    return command.name if instance in (AGENT, command.name) else f"{instance} {command.name}"
 
 
 def _beginnings(word: str, commands: Mapping[str, Command]) -> list[str]:
@@ -202,7 +207,7 @@ class _Reader:
         for param in self.command.params:
             if param.name not in self.values:
                 if param.required:
-                    about = f" ({param.hint.field.about})" if param.hint.field.about else ""
+                    about = f" ({param.about})" if param.about else ""
                     end = len(self.line)
                     raise Invalid(f"{self._title} needs {param.shown}{about}", self.line, end, end + 1)
                 self.values[param.name] = param.default
@@ -211,11 +216,10 @@ class _Reader:
 
     def _items(self, param: Param, words: list[Word]) -> Any:
         """All words of a list; a word that is not quoted may hold several items, with commas between them."""
-        item = hint_of(param.hint.args[0])
         found = []
         for word in words:
             texts = [word.text] if word.quoted else word.text.split(",")
-            found += [self._value(param, replace(word, text=text), item) for text in texts if text]
+            found += [self._value(param, replace(word, text=text), param.item) for text in texts if text]
         whole = Word("", words[0].start, words[-1].end)
         # `restart ,` or `restart ""` must never mean what a missing list means.
         wrong = param.hint.field.problem(found) if found else "nothing is named here"
@@ -225,7 +229,7 @@ class _Reader:
 
     @property
     def _title(self) -> str:
-        return self.command.name if self.instance == AGENT else f"{self.instance} {self.command.name}"
+        return title(self.instance, self.command)
 
 
 def _python(name: str) -> str:

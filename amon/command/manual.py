@@ -5,7 +5,7 @@ from collections.abc import Callable
 from amon.command.answer import cell
 from amon.command.complete import choices_of
 from amon.command.declare import Command, Param
-from amon.command.grammar import AGENT, Offered
+from amon.command.grammar import AGENT, Offered, title
 from amon.convert import Hint, to_data
 from amon.units import format_quantity
 from amon.words import Effect
@@ -31,8 +31,7 @@ def overview(offered: Offered, allowed: Allowed) -> str:
 
 def usage(instance: str, command: Command) -> str:
     """The line to type: `service restart NAME [force]`."""
-    prefix = "" if instance in (AGENT, command.name) else f"{instance} "
-    return " ".join([f"{prefix}{command.name}", *(_form(param) for param in command.params)])
+    return " ".join([title(instance, command), *(_form(param) for param in command.params)])
 
 
 def page(instance: str, command: Command) -> str:
@@ -40,7 +39,7 @@ def page(instance: str, command: Command) -> str:
     lines = [usage(instance, command), command.summary]
     if command.manual:
         lines.append(command.manual)
-    lines += [f"  {param.shown}: {_about(param)}" for param in command.params]
+    lines += [f"  {param.shown}: {_about(param)}".rstrip(": ") for param in command.params]
     needs = f"needs role {command.role}"
     if command.effect is not Effect.read:
         needs += f"; {command.effect}: --dry-run tells what would be done"
@@ -54,10 +53,10 @@ def _form(param: Param) -> str:
 
 
 def _about(param: Param) -> str:
-    parts = [param.hint.field.about or "", *_limits(param.hint)]
+    parts = [param.about, *_limits(param.item)]
     if not param.required and not any(param.default is nothing for nothing in (None, False, (), "")):
-        secret = param.hint.field.secret
-        parts.append(f"else {'***' if secret else cell(to_data(param.default), param.hint.field.unit)}")
+        unit = param.item.field.unit
+        parts.append(f"else {'***' if param.secret else cell(to_data(param.default), unit)}")
     return "; ".join(part for part in parts if part)
 
 
