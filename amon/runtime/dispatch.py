@@ -271,5 +271,5 @@ def _shown(ask: Ask) -> str:
     values = []
     for param in ask.command.params:
         value = ask.args[param.name]
-        values.append(f"{param.name}={'***' if param.hint.field.secret else to_data(value)}")
+        values.append(f"{param.name}={'***' if param.secret else to_data(value)}")
     return " ".join([ask.name, *values])[:1000]
