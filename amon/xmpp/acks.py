@@ -18,7 +18,7 @@ _MODULO = 2**32
 
 
 class Sent(NamedTuple):
-    """A stanza that the server has not acknowledged."""
+    """A stanza that the server has not acknowledged; `id` if it is a message, whose loss somebody wants to know."""
 
     id: str
     text: str

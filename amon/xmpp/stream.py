@@ -231,7 +231,7 @@ class Stream(ClientXMPP):
                 self._log.info("> %s", markup.masked(data.xml))
             text = markup.serialise(data.xml)
             if use_filters and data.xml.tag in _STANZAS:
-                self.acks.went(Sent(data.xml.get("id", ""), text))
+                self.acks.went(Sent("", text))
             elif use_filters:
                 self._sm._handle_outgoing(data)
             self.send_raw(text)
@@ -243,7 +243,7 @@ class Stream(ClientXMPP):
             raise Failed(f"the message is larger than the {self._limits.sent // 1024} KiB that servers take")
         if self._trace:
             self._log.info("> %s", markup.masked(element))
-        self.acks.went(Sent(element.get("id", ""), text))
+        self.acks.went(Sent(element.get("id", "") if element.tag == names.MESSAGE else "", text))
         self.send_raw(text)
         if self.acks.waiting > self._limits.unacked:
             self.fail(Fault("unacked", "the server acknowledges nothing of what we send"))
