@@ -4,6 +4,7 @@ The theory is in the docstring of the package, the transitions in `states.py`.
 """
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -93,6 +94,20 @@ class Book:
     def expire(self, site: str, now: float, text: str = "") -> None:
         """It stayed queued for longer than the request is worth."""
         self._happens(site, Event.expired, now, text)
+
+    def hold(self, site: str, now: float) -> None:
+        """The site asks back and a person thinks: this row has no time at which it ends, until `ask` or `skip`."""
+        self.tick(now)
+        row = self._rows.get(site)
+        if row is not None and not row.state.ended:
+            self._count(row.state, State.pending)
+            self._rows[site] = replace(row, state=State.pending, due=math.inf, changed=self._now)
+
+    def ask(self, site: str, now: float) -> None:
+        """The request goes to this site (again) now: its times start here."""
+        row = self._rows[site]
+        if not row.state.ended:
+            self._open(replace(row, asked=now, changed=now))
 
     def cancel(self, now: float, wait: float | None = None) -> None:
         """No longer wanted. Sites have `wait` (if not given: the grace) to confirm it; 0 closes the book at once."""

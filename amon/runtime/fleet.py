@@ -1,0 +1,215 @@
+"""The fleet as a console sees it: who belongs to it, how each is, and the mail that comes back.
+
+Who belongs is the room's member list on the server, and nothing else. How a site is, is its presence, which reaches
+this account because it is subscribed to. Tags come by service discovery, once for each mark a presence carries.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from amon.clock import Clock
+from amon.errors import Failed
+from amon.target import Facts
+from amon.wire import HealthReport, Payload, WireError, decode, decode_health
+from amon.xmpp.connection import Connection
+from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
+
+GROUP = "amon sites"  # the group in everybody's contact list
+AGENT_RESOURCE = "agent"
+_LOOK_UPS = 50  # service discoveries under way at once
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site: address, what its presence last said, and what discovery told."""
+
+    name: str
+    jid: str
+    online: bool = False
+    resource: str = ""
+    show: str = ""
+    status: str = ""
+    health: HealthReport | None = None
+    mark: str = ""
+    agent: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    changed: float | None = None  # epoch seconds of the last news
+
+    @property
+    def address(self) -> str:
+        """Where a direct request goes: the agent's own resource, whether or not it was seen."""
+        return f"{self.jid}/{self.resource or AGENT_RESOURCE}"
+
+    def facts(self) -> Facts:
+        report = self.health
+        if report is None:
+            return Facts(self.name, self.tags, None, {}, frozenset(), self.online)
+        parts = {name: state for name, _, state in report.bad}
+        return Facts(self.name, self.tags, report.level, parts, frozenset(report.modules), self.online)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline."""
+
+    site: str
+    payload: Payload | None
+    at: float
+    gone: bool = False
+    text: str = ""
+
+
+class Fleet:
+    """The `Listener` of a console's connection. known: marks and what discovery told for them, from an earlier run."""
+
+    def __init__(self, clock: Clock, known: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None) -> None:
+        self.sites: dict[str, Site] = {}
+        self.rooms: dict[str, RoomState] = {}
+        self.known = dict(known or {})
+        self.trouble: Offline | None = None
+        self.changed = asyncio.Event()
+        self.connection: Connection
+        self._clock = clock
+        self._by_jid: dict[str, str] = {}
+        self._seen_early: dict[str, Seen] = {}
+        self._mail: dict[str, asyncio.Queue[Letter]] = {}
+        self._log = logging.getLogger("amon.fleet")
+
+    # Becoming complete
+
+    async def enter(self, members: Iterable[str]) -> None:
+        """Take these bare addresses as the fleet and see to it that their presence reaches us."""
+        jids = sorted({jid.lower() for jid in members})
+        locals_ = [jid.partition("@")[0] for jid in jids]
+        for jid, local in zip(jids, locals_, strict=True):
+            # Two sites of one name (agents of two domains) are told apart by the whole address.
+            name = local if locals_.count(local) == 1 else jid
+            self._by_jid[jid] = name
+            self.sites.setdefault(name, Site(name, jid))
+        for seen in list(self._seen_early.values()):
+            self.seen(seen)
+        self._seen_early.clear()
+        await self._subscribe(jids)
+
+    async def _subscribe(self, jids: list[str]) -> None:
+        contacts = {contact.jid: contact for contact in await self.connection.roster()}
+        missing = [jid for jid in jids if jid not in contacts or not contacts[jid].seen]
+        for jid in missing:
+            await self.connection.subscribe(jid, self._by_jid[jid], (GROUP,))
+
+    async def settle(self) -> None:
+        """Until presence that was under way when we came has arrived: our own question to the server comes after it."""
+        with contextlib.suppress(Failed):
+            await self.connection.roster()
+
+    async def look_up(self) -> None:
+        """Ask the sites whose mark is new for their tags."""
+        limit = asyncio.Semaphore(_LOOK_UPS)
+        new = [site for site in self.sites.values() if site.online and site.mark and site.mark not in self.known]
+        async with asyncio.TaskGroup() as tasks:
+            for site in new:
+                tasks.create_task(self._look_up(site, limit))
+        for name, site in self.sites.items():
+            self.sites[name] = _told(site, self.known.get(site.mark))
+
+    async def _look_up(self, site: Site, limit: asyncio.Semaphore) -> None:
+        async with limit:
+            try:
+                self.known[site.mark] = await self.connection.facts(site.address)
+            except Failed as fault:
+                self._log.info("%s does not tell its tags: %s", site.name, fault)
+
+    def facts(self) -> list[Facts]:
+        return [site.facts() for site in self.sites.values()]
+
+    # Mail
+
+    @contextlib.contextmanager
+    def mail(self, ident: str) -> Iterator["asyncio.Queue[Letter]"]:
+        """What comes back for the request `ident` while the block lasts."""
+        queue: asyncio.Queue[Letter] = asyncio.Queue()
+        self._mail[ident] = queue
+        try:
+            yield queue
+        finally:
+            del self._mail[ident]
+
+    # What the connection tells (amon.xmpp.events.Listener)
+
+    def received(self, message: Received) -> None:
+        if message.payload is None or message.sender is None or message.room is not None:
+            return
+        try:
+            payload = decode(message.payload)
+        except WireError as wrong:
+            self._log.warning("from %s: %s", message.sender, wrong)
+            return
+        queue = self._mail.get(payload.id)
+        if queue is not None:
+            name = self._by_jid.get(message.sender.lower(), message.sender)
+            queue.put_nowait(Letter(name, payload, self._clock.monotonic()))
+
+    def bounced(self, bounce: Bounced) -> None:
+        name = self._by_jid.get(bounce.to.partition("/")[0].lower())
+        queue = self._mail.get((bounce.id or "")[:26])
+        if name is not None and queue is not None:
+            queue.put_nowait(Letter(name, None, self._clock.monotonic(), text=f"not there ({bounce.condition})"))
+
+    def seen(self, presence: Seen) -> None:
+        name = self._by_jid.get(presence.jid.lower())
+        if name is None:
+            if len(self._seen_early) < 10_000:
+                self._seen_early[presence.jid] = presence
+            return
+        site = self.sites[name]
+        if not presence.available:
+            if presence.resource == site.resource:
+                self.sites[name] = replace(site, online=False, status="", health=None, changed=self._clock.time())
+                for queue in self._mail.values():
+                    queue.put_nowait(Letter(name, None, self._clock.monotonic(), gone=True))
+        elif presence.health is not None:
+            self.sites[name] = self._shown(site, presence)
+        self.changed.set()
+
+    def room(self, state: RoomState) -> None:
+        self.rooms[state.room] = state
+        self.changed.set()
+
+    def online(self, event: Online) -> None:
+        self.trouble = None
+        self.changed.set()
+
+    def offline(self, event: Offline) -> None:
+        self.trouble = event
+        self.changed.set()
+
+    def may_see(self, jid: str) -> bool:
+        return False  # sites learn who asks from the room; nobody needs a console's presence
+
+    def _shown(self, site: Site, presence: Seen) -> Site:
+        try:
+            report = decode_health(presence.health or "")
+        except WireError as wrong:
+            self._log.warning("health of %s: %s", site.name, wrong)
+            report = None
+        shown = replace(
+            site,
+            online=True,
+            resource=presence.resource,
+            show=presence.show,
+            status=presence.status,
+            health=report,
+            mark=presence.site or "",
+            changed=self._clock.time(),
+        )
+        return _told(shown, self.known.get(shown.mark))
+
+
+def _told(site: Site, facts: Mapping[str, tuple[str, ...]] | None) -> Site:
+    if facts is None:
+        return site
+    tags = dict(pair.partition("=")[::2] for pair in facts.get("tag", ()) if "=" in pair)
+    return replace(site, tags=tags, agent=next(iter(facts.get("agent", ())), ""))

@@ -1,0 +1,181 @@
+"""The mirror of dispatch: one request to many sites, delivered, collected, and its book closed.
+
+Delivery is one port with two ways behind it. Through the room: one message, however many sites. Direct: one message per
+site, which bounces where nobody is. The asker does not notice which.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from amon.clock import Clock
+from amon.errors import Failed
+from amon.job import Book
+from amon.runtime.fleet import Fleet, Letter
+from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, encode
+from amon.words import Answer, Column, Outcome, State
+
+PACK = 200  # names in one request
+ROOM_MOST = 100  # sites; beyond, one message each costs no more and needs no room (measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request to many sites. Times in seconds."""
+
+    id: str
+    line: str
+    names: tuple[str, ...]
+    deadline: float = 30.0
+    accept_by: float = 5.0
+    dry_run: bool = False
+    confirmed: bool = False
+
+
+class Gathering:
+    """One job under way, between `gathering(...)` and the end of its block.
+
+    asking: sites that did nothing yet because somebody must say yes first, with their plans. watch: called after each
+    change of the book.
+    """
+
+    def __init__(
+        self, fleet: Fleet, room: str | None, job: Job, clock: Clock, letters: "asyncio.Queue[Letter]"
+    ) -> None:
+        self.job = job
+        self.book = Book(job.id, job.names, clock.monotonic(), job.accept_by, job.deadline)
+        self.asking: dict[str, NeedsWord] = {}
+        self.watch: Callable[[], None] = lambda: None
+        self._fleet = fleet
+        self._room = room
+        self._clock = clock
+        self._letters = letters
+        self._cancelled = asyncio.Event()
+
+    def send(self) -> None:
+        deliver(self._fleet, self._room, self.job)
+
+    async def collect(self) -> None:
+        """Until the book is closed, or nothing is open but questions."""
+        self.watch()
+        while not self._settled():
+            await self._next()
+            self.watch()
+
+    def confirm(self) -> None:
+        """Somebody said yes: the sites that asked back get the same request again, confirmed."""
+        now = self._clock.monotonic()
+        again = replace(self.job, names=tuple(sorted(self.asking)), confirmed=True)
+        for name in again.names:
+            self.book.ask(name, now)
+        self.asking.clear()
+        deliver(self._fleet, self._room, again)
+
+    def decline(self, why: str) -> None:
+        """Nobody said yes: those sites did nothing and will not."""
+        for name in self.asking:
+            self.book.skip(name, self._clock.monotonic(), why)
+        self.asking.clear()
+
+    def cancel(self) -> None:
+        """Ask the sites to end what they do; the book closes when they have confirmed or had their grace."""
+        for row in self.book.rows():
+            if not row.state.ended:
+                to = self._fleet.sites[row.site].address
+                self._fleet.connection.send_payload(to, encode(Cancel(self.job.id)), id=f"{self.job.id}-cancel")
+        self.book.cancel(self._clock.monotonic())
+        self._cancelled.set()
+
+    def _settled(self) -> bool:
+        if self.book.closed:
+            return True
+        return bool(self.asking) and all(row.state.ended or row.site in self.asking for row in self.book.rows())
+
+    async def _next(self) -> None:
+        """Wait for the next letter, the wish to cancel, or the time at which a row ends by itself."""
+        due = self.book.next_due()
+        within = None if due is None else max(0.0, due - self._clock.monotonic())
+        waiting = {asyncio.ensure_future(self._letters.get()), asyncio.ensure_future(self._cancelled.wait())}
+        if within is not None:
+            waiting.add(asyncio.ensure_future(self._clock.sleep(within)))
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        self._cancelled.clear()
+        for one in done:
+            letter = one.result()
+            if isinstance(letter, Letter):
+                self._enter(letter)
+        while not self._letters.empty():
+            self._enter(self._letters.get_nowait())
+        self.book.tick(self._clock.monotonic())
+
+    def _enter(self, letter: Letter) -> None:
+        """Write one letter into the book."""
+        book, site, payload = self.book, letter.site, letter.payload
+        if payload is None:
+            if letter.gone:
+                book.gone(site, letter.at)
+            else:
+                book.bounced(site, letter.at, letter.text)
+        elif isinstance(payload, Accepted):
+            book.accepted(site, letter.at)
+        elif isinstance(payload, Progress):
+            book.progress(site, letter.at, payload.text, payload.fraction)
+        elif isinstance(payload, NeedsWord) and site in book and not self.job.confirmed:
+            self.asking[site] = payload
+            book.hold(site, letter.at)
+        elif isinstance(payload, Ended):
+            self.asking.pop(site, None)
+            book.ended(outcome_of(site, payload), letter.at)
+
+
+@contextlib.contextmanager
+def gathering(fleet: Fleet, room: str | None, job: Job, clock: Clock) -> Iterator[Gathering]:
+    """The mailbox of the job is open while the block lasts."""
+    with fleet.mail(job.id) as letters:
+        yield Gathering(fleet, room, job, clock, letters)
+
+
+def deliver(fleet: Fleet, room: str | None, job: Job) -> None:
+    """Send the job on its way. Raises `Failed` when the session is gone.
+
+    Sites that are not seen online get it direct even where there is a room: if they really are not there it comes back
+    at once, and that is a fact, where missing presence is a guess.
+    """
+    by_room = _by_room(fleet, room, job)
+    through = [name for name in job.names if by_room and fleet.sites[name].online]
+    sent = True
+    if through and room is not None:
+        body = f"!{job.line} @{','.join(through)}"
+        sent = fleet.connection.send_payload(room, encode(_request(job, through)), id=job.id, body=body)
+    for name in job.names:
+        if name not in through:
+            payload = encode(_request(job, (name,)))
+            to = fleet.sites[name].address
+            sent = fleet.connection.send_payload(to, payload, id=f"{job.id}-ask") and sent
+    if not sent:
+        raise Failed("the connection to the server was lost while sending; ask again")
+
+
+def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:
+    state = fleet.rooms.get(room or "")
+    return state is not None and state.joined and 1 < len(job.names) <= min(ROOM_MOST, PACK)
+
+
+def _request(job: Job, names: Sequence[str]) -> Request:
+    local = tuple(name.partition("@")[0] for name in names)  # a site knows itself by its own name
+    return Request(job.id, local, job.line, job.deadline, len(job.names), job.dry_run, job.confirmed)
+
+
+def outcome_of(site: str, payload: Ended) -> Outcome:
+    """A payload as an outcome; a state that is none of ours counts as failed, with the word shown."""
+    columns = tuple(Column(*column) for column in payload.columns)
+    try:
+        state, text = State(payload.state), payload.text
+    except ValueError:
+        state, text = State.failed, f"unknown state {payload.state!r}: {payload.text}"
+    return Outcome(site, state, Answer(text, payload.data, columns), payload.seconds, payload.cut)
