@@ -12,6 +12,7 @@ import secrets
 import stringprep
 import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 
 from admin_console.server.files import write_private
 from amon.errors import Invalid
@@ -40,6 +41,11 @@ def account_file(data: Path, jid: str, domains: tuple[str, ...]) -> Path:
     if domain not in domains:
         raise Invalid(f"'{jid}' is not on this server; its domains are {', '.join(domains)}")
     return data / encoded(domain) / "accounts" / f"{encoded(name)}.dat"
+
+
+def accounts(data: Path, domain: str) -> list[str]:
+    """The names that have an account in this domain."""
+    return sorted(unquote(file.stem) for file in (data / encoded(domain) / "accounts").glob("*.dat"))
 
 
 def encoded(name: str) -> str:

@@ -2,7 +2,8 @@
 
 Should this process die before it could stop its child, the kernel sends the child SIGTERM: prctl(2), PR_SET_PDEATHSIG,
 set by setpriv(1) of util-linux (there on every Debian). The signal comes when the *thread* ends that started the child:
-start servers from the main thread. Where setpriv is missing, a crash of ours leaves the child running.
+start servers from the main thread. Where setpriv is missing, a crash of ours leaves the child running; so does one in
+the milliseconds before setpriv has done its work.
 """
 
 import asyncio

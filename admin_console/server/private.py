@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from admin_console.server.accounts import ITERATIONS, account_file, write_account
+from admin_console.server.accounts import ITERATIONS, account_file, accounts, write_account
 from admin_console.server.certificate import Certificate, certificate
 from admin_console.server.child import Child, PortTaken, free_port
 from admin_console.server.files import write_private
-from admin_console.server.prosody import Setup, configuration
+from admin_console.server.prosody import Setup, configuration, group
 from amon.errors import Failed, Invalid
 
 _TRIES = 5
@@ -34,7 +34,11 @@ class Ports:
 
 
 class PrivateServer:
-    """A private Prosody, from `async with` to its end; the folder keeps accounts and rooms for the next one."""
+    """A private Prosody, from `async with` to its end; the folder keeps accounts and rooms for the next one.
+
+    With `contacts`, people have the sites in their contact lists and the sites have the people, no site another: all
+    accounts there are at a start, so that presence flows without anybody's subscription.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class PrivateServer:
         admins: tuple[str, ...] = (),
         host: str = "127.0.0.1",
         ports: Ports = Ports(0, 0),
+        contacts: bool = False,
         iterations: int = ITERATIONS,
         program: str = "prosody",
         configure: Callable[[Setup], str] = configuration,
@@ -61,7 +66,7 @@ class PrivateServer:
         self.host = str(ipaddress.ip_address(host))
         self.ca_file = self.folder / "certs" / "ca.pem"
         self.log_file = self.folder / "prosody.log"
-        self._ports, self._iterations, self._program = ports, iterations, program
+        self._ports, self._contacts, self._iterations, self._program = ports, contacts, iterations, program
         self._configure, self._choose = configure, choose
         self._child = Child("prosody", self.log_file)
 
@@ -135,8 +140,11 @@ class PrivateServer:
 
     async def _start_on(self, ports: Ports, program: str, shown: Certificate) -> None:
         self._private_folder("data")
+        setup = self._setup(ports, shown)
+        write_private(setup.sites, group("Sites", self.agents, accounts(setup.data, self.agents)))
+        write_private(setup.people, group("People", self.domain, accounts(setup.data, self.domain)))
         file = self.folder / "prosody.cfg.lua"
-        write_private(file, self._configure(self._setup(ports, shown)))
+        write_private(file, self._configure(setup))
         await self._child.start([program, "--config", str(file), "-F"])
         try:
             await self._child.wait_listening({ports.c2s, ports.direct_tls}, _TAKEN)
@@ -156,6 +164,7 @@ class PrivateServer:
             direct_tls=ports.direct_tls,
             certificate=shown,
             as_root=os.geteuid() == 0,
+            contacts=self._contacts,
         )
 
     def _private_folder(self, name: str) -> Path:
@@ -178,8 +187,18 @@ async def serve(
     admins: tuple[str, ...] = (),
     host: str = "127.0.0.1",
     ports: Ports = Ports(5222, 5223),
+    contacts: bool = True,
 ) -> PrivateServer:
     """The running server of this folder, with the accounts and rooms it had; the caller stops it."""
-    server = PrivateServer(folder, domain=domain, agents=agents, rooms=rooms, admins=admins, host=host, ports=ports)
+    server = PrivateServer(
+        folder,
+        domain=domain,
+        agents=agents,
+        rooms=rooms,
+        admins=admins,
+        host=host,
+        ports=ports,
+        contacts=contacts,
+    )
     await server.start()
     return server

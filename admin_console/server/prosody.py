@@ -3,6 +3,7 @@
 Source: prosody 0.12's configuration reference (`/doc/configure`, `/doc/modules/mod_muc`), and what its Lua reads.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,9 @@ c2s_stanza_size_limit = 4 * 1024 * 1024
 admins = {{ {admins} }}
 
 VirtualHost {domain}
-
+{sites}
 VirtualHost {agents}
-
+{people}
 Component {rooms} "muc"
     restrict_room_creation = "admin"
     muc_room_locking = false
@@ -86,6 +87,17 @@ class Setup:
     direct_tls: int
     certificate: Certificate
     as_root: bool
+    contacts: bool
+
+    @property
+    def sites(self) -> Path:
+        """Whom every person sees: mod_groups' file for the people's domain."""
+        return self.folder / "sites.txt"
+
+    @property
+    def people(self) -> Path:
+        """To whom every agent shows itself."""
+        return self.folder / "people.txt"
 
     @property
     def data(self) -> Path:
@@ -112,9 +124,20 @@ def configuration(setup: Setup) -> str:
         root="run_as_root = true\n" if setup.as_root else "",
         c2s=int(setup.c2s),
         direct_tls=int(setup.direct_tls),
+        sites=_contacts(setup.sites) if setup.contacts else "",
+        people=_contacts(setup.people) if setup.contacts else "",
         admins="; ".join(lua_string(jid) for jid in setup.admins),
         **{name: lua_string(str(value)) for name, value in (paths | words).items()},
     )
+
+
+def group(name: str, domain: str, members: Iterable[str]) -> str:
+    """A group in the format of mod_groups, public: everybody of the domain that has it sees its members."""
+    return f"[+{name}]\n" + "".join(f"{member}@{domain}={member}\n" for member in members)
+
+
+def _contacts(file: Path) -> str:
+    return f'    modules_enabled = {{ "groups" }}\n    groups_file = {lua_string(str(file))}\n'
 
 
 def lua_string(text: str) -> str:

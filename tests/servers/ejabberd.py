@@ -267,12 +267,13 @@ class EjabberdServer:
 
     def _register(self, jid: str, password: str) -> None:
         user, _, host = jid.partition("@")
-        if self._asked("register", {"user": user, "host": host, "password": password}) == 409:
-            changed = self._asked("change_password", {"user": user, "host": host, "newpass": password})
+        if self.ask("register", {"user": user, "host": host, "password": password}) == 409:
+            changed = self.ask("change_password", {"user": user, "host": host, "newpass": password})
             if changed != 200:
                 raise Failed(f"ejabberd does not change the password of {jid}: HTTP {changed}")
 
-    def _asked(self, command: str, words: dict[str, str]) -> int:
+    def ask(self, command: str, words: dict[str, str]) -> int:
+        """One command of its administration, as `ejabberdctl` gives it; the HTTP status, 200 or 409 (it exists)."""
         connection = HTTPConnection("127.0.0.1", self._api_port, timeout=10)
         try:
             connection.request("POST", f"/api/{command}", json.dumps(words), {"Content-Type": "application/json"})

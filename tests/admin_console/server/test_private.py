@@ -132,6 +132,26 @@ async def test_a_message_for_somebody_who_is_not_there_bounces_at_once(server: P
             assert (bounce["type"], bounce["error"]["condition"]) == ("error", "service-unavailable")
 
 
+async def test_with_contacts_people_see_sites_and_sites_see_people(tmp_path: Path) -> None:
+    private = PrivateServer(tmp_path / "server", contacts=True, iterations=4096)
+    for jid in (ALICE, SITE, "site-2@agents.amon.test"):
+        await private.add_account(jid, PASSWORD)
+    async with (
+        private as server,
+        logged_in(ALICE, PASSWORD, server.host, server.c2s_port, server.ca_file) as alice,
+        logged_in(SITE, PASSWORD, server.host, server.c2s_port, server.ca_file) as site,
+    ):
+        told: asyncio.Queue[str] = asyncio.Queue()
+        alice.add_event_handler("presence_dnd", lambda came: told.put_nowait(came["status"]))
+        site.send_presence(pshow="dnd", pstatus="CRIT 1/7")
+        async with asyncio.timeout(10):
+            assert await told.get() == "CRIT 1/7"
+        await alice.get_roster(timeout=10)
+        await site.get_roster(timeout=10)
+        assert set(alice.client_roster.keys()) - {ALICE} == {SITE, "site-2@agents.amon.test"}
+        assert set(site.client_roster.keys()) - {SITE} == {ALICE}
+
+
 async def test_it_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom admin_console.server import PrivateServer\n"
