@@ -73,6 +73,7 @@ class Connection(Administration, Speech):
         self._shown: tuple[str, str, str | None] = ("", "", None)
         self._site: str | None = None
         self._announced = False
+        self._showing: asyncio.Handle | None = None
         self._sessions = self._resumed = self._sent = self._not_sent = 0
         for room in login.rooms:
             self._add(room)
@@ -160,6 +161,9 @@ class Connection(Administration, Speech):
     def _end(self, stream: Stream) -> None:
         stream.fail(Fault("closed", "closed by us"))
         self._announced = False
+        if self._showing is not None:
+            self._showing.cancel()
+            self._showing = None
         self._inbox.requests.abandon()
         if stream.began.is_set():
             self._resume = stream.resume()
@@ -237,13 +241,13 @@ class Connection(Administration, Speech):
     def set_presence(self, show: str, status: str, health: str | None = None) -> None:
         """What we show from now on, in this session and the next ones: to contacts, and (no health) to the rooms."""
         self._shown = (show, status, health)
-        self._show()
+        self._show_soon()
 
     def set_facts(self, facts: Mapping[str, Iterable[str]], mark: str) -> None:
         """What service discovery tells about this site; `mark` goes with presence, so that a change is noticed."""
         self._inbox.facts = {name: tuple(values) for name, values in facts.items()}
         self._site = mark
-        self._show()
+        self._show_soon()
 
     async def _announce(self) -> None:
         """First presence of a session, after those who may no longer see it were removed."""
@@ -252,9 +256,13 @@ class Connection(Administration, Speech):
         self._announced = True
         self._show()
 
+    def _show_soon(self) -> None:
+        """Facts and health that are set together make one presence."""
+        if self._announced and self._showing is None:
+            self._showing = asyncio.get_running_loop().call_soon(self._show)
+
     def _show(self) -> None:
-        if not self._announced:
-            return
+        self._showing = None
         self.post(outgoing.presence(*self._shown, self._site))
         for room in self._inbox.rooms.values():
             if room.joined:

@@ -81,6 +81,8 @@ def of_connection(error: BaseException, where: str, domain: str) -> Fault:
     """What the operating system or TLS said. `where` is `host port N`, or what stands before it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_certificate(error, where, domain)
+    if isinstance(error, ssl.SSLError) and "UNRECOGNIZED_NAME" in (error.reason or ""):
+        return of_stream("host-unknown", domain)
     if isinstance(error, ssl.SSLError):
         return Fault("tls", f"no TLS with {where}: {error.reason or 'handshake failed'}; is the port right for it?")
     if isinstance(error, socket.gaierror):

@@ -19,10 +19,14 @@ class Speech(ABC):
 
     def send_payload(self, to: str, payload: str, *, id: str, body: str | None = None) -> bool:  # noqa: A002
         """The machine's message, to one address or into a room we are in; `body` is for people who look on."""
-        room = self._inbox.rooms.get(to)
-        if room is not None and not room.joined:
+        address, nick = split(to)
+        room = self._inbox.rooms.get(address)
+        if room is None or nick:
+            kind = "normal"
+        elif room.joined:
+            kind = "groupchat"
+        else:
             return False
-        kind = "groupchat" if room is not None else "normal"
         return self.post(outgoing.payload_message(to, payload, id=id, body=body, kind=kind))
 
     def say(
@@ -43,7 +47,7 @@ class Speech(ABC):
 
     def say_room(self, room: str, text: str, *, payload: str | None = None, id: str = "") -> bool:  # noqa: A002
         """Text into a room we are in, with the machine's part beside it if there is one."""
-        known = self._inbox.rooms.get(room)
+        known = self._inbox.rooms.get(split(room)[0])
         if known is None or not known.joined:
             return False
         id = id or secrets.token_hex(8)  # noqa: A001

@@ -1,0 +1,85 @@
+"""A server that says what a test wants: for what no honest one does."""
+
+import asyncio
+import base64
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from admin_console.server.certificate import certificate
+
+HEADER = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+
+
+class FalseServer:
+    """Runs `script` for each connection; keeps every byte the client sent in `said`."""
+
+    def __init__(self, folder: Path, script: Callable[["FalseServer"], Awaitable[None]], *, direct_tls: bool) -> None:
+        names = certificate(folder, ("amon.test",), "127.0.0.1")
+        self.ca_file = names.ca
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(names.chain, names.key)
+        self._script, self.direct_tls = script, direct_tls
+        self.said = ""
+        self.visits = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "FalseServer":
+        self._listener = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, ssl=self.tls if self.direct_tls else None
+        )
+        self.port: int = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.visits += 1
+        self._reader, self.writer = reader, writer
+        try:
+            await self._script(self)
+            while data := await reader.read(65536):
+                self.said += data.decode(errors="replace")
+        except ConnectionError:
+            pass
+        finally:
+            writer.transport.abort()
+
+    def say(self, text: str | bytes) -> None:
+        self.writer.write(text.encode() if isinstance(text, str) else text)
+
+    async def hear(self, pattern: str) -> re.Match[str]:
+        """Waits for something the client says."""
+        async with asyncio.timeout(10):
+            while not (found := re.search(pattern, self.said)):
+                data = await self._reader.read(65536)
+                if not data:
+                    raise ConnectionResetError
+                self.said += data.decode(errors="replace")
+        return found
+
+    async def offer(self, features: str) -> None:
+        """The beginning of a stream."""
+        await self.hear("<stream:stream")
+        self.said = ""
+        self.say(f"{HEADER}<stream:features>{features}</stream:features>")
+
+    async def offer_login(self, *mechanisms: str) -> None:
+        names = "".join(f"<mechanism>{name}</mechanism>" for name in mechanisms)
+        await self.offer(f"<mechanisms xmlns='{SASL}'>{names}</mechanisms>")
+
+    async def challenge(self, rounds: int = 4096, nonce: str = "") -> None:
+        """Continues a SCRAM login."""
+        first = base64.b64decode((await self.hear(r">([\w+/=]+)</auth>"))[1]).decode()
+        own = nonce or first.rpartition("r=")[2]
+        text = f"r={own}server,s={base64.b64encode(b'salt').decode()},i={rounds}"
+        self.say(f"<challenge xmlns='{SASL}'>{base64.b64encode(text.encode()).decode()}</challenge>")
