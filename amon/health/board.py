@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from amon.health.level import Health, Level, worst
-from amon.health.maintenance import SITE, Maintenances
+from amon.health.maintenance import SITE, Maintenance, Maintenances
+from amon.text import visible
 
 _SHOW = {
     Level.ok: "available",
@@ -88,24 +89,35 @@ class Board:
                 level = Level.maintenance if covered and leaf.level is not Level.ok else leaf.level
                 counts[level] += 1
                 if level is not Level.ok:
-                    troubles.append(Trouble(name, level, leaf.state, leaf.text, leaf.since))
+                    troubles.append(_trouble(name, level, leaf))
         troubles.sort(key=lambda trouble: (-trouble.level, trouble.name))
         level = worst(level for level, count in counts.items() if count)
-        running = maintenances.running(now)
-        if running and (level is Level.ok or SITE in running):
+        running = [
+            one
+            for scope, one in maintenances.running(now).items()
+            if revealed is None or scope == SITE or scope in revealed
+        ]
+        if running and level is Level.ok:
             level = Level.maintenance
-        return Picture(level, counts, tuple(troubles), _status(level, counts, troubles, now, maintenances))
+        return Picture(level, counts, tuple(troubles), _status(level, counts, troubles, running))
 
 
-def _status(
-    level: Level, counts: Mapping[Level, int], troubles: list[Trouble], now: float, maintenances: Maintenances
-) -> str:
+def _trouble(name: str, level: Level, leaf: Health) -> Trouble:
+    """Texts may quote what hosts and exceptions say: nothing of them may break a stanza or a contact list."""
+    name, state, text = (visible(said, lines=False) for said in (name, leaf.state or leaf.level.word, leaf.text))
+    return Trouble(name, level, state, text, leaf.since)
+
+
+def _status(level: Level, counts: Mapping[Level, int], troubles: list[Trouble], running: list[Maintenance]) -> str:
     total = sum(counts.values())
     if level is Level.ok:
         return f"OK {total}/{total}"
     if level is Level.maintenance:
-        running = maintenances.running(now).values()
-        return f"MAINT {', '.join(str(one) for one in running)}"[:_LONGEST_STATUS]
-    bad = sum(count for counted, count in counts.items() if counted > Level.maintenance)
-    text = f"{_LEAD[level]} {bad}/{total} {', '.join(str(trouble) for trouble in troubles)}"
+        said: list[object] = [*running] or [*troubles]
+        text = f"{_LEAD[level]} {', '.join(str(one) for one in said)}"
+    else:
+        # What is being worked on is no news beside what is really wrong.
+        bad = [trouble for trouble in troubles if trouble.level > Level.maintenance]
+        text = f"{_LEAD[level]} {len(bad)}/{total} {', '.join(str(trouble) for trouble in bad)}"
+    text = visible(text, lines=False)
     return text if len(text) <= _LONGEST_STATUS else text[: _LONGEST_STATUS - 3] + "..."

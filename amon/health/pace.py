@@ -9,7 +9,7 @@ from amon.health.board import Picture
 
 
 class Pace:
-    """Pure: `now` is handed in (monotonic seconds). Compare pictures by what they mean, not by their text."""
+    """Pure: `now` is handed in (monotonic seconds). What says the same as what was told last is never due."""
 
     def __init__(self, every: float = 60.0, burst: int = 3) -> None:
         self.every = every

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin
 
@@ -57,7 +57,7 @@ class Module(Generic[S]):
         """The long work, if there is any. To return is fine; to raise is a crash, and the instance is restarted."""
 
     async def stop(self) -> None:
-        """Let go of what `start` took. Tasks spawned are ended already."""
+        """Let go of what `start` took, or began to take before it failed. Tasks spawned are ended already."""
 
     def health(self) -> Health:
         """How it is now; quick, no waiting."""
@@ -70,5 +70,9 @@ def settings_type(cls: type[Module[Any]]) -> type[Any] | None:
         origin = get_origin(base)
         if isinstance(origin, type) and issubclass(origin, Module):
             found = get_args(base)[0]
-            return None if found is type(None) or found is None else found
+            if found is type(None) or found is None:
+                return None
+            if not (isinstance(found, type) and is_dataclass(found)):
+                raise TypeError(f"the settings of {cls.__name__} must be a dataclass, not {found}")
+            return found
     raise TypeError(f"{cls.__name__} must derive from Module[Settings] or Module[None]")

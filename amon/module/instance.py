@@ -12,7 +12,7 @@ from typing import Any
 
 from amon.clock import Clock
 from amon.command import Command, commands_of
-from amon.errors import Failed
+from amon.errors import Failed, Refused
 from amon.health import Health
 from amon.module.base import Env, Module
 
@@ -20,6 +20,7 @@ _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 300.0
 _STABLE = 60.0  # seconds after which a crash counts as the first again
 _STOP_WITHIN = 10.0
+_NOTICE_WITHIN = 1.0  # a stop() that is ended gets this long to take notice
 
 Make = Callable[[Env[Any]], Module[Any]]
 
@@ -43,6 +44,7 @@ class Instance:
         state: Path,
         on_change: Callable[[str], None],
         maintenance: Callable[[str], bool],
+        stop_within: float = _STOP_WITHIN,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -56,6 +58,8 @@ class Instance:
         self._state = state
         self._on_change = on_change
         self._maintenance = maintenance
+        self._stop_within = stop_within
+        self._last_fault = ""
         self._trouble: Health | None = Health.unknown("starting", state="starting")
         self._log = logging.getLogger(f"amon.instance.{name}")
 
@@ -63,9 +67,11 @@ class Instance:
         if self._trouble is not None or self.module is None:
             return self._trouble or Health.unknown("not running")
         try:
-            return self.module.health()
+            return _checked(self.module.health())
         except Exception as broken:  # a module's fault is told, not passed on
-            self._log.exception("health() of %s", self.name)
+            if repr(broken) != self._last_fault:  # health is asked for often, the log needs it once
+                self._last_fault = repr(broken)
+                self._log.exception("health() of %s", self.name)
             return Health.unknown(f"health is broken: {type(broken).__name__}")
 
     def get(self) -> Module[Any]:
@@ -81,15 +87,16 @@ class Instance:
             began = self._clock.monotonic()
             try:
                 await self._once()
-                return
             except Exception as crash:
                 first = _first(crash)
                 self._log.error("%s crashed", self.name, exc_info=first)
+                if _is_cancelled():  # a task group that fails while it is cancelled tells only of the failure
+                    raise asyncio.CancelledError from crash
                 if self._clock.monotonic() - began > _STABLE:
                     wait = _FIRST_WAIT
                 self.restarts += 1
                 self.settled.set()
-                said = str(first) if isinstance(first, Failed) else f"{type(first).__name__}: {first}"
+                said = str(first) if isinstance(first, Failed | Refused) else f"{type(first).__name__}: {first}"
                 self._set_trouble(Health.bad(f"crashed ({said[:120]}), starts again in {wait:g} s", state="crashed"))
             await self._clock.sleep(wait)
             wait = min(_LONGEST_WAIT, wait * 2)
@@ -100,11 +107,11 @@ class Instance:
         try:
             async with asyncio.TaskGroup() as tasks:
                 module = self._make(self._env(tasks))
-                await module.start()
+                await _contained(module.start())
                 self.module = module
                 self._set_trouble(None)
                 self.settled.set()
-                tasks.create_task(module.run(), name=f"{self.name}: run")
+                tasks.create_task(_contained(module.run()), name=f"{self.name}: run")
                 # A module whose run() returned goes on answering until it is told to go.
                 await asyncio.get_running_loop().create_future()
         finally:
@@ -113,19 +120,31 @@ class Instance:
                 await self._stop(module)
 
     async def _stop(self, module: Module[Any]) -> None:
+        """Seconds of the machine, not of the clock: one that stands still must not keep an agent from ending."""
+        stopping = asyncio.create_task(_contained(module.stop()), name=f"{self.name}: stop")
         try:
-            async with asyncio.timeout(_STOP_WITHIN):
-                await module.stop()
-        except TimeoutError:
-            self._log.error("%s did not stop within %g s", self.name, _STOP_WITHIN)
-        except Exception:
-            self._log.exception("stopping %s", self.name)
+            await asyncio.wait([stopping], timeout=self._stop_within)
+            if not stopping.done():
+                self._log.error("%s did not stop within %g s", self.name, self._stop_within)
+                stopping.cancel()
+                await asyncio.wait([stopping], timeout=_NOTICE_WITHIN)
+            elif (fault := stopping.exception()) is not None:
+                self._log.error("stopping %s", self.name, exc_info=fault)
+        finally:
+            stopping.cancel()
 
     def _env(self, tasks: asyncio.TaskGroup) -> Env[Any]:
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._state.mkdir(parents=True, exist_ok=True)
+        self._state.chmod(0o700)  # mkdir's mode passes through the umask, and not over what is there
 
         def spawn(body: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
-            return tasks.create_task(body, name=f"{self.name}: {name}")
+            whole = _contained(body)
+            try:
+                return tasks.create_task(whole, name=f"{self.name}: {name}")
+            except RuntimeError:  # too late: this life of the module is ending
+                whole.close()
+                body.close()
+                raise
 
         return Env(
             name=self.name,
@@ -149,3 +168,26 @@ def _first(crash: BaseException) -> BaseException:
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
+
+
+async def _contained(body: Coroutine[Any, Any, None]) -> None:
+    """Makes a crash of what would pass a task group by: a wish to end the program, a cancellation nobody asked for."""
+    try:
+        await body
+    except SystemExit as leaving:
+        raise RuntimeError(f"wanted to end the whole program (exit {leaving.code})") from leaving
+    except asyncio.CancelledError as stray:
+        if _is_cancelled():
+            raise
+        raise RuntimeError("was ended by a cancellation that nobody asked for") from stray
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _checked(said: object) -> Health:
+    if not isinstance(said, Health):
+        raise TypeError(f"health() gave {type(said).__name__}, not Health")
+    return said

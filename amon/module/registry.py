@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
-from amon.command import BadDeclaration, commands_of
+from amon.command import commands_of
+from amon.convert import fields_of
 from amon.module.base import Module, settings_type
 from amon.text import did_you_mean
 
@@ -28,7 +29,7 @@ class Registry:
         self._points: dict[str, list[EntryPoint]] = {}
         for point in points():
             claims = self._points.setdefault(point.name, [])
-            if all(claim.value != point.value for claim in claims):  # an editable install may be listed twice
+            if all(_owner(claim) != _owner(point) for claim in claims):  # an editable install may be listed twice
                 claims.append(point)
 
     @property
@@ -41,7 +42,7 @@ class Registry:
             known = did_you_mean(name, self.names) or f"; installed: {', '.join(self.names) or 'none'}"
             return Found(name, None, f"no module {name!r} is installed{known}")
         if len(claims) > 1:
-            owners = " and ".join(sorted(point.dist.name if point.dist else point.value for point in claims))
+            owners = " and ".join(sorted(_owner(point) for point in claims))
             return Found(name, None, f"module {name!r} is claimed by {owners}; uninstall one")
         return self._load(claims[0])
 
@@ -51,16 +52,22 @@ class Registry:
             cls = point.load()
         except ImportError as missing:
             return Found(point.name, None, f"module {point.name!r} does not load: {missing}{_extra(missing)}")
-        except Exception as broken:
+        except (Exception, SystemExit) as broken:
             return Found(point.name, None, f"module {point.name!r} does not load: {type(broken).__name__}: {broken}")
         if not (isinstance(cls, type) and issubclass(cls, Module)):
             return Found(point.name, None, f"{point.value} is not an amon Module")
         try:
             commands_of(cls)
-            settings_type(cls)
-        except (BadDeclaration, TypeError) as mistake:
+            settings = settings_type(cls)
+            if settings is not None:
+                fields_of(cast(type, settings))
+        except Exception as mistake:
             return Found(point.name, None, f"module {point.name!r} is declared wrongly: {mistake}")
         return Found(point.name, cls)
+
+
+def _owner(point: EntryPoint) -> str:
+    return f"{point.dist.name} ({point.value})" if point.dist else point.value
 
 
 def _extra(missing: ImportError) -> str:
