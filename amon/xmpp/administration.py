@@ -116,7 +116,9 @@ class Administration(ABC):
 
     async def set_members(self, room: str, members: Iterable[Member]) -> None:
         """Gives standings in a room; affiliation `none` takes one away."""
-        await self.ask(room, "set", roster.affiliation_set(members))
+        # One request each: Prosody 0.12 reads only the first item of a list and confirms the whole.
+        for member in members:
+            await self.ask(room, "set", roster.affiliation_set([member]))
 
     # --- contacts and facts
 
