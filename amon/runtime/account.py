@@ -5,11 +5,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from random import Random
 
 from amon.clock import Clock
 from amon.health import Pace
+from amon.runtime.about import amon_version
 from amon.runtime.chat import Chat
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
@@ -175,7 +175,7 @@ class Account:
 
     def _disco(self) -> dict[str, list[str]]:
         tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
-        return {"agent": [version("amon")], "tag": tags, "module": list(self._node.kinds())}
+        return {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
 
     def _mark(self) -> str:
         """Changes when the facts do, so that a console asks for them once."""

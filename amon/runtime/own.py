@@ -6,7 +6,6 @@ They are declared like any module's, so that the same grammar, rights, journal a
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
 from amon.command import Call, Grammar, command, split
@@ -16,6 +15,7 @@ from amon.command.manual import overview, page
 from amon.errors import Invalid, Refused
 from amon.fields import Field
 from amon.module import Env, Module
+from amon.runtime.about import amon_version
 from amon.units import age
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class AgentModule(Module[None]):
     async def version(self, call: Call) -> Version:
         """Versions of the agent and of what it runs on."""
         system = f"{platform.system()} {platform.release()}"
-        return Version(version("amon"), platform.python_version(), system, self.env.clock.monotonic() - self._began)
+        return Version(amon_version(), platform.python_version(), system, self.env.clock.monotonic() - self._began)
 
     @command()
     async def modules(self, call: Call) -> list[Loaded]:
