@@ -115,11 +115,13 @@ class Keeper:
             if verb != "stop":
                 settled = await settle(self.service, self.driver, self._checker)
         except Failed as failed:
+            if self.service.check is not None:  # it had its time: waiting for more failures would only be later
+                settled = Count(failures=self.service.check.failures, text=str(failed))
             raise Failed("\n".join((f"{self.name}: {verb} failed: {failed}", *await self._log_lines()))) from None
         finally:
             self._operation = None
             await self.look()
-            self.count = settled
+            self.count = settled if self.seen.condition is Condition.UP else Count()
             self._tell()
             self._stirred.set()
 

@@ -59,7 +59,7 @@ def has_token(pid: int, token: str, root: Path = Path("/proc")) -> bool:
         environment = (root / str(pid) / "environ").read_bytes()
     except OSError:
         return False
-    return f"{VARIABLE}={token}".encode() in environment.split(b"\0")
+    return bool(token) and f"{VARIABLE}={token}".encode() in environment.split(b"\0")
 
 
 def writes_to(pid: int, path: Path, root: Path = Path("/proc")) -> bool:

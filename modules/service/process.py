@@ -45,8 +45,12 @@ class ProcessDriver:
     async def open(self) -> bool:
         self._gone.set()
         self._world.spawn(logfile.tend(self._log, self._service.log_limit, self._world.clock), name="log size")
+        boot = proc.boot_id()
         run = Run.read(record.read(self._room / "process.json"))
-        if run is not None and run.boot == proc.boot_id():
+        if run is None and self._log.exists():
+            # The record is lost (a disk that was repaired), but not who writes to the log.
+            run = Run("", boot, "", self._world.clock.time())
+        if run is not None and run.boot == boot:
             await self._adopt(run)
         return self._run is None and self._service.begin
 

@@ -10,6 +10,8 @@ from typing import Any
 from . import proc
 from .settings import Service
 
+_ROUNDS = 20  # it may be forking its way out just now, and what is killed takes a moment to go
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -61,10 +63,17 @@ def send(run: Run, *numbers: signal.Signals) -> None:
 
 
 def end_strays(run: Run) -> int | None:
-    """Kill what was started with its token but left its session: a program gone into the background. A pid of it."""
-    others = [process for process in proc.everyone() if process.alive and process.session != run.pid]
-    strays = [process for process in others if proc.has_token(process.pid, run.token)]
-    for stray in strays:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(stray.pid, signal.SIGKILL)
-    return strays[0].pid if strays else None
+    """Kill what was started with its token and outlived it: a program gone into the background. A pid of it."""
+    first, quiet = None, 0
+    for _ in range(_ROUNDS):
+        others = (process for process in proc.everyone() if process.alive and process.pid != run.pid)
+        strays = [process.pid for process in others if proc.has_token(process.pid, run.token)]
+        # Nobody, twice: one list of processes can miss parent and child, when the one ends as the other begins.
+        quiet = 0 if strays else quiet + 1
+        if quiet == 2:
+            break
+        first = first or (strays[0] if strays else None)
+        for pid in strays:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    return first
