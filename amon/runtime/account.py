@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from random import Random
 
 from amon.clock import Clock
-from amon.health import Pace
+from amon.health import Pace, Picture
 from amon.runtime.about import amon_version
 from amon.runtime.chat import Chat
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
 from amon.runtime.payload import PayloadFront
 from amon.target import Facts
-from amon.wire import encode, encode_health
+from amon.wire import HealthReport, encode, encode_health
 from amon.words import Asker, Role
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Listener, Offline, Online, Received, RoomState, Seen
@@ -159,7 +159,7 @@ class Account:
         now = self._clock.monotonic()
         wait = self._pace.due(picture, now)
         if wait == 0:
-            health = encode_health(picture, self._node.kinds())
+            health = encode_health(_report(picture, self._node.kinds()))
             self.connection.set_facts(self._disco(), self._mark())
             self.connection.set_presence("" if picture.show == "available" else picture.show, picture.status, health)
             self._pace.told(picture, now)
@@ -180,3 +180,8 @@ class Account:
     def _mark(self) -> str:
         """Changes when the facts do, so that a console asks for them once."""
         return hashlib.sha256(repr(sorted(self._disco().items())).encode()).hexdigest()[:12]
+
+
+def _report(picture: Picture, modules: tuple[str, ...]) -> HealthReport:
+    bad = tuple((trouble.name, trouble.level.word, trouble.state) for trouble in picture.troubles)
+    return HealthReport(picture.level.word, sum(picture.counts.values()) - len(bad), bad, 0, modules)

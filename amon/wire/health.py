@@ -1,8 +1,8 @@
 """The `<health>` child of a presence: what is not ok, within a kilobyte, so that a console selects without asking."""
 
 import msgspec
+from msgspec.structs import replace
 
-from amon.health import Picture
 from amon.wire.codec import WireError
 
 LONGEST_HEALTH = 1024
@@ -25,16 +25,14 @@ class HealthReport(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(HealthReport)
 
 
-def encode_health(picture: Picture, modules: tuple[str, ...]) -> str:
-    """At most `LONGEST_HEALTH` bytes: the least bad things are left out first, then module names."""
-    bad = tuple((t.name, t.level.word, t.state) for t in picture.troubles)
-    ok = sum(picture.counts.values()) - len(bad)
-    for kept in range(len(bad), -1, -1):
-        report = HealthReport(picture.level.word, ok, bad[:kept], len(bad) - kept, modules)
-        text = msgspec.json.encode(report)
+def encode_health(report: HealthReport) -> str:
+    """At most `LONGEST_HEALTH` bytes: the least bad things are left out first, then the names of modules."""
+    for kept in range(len(report.bad), -1, -1):
+        shorter = replace(report, bad=report.bad[:kept], more=report.more + len(report.bad) - kept)
+        text = msgspec.json.encode(shorter)
         if len(text) <= LONGEST_HEALTH:
             return text.decode()
-    return msgspec.json.encode(HealthReport(picture.level.word, ok, (), len(bad), ())).decode()
+    return msgspec.json.encode(replace(shorter, modules=())).decode()
 
 
 def decode_health(text: str) -> HealthReport:
