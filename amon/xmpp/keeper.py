@@ -66,6 +66,8 @@ class Keeper:
     def begin(self) -> None:
         """What `wait_state` then waits for is still to come."""
         self._settled.clear()
+        if not self.room.joined:
+            self._said = None
 
     async def keep(self) -> None:
         """For the length of a session; what was joined in a resumed one is looked at first."""

@@ -9,11 +9,6 @@ from admin_console.server import PrivateServer
 from tests.xmpp.party import ALICE, BOB, CERN, DESY, EVE, PASSWORD, World
 
 
-@pytest.fixture(scope="session")
-def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prosody")
-
-
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     server = PrivateServer(tmp_path / "server", admins=(ALICE,), iterations=4096)
@@ -21,3 +16,4 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await server.add_account(jid, PASSWORD)
     async with server:
         yield World(server)
+        server.kill()  # an orderly stop takes it a second, and every test has its own

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -64,7 +64,6 @@ class World:
     """A server with accounts, and connections to it."""
 
     server: PrivateServer
-    opened: list["Party"] = field(default_factory=list)
 
     def login(self, jid: str, **changes: Any) -> Login:
         plain = Login(jid, PASSWORD, host="127.0.0.1", port=self.server.c2s_port)

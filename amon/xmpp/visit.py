@@ -1,0 +1,134 @@
+"""A short visit to a server: does this login work, may it into its rooms? Then it leaves, and nobody has noticed.
+
+No presence is sent but to the rooms, so contact lists do not see it, and no room is made that does not exist. For
+checks of a configuration; an agent stays by `Connection`. Sources: RFC 6120, XEP-0045 (7.2, 15.6), XEP-0030.
+"""
+
+import asyncio
+import logging
+import secrets
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from xml.etree.ElementTree import Element
+
+from amon.xmpp import outgoing
+from amon.xmpp.address import bare, split
+from amon.xmpp.faults import Fault, StanzaError, Unreachable
+from amon.xmpp.login import Limits, Login, Times
+from amon.xmpp.requests import Requests, info_query, read_features
+from amon.xmpp.room import Room
+from amon.xmpp.route import connect
+from amon.xmpp.stream import Stream
+
+_ROOM = {
+    "registration-required": "is for members and this account is none: make it a member of the room",
+    "forbidden": "has banned this account: take it off the room's list of outcasts",
+    "item-not-found": "does not exist: make the room first, or check its address",
+    "not-authorized": "asks for a password, which an agent has not: take it off the room",
+    "service-unavailable": "is full, or its service does not answer: check its address and its limit of occupants",
+    "not-allowed": "does not exist, and this account may not make it: make the room first",
+    "remote-server-not-found": "lies on a server that cannot be found: check the part behind the @",
+    "remote-server-timeout": "lies on a server that does not answer: check the part behind the @",
+    "timeout": "does not answer: check the part behind the @",
+}
+VISIT_TIMES = Times(connect=10, login=15, ask=10, room_wait=10, goodbye=2)
+
+
+class Visit:
+    """A session that looks around. Made by `visiting`."""
+
+    def __init__(self, login: Login, times: Times) -> None:
+        self._account = bare(login.jid)
+        self._times = times
+        self._requests = Requests(self._account)
+        self._rooms: dict[str, Room] = {}
+        self._stirred = asyncio.Event()
+        self.stream: Stream
+
+    async def room_fault(self, address: str) -> str:
+        """What keeps this account from being obeyed in a room; empty if nothing does."""
+        room = Room(bare(address), f"{self._account.partition('@')[0]}-check-{secrets.token_hex(3)}")
+        try:
+            features = read_features(await self._ask(room.address))
+            await self._enter(room)
+        except StanzaError as error:
+            return _ROOM.get(error.condition, f"does not let this account in: {error}")
+        finally:
+            self._rooms.pop(room.address, None)
+        shows_addresses = room.shows_addresses
+        room.learned(features)
+        missing = [] if room.members_only else ["members-only"]
+        missing += [] if room.shows_addresses or shows_addresses else ["non-anonymous"]
+        if missing:
+            return f"is not {' and not '.join(missing)}: an agent obeys nobody there; change the room's configuration"
+        return ""
+
+    async def _ask(self, to: str) -> Element:
+        return await self._requests.ask(self.stream.post, to, "get", info_query(), self._times.ask)
+
+    async def _enter(self, room: Room) -> None:
+        """In and out again."""
+        self._rooms[room.address] = room
+        self.stream.post(room.join(room.wanted))
+        try:
+            async with asyncio.timeout(self._times.room_wait):
+                while not room.joined and not room.condition:
+                    self._stirred.clear()
+                    await self._stirred.wait()
+        except TimeoutError:
+            raise StanzaError("timeout", "no answer came") from None
+        if room.condition:
+            raise StanzaError(room.condition, room.reason)
+        self.stream.post(outgoing.directed("unavailable", f"{room.address}/{room.nick}"))
+
+    # --- from the stream (see `stream.Owner`)
+
+    def begun(self, resumed: bool, lost: tuple[str, ...]) -> None:
+        """Nothing to do: who visits waits for the stream to begin."""
+
+    def message(self, element: Element) -> None:
+        """Nobody is here to read it."""
+
+    def presence(self, element: Element) -> None:
+        room = self._rooms.get(split(element.get("from") or self._account)[0])
+        if room is not None and room.presence(element):
+            self._stirred.set()
+
+    def iq(self, element: Element) -> None:
+        if element.get("type") in ("result", "error"):
+            self._requests.answered(element)
+
+
+@asynccontextmanager
+async def visiting(
+    login: Login, context: ssl.SSLContext, *, log: logging.Logger | None = None, times: Times = VISIT_TIMES
+) -> AsyncIterator[Visit]:
+    """Logs in under a name of its own, so that a running agent is not disturbed; `Unreachable` says why it cannot."""
+    login = replace(login, jid=bare(login.jid), resource=f"check-{secrets.token_hex(4)}")
+    visit = Visit(login, times)
+    log = log or logging.getLogger("amon.xmpp.visit")
+    stream = Stream(login, visit, context, Limits(), log, keys={})
+    visit.stream = stream
+    try:
+        await connect(lambda: stream, login, context, times.connect)
+        await _wait_begun(stream, times.login)
+        yield visit
+    finally:
+        await stream.close(times.goodbye)
+
+
+async def _wait_begun(stream: Stream, within: float) -> None:
+    began = asyncio.ensure_future(stream.began.wait())
+    ended = asyncio.ensure_future(stream.ended.wait())
+    try:
+        await asyncio.wait((began, ended), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        began.cancel()
+        ended.cancel()
+        await asyncio.gather(began, ended, return_exceptions=True)
+    if stream.fault is not None:
+        raise Unreachable(stream.fault)
+    if not stream.live:
+        raise Unreachable(Fault("login", f"the server did not finish the login in {within:g} s"))
