@@ -43,7 +43,7 @@ class Scram:
         nonce, rounds = items.get("r", ""), items.get("i", "")
         if "m" in items or not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise Mistrust("the server's challenge does not continue our own")
-        if not rounds.isdecimal() or not LEAST_ROUNDS <= int(rounds[:9]) <= MOST_ROUNDS:
+        if not (rounds.isascii() and rounds.isdecimal()) or not LEAST_ROUNDS <= int(rounds[:9]) <= MOST_ROUNDS:
             raise Mistrust(f"the server asks for {rounds[:12]} rounds; {LEAST_ROUNDS} to {MOST_ROUNDS} are safe")
         salted = self._key(_salt(items.get("s", "")), int(rounds))
         last = f"c=biws,r={nonce}"

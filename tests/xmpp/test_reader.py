@@ -1,0 +1,173 @@
+"""The reader in front of everything: whole stanzas in order, however the bytes are cut; limits that hold."""
+
+from xml.etree.ElementTree import Element, fromstring, tostring
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amon.xmpp import names
+from amon.xmpp.login import Limits
+from amon.xmpp.markup import legal, masked, serialise
+from amon.xmpp.reader import Broken, Reader
+
+OPEN = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='s1' version='1.0'>"
+
+
+class Heard:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.stanzas: list[Element] = []
+        self.opened: dict[str, str] = {}
+        self.ended = False
+        self.reader = Reader(self.opened.update, self.stanzas.append, self._end, limits or Limits())
+
+    def _end(self) -> None:
+        self.ended = True
+
+    def feed(self, *texts: str | bytes) -> "Heard":
+        for text in texts:
+            self.reader.feed(text.encode() if isinstance(text, str) else text)
+        return self
+
+
+def test_stanzas_come_whole_and_in_order() -> None:
+    heard = Heard().feed(OPEN, "<message><body>a</body></message> \n<presence/>", "<iq id='1'><x xmlns='u'/></iq>")
+    assert heard.opened["id"] == "s1"
+    assert [stanza.tag for stanza in heard.stanzas] == [names.MESSAGE, names.PRESENCE, names.IQ]
+    assert heard.stanzas[0].findtext(names.BODY) == "a"
+    assert heard.stanzas[2][0].tag == "{u}x"
+
+
+def test_the_end_of_the_stream_is_told() -> None:
+    assert Heard().feed(OPEN, "</stream:stream>").ended
+
+
+@given(st.lists(st.integers(1, 120), max_size=12))
+def test_it_does_not_matter_how_the_bytes_are_cut(places: list[int]) -> None:
+    data = (OPEN + "<message from='é@x'><body>ä &amp; \U0001f600</body></message><presence/>").encode()
+    heard = Heard()
+    for start, end in zip([0, *sorted(places)], [*sorted(places), len(data)], strict=True):
+        heard.feed(data[start:end])
+    assert [stanza.tag for stanza in heard.stanzas] == [names.MESSAGE, names.PRESENCE]
+    assert heard.stanzas[0].findtext(names.BODY) == "ä & \U0001f600"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!DOCTYPE x [<!ENTITY a 'b'>]>",
+        "<?xml version='1.0' encoding='UTF-16'?><!DOCTYPE x>",
+        OPEN + "<!-- c -->",
+        OPEN + "<?pi x?>",
+        OPEN + "text",
+        OPEN + "<message></presence>",
+        OPEN + "<message>&unknown;</message>",
+        OPEN + "<message a='1' a='2'/>",
+        OPEN + "<x:message/>",
+        OPEN + "<message>\x00</message>",
+        b"\xff\xfe<\x00s\x00",
+        "not xml at all",
+    ],
+)
+def test_what_xmpp_forbids_ends_the_stream(text: str | bytes) -> None:
+    with pytest.raises(Broken):
+        Heard().feed(text, "<x/>")
+
+
+def test_a_stanza_of_the_allowed_size_passes_and_one_beyond_does_not() -> None:
+    limits = Limits(stanza=100_000)
+    heard = Heard(limits).feed(OPEN, f"<message><body>{'x' * 90_000}</body></message>" * 5)
+    assert len(heard.stanzas) == 5
+    with pytest.raises(Broken, match="KiB"):
+        Heard(limits).feed(OPEN, f"<message><body>{'x' * 200_000}</body></message>")
+
+
+@pytest.mark.parametrize(
+    "endless", ["<message><body>" + "x" * 1000, "<message a='" + "x" * 1000, "<message" + " " * 1000]
+)
+def test_an_endless_stanza_is_stopped_wherever_it_does_not_end(endless: str) -> None:
+    heard = Heard(Limits(stanza=50_000)).feed(OPEN)
+    with pytest.raises(Broken, match="limit"):
+        heard.feed(endless, *(endless[-1000:] for _ in range(200)))
+
+
+def test_keepalives_never_add_up_to_a_stanza() -> None:
+    heard = Heard(Limits(stanza=2_000)).feed(OPEN)
+    for _ in range(100):
+        heard.feed(" " * 100)
+    assert not heard.feed("<presence/>").stanzas[1:]
+
+
+def test_depth_is_limited_exactly() -> None:
+    def nested(depth: int) -> str:
+        return "<message>" + "<a>" * depth + "</a>" * depth + "</message>"
+
+    assert Heard(Limits(depth=10)).feed(OPEN, nested(8)).stanzas
+    with pytest.raises(Broken, match="nested"):
+        Heard(Limits(depth=10)).feed(OPEN, nested(9))
+
+
+def test_nothing_is_read_after_the_stream_started_anew() -> None:
+    heard = Heard()
+
+    def stanza(element: Element) -> None:
+        heard.stanzas.append(element)
+        heard.reader.close()
+
+    heard.reader = Reader(heard.opened.update, stanza, lambda: None, Limits())
+    heard.feed(OPEN, "<message/><presence/>", "<iq/>")
+    assert [stanza.tag for stanza in heard.stanzas] == [names.MESSAGE]
+
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
+_NAME = st.sampled_from(["{jabber:client}body", "{urn:amon:1}amon", "{u:x'&<}y", "plain"])
+
+
+@st.composite
+def elements(draw: st.DrawFn, depth: int = 3) -> Element:
+    made = Element(draw(_NAME), draw(st.dictionaries(st.sampled_from(["a", "id", f"{{{names.XML}}}lang"]), _TEXT)))
+    made.text = draw(_TEXT)
+    for _ in range(draw(st.integers(0, 2)) if depth else 0):
+        inner = draw(elements(depth - 1))
+        inner.tail = draw(_TEXT)
+        made.append(inner)
+    return made
+
+
+def same(a: Element, b: Element) -> bool:
+    """What was sent, but for what XML cannot carry."""
+    texts = legal(a.text or "") == (b.text or "") and (legal(a.tail or "") == (b.tail or ""))
+    attributes = {key: legal(value) for key, value in a.attrib.items()} == dict(b.attrib)
+    return a.tag == b.tag and texts and attributes and len(a) == len(b) and all(map(same, a, b))
+
+
+@settings(max_examples=200)
+@given(st.lists(elements(), max_size=3))
+def test_whatever_is_written_is_read_back(children: list[Element]) -> None:
+    message = Element(names.MESSAGE, {"to": "x@y"})
+    message.extend(children)
+    text = serialise(message)
+    assert same(message, Heard().feed(OPEN, text).stanzas[0]), text
+
+
+def test_no_prefix_is_written_and_no_namespace_twice() -> None:
+    message = Element(names.MESSAGE)
+    inner = Element("{u}a")
+    inner.append(Element("{u}b"))
+    message.append(inner)
+    assert serialise(message) == '<message><a xmlns="u"><b/></a></message>'
+    assert b"ns0:" in tostring(message)  # what the standard library would write
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>c2VjcmV0</auth>",
+        "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>c2VjcmV0</response>",
+        "<iq xmlns='jabber:client'><query xmlns='jabber:iq:register'><password>c2VjcmV0</password></query></iq>",
+        "<iq xmlns='jabber:client'><preauth xmlns='urn:xmpp:pars:0' token='c2VjcmV0'/></iq>",
+    ],
+)
+def test_the_trace_masks_secrets(text: str) -> None:
+    assert "c2VjcmV0" not in masked(fromstring(text))
+    assert "***" in masked(fromstring(text))
