@@ -2,35 +2,41 @@
 
 A token bucket: `burst` pictures may follow each other, then one each `every` seconds. The burst lets an admin who
 restarts a service see it come back at once. News that is worse than what was told last may borrow one token beyond an
-empty bucket.
+empty bucket; what is not worse must have stood for `settle` seconds, so that nobody is told of a restart's steps.
 """
 
 from amon.health.board import Picture
 
 
 class Pace:
-    """Pure: `now` is handed in (monotonic seconds). What says the same as what was told last is never due."""
+    """Pure: `now` is handed in (monotonic seconds). Compare pictures by what they mean, not by their text."""
 
-    def __init__(self, every: float = 60.0, burst: int = 3) -> None:
+    def __init__(self, every: float = 60.0, burst: int = 5, settle: float = 0.5) -> None:
         self.every = every
         self.burst = burst
+        self.settle = settle
         self._told: Picture | None = None
+        self._next: Picture | None = None
+        self._next_since = 0.0
         self._tokens = float(burst)
         self._counted = 0.0
 
     def due(self, picture: Picture, now: float) -> float | None:
         """Seconds to wait before telling `picture`; 0 is now, None is never: it says what was said already."""
         if self._told is not None and _meaning(self._told) == _meaning(picture):
+            self._next = None
             return None
+        if self._next is None or _meaning(self._next) != _meaning(picture):
+            self._next, self._next_since = picture, now
         tokens = self._tokens_at(now)
-        worse = self._told is None or picture.level > self._told.level
-        needed = 0.0 if worse else 1.0
-        return max(0.0, (needed - tokens) * self.every)
+        if self._told is None or picture.level > self._told.level:
+            return max(0.0, -tokens * self.every)
+        return max(0.0, (1.0 - tokens) * self.every, self._next_since + self.settle - now)
 
     def told(self, picture: Picture, now: float) -> None:
         self._tokens = self._tokens_at(now) - 1
         self._counted = now
-        self._told = picture
+        self._told, self._next = picture, None
 
     def _tokens_at(self, now: float) -> float:
         return min(float(self.burst), self._tokens + (now - self._counted) / self.every)

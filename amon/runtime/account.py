@@ -166,7 +166,7 @@ class Account:
             wait = None
         ends = self._node.next_maintenance_end()
         until_end = ends - self._clock.time() + 1 if ends is not None else 3600.0
-        return max(1.0, min(wait if wait is not None else 3600.0, until_end))
+        return max(0.05, min(wait if wait is not None else 3600.0, until_end))
 
     def _facts(self) -> Facts:
         picture = self._node.picture()

@@ -180,6 +180,10 @@ class Fleet:
 
     def online(self, event: Online) -> None:
         self.trouble = None
+        if not event.resumed:
+            # A new session is told anew who is there; what the last one knew may be long past.
+            for name, site in self.sites.items():
+                self.sites[name] = replace(site, online=False, status="", health=None)
         self.changed.set()
 
     def offline(self, event: Offline) -> None:

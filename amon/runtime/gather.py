@@ -58,8 +58,12 @@ class Gathering:
 
     async def collect(self) -> None:
         """Until the book is closed, or nothing is open but questions."""
+        await self.until(self._settled)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Read what comes back until `condition`, also after the book has closed: late outcomes amend it."""
         self.watch()
-        while not self._settled():
+        while not condition():
             await self._next()
             self.watch()
 

@@ -17,7 +17,7 @@ OK, WARNING, CRITICAL = (picture(level) for level in (Level.ok, Level.warning, L
 
 def empty() -> Pace:
     """One that has told its burst, the last thing being that all is well."""
-    pace = Pace()
+    pace = Pace(burst=3, settle=0)
     for n, one in enumerate([WARNING, CRITICAL, OK]):
         assert pace.due(one, n) == 0
         pace.told(one, n)
@@ -25,7 +25,7 @@ def empty() -> Pace:
 
 
 def test_the_first_picture_is_told_at_once_and_the_same_never_again() -> None:
-    pace = Pace()
+    pace = Pace(burst=3, settle=0)
     assert pace.due(OK, 5) == 0
     pace.told(OK, 5)
     assert pace.due(OK, 5000) is None
@@ -89,7 +89,7 @@ def test_however_a_site_flaps_little_is_said(news: list[tuple[float, Picture]], 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.sampled_from([OK, WARNING, CRITICAL])), min_size=1, max_size=60))
 def test_what_is_true_in_the_end_is_told_in_the_end(news: list[tuple[float, Picture]]) -> None:
-    pace = Pace()
+    pace = Pace(burst=3, settle=0)
     now, told = 0.0, None
     for pause, one in news:
         now += pause
@@ -103,3 +103,20 @@ def test_what_is_true_in_the_end_is_told_in_the_end(news: list[tuple[float, Pict
         assert told.level == last.level
     else:
         assert pace.due(last, now + wait + 1e-6) == 0
+
+
+def test_what_is_not_worse_must_have_stood_for_a_moment_so_that_a_restart_shows_no_steps() -> None:
+    pace = Pace(settle=0.5)
+    pace.told(CRITICAL, 0)
+    assert pace.due(WARNING, 10) == 0.5
+    assert pace.due(OK, 10.25) == 0.5
+    assert pace.due(OK, 10.5) == 0.25
+    assert pace.due(OK, 10.75) == 0
+
+
+def test_a_step_that_is_gone_before_it_stood_is_never_told() -> None:
+    pace = Pace(settle=0.5)
+    pace.told(CRITICAL, 0)
+    assert pace.due(OK, 10) == 0.5
+    assert pace.due(CRITICAL, 10.25) is None
+    assert pace.due(OK, 10.5) == 0.5
