@@ -49,12 +49,13 @@ class Owner(Protocol):
 
 
 def silence() -> None:
-    """slixmpp's loggers write stanzas and SASL data at DEBUG and raw bytes at ERROR: nothing of theirs gets out."""
+    """slixmpp's loggers write stanzas and SASL data at DEBUG and raw bytes at ERROR: none of them says anything."""
     theirs = logging.getLogger("slixmpp")
     theirs.propagate = False
-    if not theirs.handlers:
-        theirs.addHandler(logging.NullHandler())
-    theirs.setLevel(logging.CRITICAL + 1)
+    # Each one too: a level or a handler that somebody gives to one of them must not wake it.
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("slixmpp") and isinstance(logger, logging.Logger):
+            logger.disabled = True
 
 
 class Stream(ClientXMPP):

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from admin_console.server.certificate import certificate
+from tests.xmpp.local import LocalServer
 
 HEADER = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
 
-class FalseServer:
+class FalseServer(LocalServer):
     """Runs `script` for each connection; keeps every byte the client sent in `said`."""
 
     def __init__(self, folder: Path, script: Callable[["FalseServer"], Awaitable[None]], *, direct_tls: bool) -> None:
@@ -21,38 +22,17 @@ class FalseServer:
         self.ca_file = names.ca
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(names.chain, names.key)
+        super().__init__(self.tls if direct_tls else None)
         self._script, self.direct_tls = script, direct_tls
         self.said = ""
         self.visits = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "FalseServer":
-        self._listener = await asyncio.start_server(
-            self._accept, "127.0.0.1", 0, ssl=self.tls if self.direct_tls else None
-        )
-        self.port: int = self._listener.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        self._listener.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.visits += 1
         self._reader, self.writer = reader, writer
-        try:
-            await self._script(self)
-            while data := await reader.read(65536):
-                self.said += data.decode(errors="replace")
-        except ConnectionError:
-            pass
-        finally:
-            writer.transport.abort()
+        await self._script(self)
+        while data := await reader.read(65536):
+            self.said += data.decode(errors="replace")
 
     def say(self, text: str | bytes) -> None:
         self.writer.write(text.encode() if isinstance(text, str) else text)

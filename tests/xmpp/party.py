@@ -13,6 +13,7 @@ from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.login import Limits, Login, Times
 from amon.xmpp.tls import tls_context
+from tests.xmpp.local import LocalServer
 
 Event = Received | Bounced | Seen | RoomState | Online | Offline
 E = TypeVar("E", Received, Bounced, Seen, RoomState, Online, Offline)
@@ -33,11 +34,14 @@ class Ear:
         self.may_see = may_see
         self._new = asyncio.Event()
 
-    def _hear(self, event: Event) -> None:
+    def hear(self, event: Event) -> None:
         self.heard.append(event)
         self._new.set()
 
-    received = bounced = seen = room = online = offline = _hear
+    def received(self, message: Received) -> None:
+        self.hear(message)
+
+    bounced = seen = room = online = offline = hear
 
     def forget(self) -> None:
         """What is waited for from now on is new."""
@@ -79,10 +83,11 @@ class World:
         ca_file: Path | None = None,
         may_see: Callable[[str], bool] = lambda jid: True,
         trace: bool = False,
+        ear: Ear | None = None,
         **changes: Any,
     ) -> AsyncIterator["Party"]:
         """A connection that runs for the length of the block."""
-        ear = Ear(may_see)
+        ear = ear or Ear(may_see)
         connection = Connection(
             self.login(jid, **changes),
             ear,
@@ -124,68 +129,30 @@ class Party:
         return await self.ear.wait(RoomState, lambda state: state.room == room and state.joined)
 
 
-class Relay:
+class Relay(LocalServer):
     """A TCP relay in between, which can go silent or cut, as networks do."""
 
     def __init__(self, port: int) -> None:
-        self._to, self.port = port, 0
+        super().__init__()
+        self._to = port
         self._silent = self._closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def __aenter__(self) -> "Relay":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        self._server.close()
-        self.cut()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def silence(self) -> None:
         """From now on nothing passes and nothing is closed, as when a cable is pulled."""
         self._silent = True
 
     def heal(self) -> None:
-        """New connections pass again."""
+        """All passes again."""
         self._silent = self._closed = False
-
-    def cut(self) -> None:
-        """Every connection is reset."""
-        for writer in self._writers:
-            writer.transport.abort()
-        self._writers.clear()
 
     def close(self) -> None:
         """Every connection is reset, and new ones too."""
         self._closed = True
         self.cut()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        if self._closed:
-            writer.transport.abort()
-            return
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        self._writers += [writer, far_writer]
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, far_writer))
-                group.create_task(self._pump(far_reader, writer))
-        finally:
-            writer.transport.abort()
-            far_writer.transport.abort()
+    async def visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._closed:
+            await self.carry(reader, writer, self._to)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                if not self._silent:
-                    writer.write(data)
-        except ConnectionError:
-            pass
-        writer.close()
+    def passes(self, data: bytes) -> bool:
+        return not self._silent
