@@ -12,6 +12,7 @@ class FakeClock:
         self._passed = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
+        self._fell_asleep = asyncio.Event()
 
     def time(self) -> float:
         return self._epoch + self._passed
@@ -26,6 +27,7 @@ class FakeClock:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._count += 1
         heapq.heappush(self._sleepers, (self._passed + seconds, self._count, waiting))
+        self._fell_asleep.set()
         await waiting
 
     def advance(self, seconds: float) -> None:
@@ -48,6 +50,12 @@ class FakeClock:
             left -= step
             for _ in range(20):
                 await asyncio.sleep(0)
+
+    async def wait_sleepers(self, count: int) -> None:
+        """Until so many sleep: what was woken has done its work, threads included, and sleeps again."""
+        while self.sleepers() < count:
+            self._fell_asleep.clear()
+            await self._fell_asleep.wait()
 
     def sleepers(self) -> int:
         return sum(1 for _, _, waiting in self._sleepers if not waiting.done())

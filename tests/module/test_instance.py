@@ -62,28 +62,11 @@ class Odd(Module[None]):
         """Odd."""
 
 
-class Watched(FakeClock):
-    """Tells when somebody sleeps by it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asleep = asyncio.Event()
-
-    async def sleep(self, seconds: float) -> None:
-        self.asleep.set()
-        await super().sleep(seconds)
-
-    def advance(self, seconds: float) -> None:
-        super().advance(seconds)
-        if not self.sleepers():
-            self.asleep.clear()
-
-
 class Scene:
     """The instance, its clock, what it did, and how often it said that its health changed."""
 
     def __init__(self, state: Path, bodies: tuple[Body, Body, Body]) -> None:
-        self.clock = Watched()
+        self.clock = FakeClock()
         self.log: list[str] = []
         self.changes = 0
         self.maintenance = False
@@ -118,7 +101,7 @@ class Scene:
     async def wait_asleep(self) -> None:
         """Until the instance sleeps between two lives."""
         async with asyncio.timeout(5):
-            await self.clock.asleep.wait()
+            await self.clock.wait_sleepers(1)
 
     async def next_life(self, wait: float) -> None:
         await self.wait_asleep()
