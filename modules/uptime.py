@@ -38,10 +38,10 @@ class UptimeModule(Module[Settings]):
 
     async def run(self) -> None:
         """A host that has just booted becomes ok without anybody asking."""
-        left = self.env.settings.settle - self._age()
-        if left > 0:
+        # The time of day may be set while this sleeps, which goes by the other clock: look again.
+        while (left := self.env.settings.settle - self._age()) > 0:
             await self.env.clock.sleep(left)
-            self.env.changed()
+        self.env.changed()
 
     def health(self) -> Health:
         return Health.good("up") if self._age() >= self.env.settings.settle else Health.fair("just booted", state="new")
