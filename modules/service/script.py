@@ -54,9 +54,11 @@ class CommandDriver:
         if self._service.restart_argv:
             both = self._service.stop_timeout + self._service.start_timeout
             await self._do("restart", self._service.restart_argv, both)
-        else:
+            return
+        # Many a stop program fails where nothing runs, and would keep what fell from ever being started.
+        if (await self.see()).condition not in (Condition.DOWN, Condition.FAILED):
             await self.stop()
-            await self.start()
+        await self.start()
 
     async def last_lines(self) -> tuple[str, ...]:
         path = Path(self._service.log_file) if self._service.log_file else self._log
@@ -64,9 +66,16 @@ class CommandDriver:
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         own = self._service
-        if verb == "restart" and not own.restart_argv:
-            return ("run " + " ".join(own.stop_argv), "run " + " ".join(own.start_argv))
-        return ("run " + " ".join({"start": own.start_argv, "stop": own.stop_argv, "restart": own.restart_argv}[verb]),)
+        programs: dict[Verb, tuple[tuple[str, ...], ...]] = {
+            "start": (own.start_argv,),
+            "stop": (own.stop_argv,),
+            "restart": (own.stop_argv, own.start_argv),
+        }
+        if verb == "restart" and own.restart_argv:
+            programs["restart"] = (own.restart_argv,)
+        elif verb == "restart" and self._last.condition in (Condition.DOWN, Condition.FAILED):
+            programs["restart"] = (own.start_argv,)
+        return tuple("run " + " ".join(argv) for argv in programs[verb])
 
     async def _ask(self) -> Seen:
         own = self._service
