@@ -74,6 +74,7 @@ class Profanity:
 
     async def message(self, to: str, text: str) -> None:
         """Says it one to one; what is typed next is said there too."""
+        await self.type("/win 1")  # in a room's window /msg looks for participants only
         await self.type(f"/msg {to} {text}")
 
     async def say(self, text: str) -> None:
