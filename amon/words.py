@@ -1,4 +1,4 @@
-"""The words every room uses: role, effect, asker, state, outcome. See the list of words in docs/design.md."""
+"""The words every room uses: role, effect, asker, state, outcome. docs/architecture.md lists them all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
