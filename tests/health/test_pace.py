@@ -46,6 +46,16 @@ def test_bad_news_is_told_at_once_also_after_the_burst() -> None:
     assert empty().due(picture(Level.ok), 3) is None
 
 
+def test_worse_news_right_after_bad_news_beyond_the_burst_waits_its_turn() -> None:
+    pace = empty()
+    now = 10.0
+    pace.told(WARNING, now)
+    wait = pace.due(CRITICAL, now)
+    assert wait is not None
+    assert 0 < wait <= 60
+    assert pace.due(CRITICAL, now + wait) == 0
+
+
 def test_what_is_less_bad_waits_after_the_burst() -> None:
     pace = empty()
     pace.told(CRITICAL, 3)

@@ -153,6 +153,9 @@ async def test_a_mount_that_went_leaves_the_health() -> None:
         world.mounted = []
         await look_again(site, clock)
         assert site.presence.status == "OK 2/2"
+        world.mounted, world.spaces = [NFS], {"/data": full(84)}  # within the slack of what it was
+        await look_again(site, clock)
+        assert site.presence.status == "OK 3/3"
 
 
 # Commands
