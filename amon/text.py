@@ -24,12 +24,20 @@ def normal_line(line: str) -> str:
     """
     _check_length(line)
     line = unicodedata.normalize("NFKC", line.translate(_TYPOGRAPHY)).strip()
+    check_typed(line)
+    return line
+
+
+def check_typed(line: str) -> None:
+    """`Invalid` for a line that is too long, or that holds what no keyboard types."""
     _check_length(line)
+    if line.isprintable():
+        return
     for place, character in enumerate(line):
         if hidden(character) and character != "\t":
             name = unicodedata.name(character, f"U+{ord(character):04X}")
-            raise Invalid(f"character {place + 1} is invisible ({name}); type the line again without it")
-    return line
+            text = f"character {place + 1} is invisible ({name}); type the line again without it"
+            raise Invalid(text, line, place, place + 1)
 
 
 def _check_length(line: str) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from amon.errors import Invalid
-from amon.text import LONGEST_LINE
+from amon.text import check_typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,11 @@ class Word:
 def split(line: str) -> tuple[Word, ...]:
     """The words of `line`; "double" and 'single' quotes hold a word together, a backslash takes what follows as it is.
 
-    A word that begins with `@(` runs to its closing bracket: it is a target expression. Raises `Invalid`.
+    A word that begins with `@(` runs to its closing bracket: it is a target expression. Raises `Invalid`, also for
+    what check_typed refuses.
     """
-    if len(line) > LONGEST_LINE:
-        raise Invalid(f"this line is {len(line)} characters long; at most {LONGEST_LINE} are taken")
+    # Chat lines have been made normal before; those of a program's request come here as they were sent.
+    check_typed(line)
     words: list[Word] = []
     place = 0
     while place < len(line):

@@ -56,7 +56,18 @@ def test_a_megabyte_is_refused_at_once(line: str) -> None:
     assert time.perf_counter() - began < 0.05
 
 
-@given(st.lists(st.text(max_size=20), max_size=8))
+@pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\u202e", "\u2066", "\u200b", "\ud800"])
+def test_what_no_keyboard_types_is_refused_also_between_quotes(character: str) -> None:
+    with pytest.raises(Invalid, match="character 12 is invisible") as refusal:
+        split(f'restart "a {character} b"')
+    assert (refusal.value.start, refusal.value.end) == (11, 12)
+    assert character == "\n" or character not in refusal.value.pointed()
+
+
+PRINTABLE = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])
+
+
+@given(st.lists(st.text(PRINTABLE, max_size=20), max_size=8))
 def test_words_put_between_quotes_come_back_as_they_were(words: list[str]) -> None:
     line = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
     assert [word.text for word in split(line)] == words
