@@ -6,5 +6,6 @@ own domain is refused whatever a rule says, because no agent commands another.
 
 from amon.access.audit import AuditRecord
 from amon.access.policy import Decision, Policy, role_problems
+from amon.access.quota import Quota
 
-__all__ = ["AuditRecord", "Decision", "Policy", "role_problems"]
+__all__ = ["AuditRecord", "Decision", "Policy", "Quota", "role_problems"]

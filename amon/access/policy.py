@@ -14,6 +14,8 @@ from amon.errors import Problem
 from amon.fields import Field
 from amon.words import Asker, Role
 
+_NEVER = re.compile(r"[\s\x00-\x1f\x7f\"&'/:<>]")  # RFC 7622, 3.3.1: no address has these before a resource
+
 Address = Annotated[str, Field("bare address like alice@example.org; * matches within one side of the @", longest=1024)]
 
 
@@ -44,17 +46,18 @@ class Policy:
         role, pattern = found
         rule = f"{role} {pattern}"
         if role < needed:
-            return Decision(False, f"this needs role {needed}; {asker.jid} is {role} here", rule)
-        return Decision(True, f"{asker.jid} is {role}", rule)
+            return Decision(False, f"this needs role {needed}; {asker.jid} is {role} here", rule, role)
+        return Decision(True, f"{asker.jid} is {role}", rule, role)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """allowed, why in words, and the rule that made it."""
+    """allowed, why in words, the rule that made it, and the role the asker has (None: a stranger)."""
 
     allowed: bool
     reason: str
     rule: str
+    role: Role | None = None
 
 
 def role_problems(policy: Policy, agents_domain: str, path: str) -> Iterable[Problem]:
@@ -63,7 +66,7 @@ def role_problems(policy: Policy, agents_domain: str, path: str) -> Iterable[Pro
         for place, pattern in enumerate(getattr(policy, role.name)):
             where = f"{path}.{role}[{place}]"
             local, at, domain = pattern.partition("@")
-            if not at or not local or not domain or "@" in domain or "/" in pattern:
+            if not at or not local or not domain or "@" in domain or _NEVER.search(pattern):
                 yield Problem(where, f"{pattern!r} is not a bare address like alice@example.org")
             elif domain.lower() == agents_domain.lower():
                 yield Problem(where, f"{pattern!r} is in the agents' own domain, which may never ask; use another")
@@ -73,7 +76,19 @@ def role_problems(policy: Policy, agents_domain: str, path: str) -> Iterable[Pro
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join({"*": "[^@]*", "?": "[^@]"}.get(c, re.escape(c)) for c in re.sub(r"\*+", "*", pattern)))
+    """Between two stars the first fit is as good as any other, so it is never given back (an atomic group).
+
+    Else an address of a thousand letters, chosen by a stranger, keeps the agent busy for seconds.
+    """
+    head, *parts = [_literal(part) for part in re.sub(r"\*+", "*", pattern).split("*")]
+    if not parts:
+        return re.compile(head)
+    *middle, last = parts
+    return re.compile(head + "".join(f"(?>[^@]*?{part})" for part in middle) + f"[^@]*{last}")
+
+
+def _literal(part: str) -> str:
+    return "".join("[^@]" if character == "?" else re.escape(character) for character in part)
 
 
 def _matches(pattern: str, jid: str) -> bool:

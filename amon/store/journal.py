@@ -7,7 +7,7 @@ changes the site is on the disk (synced) before it starts; every outcome is writ
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS maintenance (
     scope TEXT PRIMARY KEY, until_seconds REAL NOT NULL, reason TEXT NOT NULL, by_jid TEXT NOT NULL
 );
 """
+AUDIT_LINES = 1_000_000  # kept: some 200 MB
 _CALL = "asker, id, account, reply_to, line, effect, accepted_seconds, state, outcome, ended_seconds"
 
 
@@ -67,15 +68,18 @@ class Journal:
             await writer.do(_create)
             yield cls(writer)
         finally:
-            running.cancel()
+            await writer.close()
             await asyncio.wait([running])
-            await writer.drain()
             await db.close()
 
     @property
     def fault(self) -> str:
         """Why the last write did not succeed; empty while all is well."""
         return self._writer.fault
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` when writing begins to fail, and when it is well again."""
+        self._writer.watch = watcher
 
     @property
     def transactions(self) -> int:
@@ -107,10 +111,9 @@ class Journal:
         found: list[AuditRecord] = await self._writer.do(lambda db: _recent(db, most))
         return found
 
-    async def forget(self, before: float) -> None:
-        """Drop ended calls older than `before` (epoch seconds). The audit is not shortened here."""
-        sql = "DELETE FROM calls WHERE accepted_seconds < ? AND state IS NOT NULL"
-        await self._writer.do(lambda db: db.execute(sql, [before]).close())
+    async def forget(self, before: float, lines: int = AUDIT_LINES) -> None:
+        """Drop ended calls older than `before` (epoch seconds), and audit lines beyond the last so many."""
+        await self._writer.do(lambda db: _forget(db, before, lines))
 
     async def begin_maintenance(self, one: Maintenance) -> None:
         values = (one.scope, one.until, one.reason, one.by)
@@ -153,6 +156,11 @@ def _audit(db: sqlite3.Connection, record: AuditRecord) -> None:
 def _find(db: sqlite3.Connection, asker: str, ident: str) -> Record | None:
     row = db.execute(f"SELECT {_CALL} FROM calls WHERE asker = ? AND id = ?", (asker, ident)).fetchone()
     return Record(*row) if row else None
+
+
+def _forget(db: sqlite3.Connection, before: float, lines: int) -> None:
+    db.execute("DELETE FROM calls WHERE accepted_seconds < ? AND state IS NOT NULL", [before])
+    db.execute("DELETE FROM audit WHERE rowid <= (SELECT max(rowid) FROM audit) - ?", [lines])
 
 
 def _records(db: sqlite3.Connection, where: str) -> list[Record]:

@@ -40,58 +40,87 @@ async def open_database(path: Path | str) -> Database:
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(path, isolation_level=None, cached_statements=32, check_same_thread=False)
 
-    if path != ":memory:":
-        Path(path).touch(mode=0o600)
     db = Database(connect, iter_chunk_size=64)
     try:
+        if path != ":memory:":
+            Path(path).touch(mode=0o600)
+            Path(path).chmod(0o600)
         await db
         await db.call(lambda raw: raw.execute("PRAGMA journal_mode = WAL").close())
         await db.call(lambda raw: raw.execute("PRAGMA cache_size = -256").close())  # KiB; the tables are small
     except (sqlite3.Error, OSError) as fault:
         await db.close()
-        raise Failed(f"the journal {path} cannot be opened: {fault}") from fault
+        step = "mend it, or move it away to begin a new one: what was done before is then forgotten"
+        raise Failed(f"the journal {path} cannot be opened: {fault}; {step}") from fault
     return db
 
 
 class Writer:
-    """Runs pieces of work, each a plain function on the sqlite3 connection, in the database's own thread."""
+    """Runs pieces of work, each a plain function on the sqlite3 connection, in the database's own thread.
+
+    watch: called when writing begins to fail, and when it is well again.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: asyncio.Queue[_Piece] = asyncio.Queue(maxsize=4 * _MOST)
+        self._waiting: asyncio.Queue[_Piece | None] = asyncio.Queue(maxsize=4 * _MOST)
+        self._closed = False
+        self.watch: Callable[[], None] = lambda: None
         self.transactions = 0
         self.fault = ""
 
     async def do(self, work: Work, *, durable: bool = False) -> Any:
         """Its result when it is committed (and on the disk, if `durable`). `Failed` where the disk says no."""
+        if self._closed:
+            raise Failed("the site's journal is closed: the agent is stopping")
         piece = _Piece(work, durable)
         await self._waiting.put(piece)
         return await piece.done
 
     async def run(self) -> None:
-        while True:
-            pieces = [await self._waiting.get()]
-            while not self._waiting.empty() and len(pieces) < _MOST:
-                pieces.append(self._waiting.get_nowait())
-            await self._together(pieces)
+        """Until `close`, and then until all that had come in before is written."""
+        open_ = True
+        while open_:
+            taken = [await self._waiting.get()]
+            while not self._waiting.empty() and len(taken) < _MOST:
+                taken.append(self._waiting.get_nowait())
+            open_ = None not in taken
+            await self._together([piece for piece in taken if piece is not None])
 
-    async def drain(self) -> None:
-        """Write what is still waiting; called when no more will come."""
-        while not self._waiting.empty():
-            await self._together([self._waiting.get_nowait()])
+    async def close(self) -> None:
+        self._closed = True
+        await self._waiting.put(None)
 
     async def _together(self, pieces: list[_Piece]) -> None:
+        if not pieces:
+            return
         durable = any(piece.durable for piece in pieces)
         try:
             results = await self._db.call(_transaction, [piece.work for piece in pieces], durable)
-        except (sqlite3.Error, OSError) as fault:
+        except Exception as fault:
             # The whole transaction is rolled back: nobody is told that something is kept which is not.
-            self.fault = str(fault)
-            _settle(pieces, [Failed(f"the site's journal cannot be written: {fault}")] * len(pieces))
+            if _is_of_the_file(fault):
+                self._noted(str(fault))
+            elif len(pieces) > 1:  # something in one of them cannot be written; it must not take the others with it
+                for piece in pieces:
+                    await self._together([piece])
+                return
+            _settle(pieces, [Failed(f"the site's journal cannot be written: {fault}; look at its disk")] * len(pieces))
         else:
-            self.fault = ""
             self.transactions += 1
             _settle(pieces, results)
+            self._noted("")
+
+    def _noted(self, fault: str) -> None:
+        changed = bool(fault) is not bool(self.fault)
+        self.fault = fault
+        if changed:
+            self.watch()
+
+
+def _is_of_the_file(fault: Exception) -> bool:
+    """Whether the file or its disk is to blame (full, locked, corrupt), and not what was to be written."""
+    return isinstance(fault, sqlite3.OperationalError | OSError) or type(fault) is sqlite3.DatabaseError
 
 
 def _settle(pieces: list[_Piece], results: list[Any]) -> None:
