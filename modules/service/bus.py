@@ -109,6 +109,10 @@ class Bus:
             if not self._ordering:
                 self._jobs.clear()
 
+    async def reset(self, unit: str) -> None:
+        """Forget that it failed, and how often it was started: a person's start is no part of a loop."""
+        await self._manager("ResetFailedUnit", "s", [unit])
+
     async def _path(self, unit: str) -> str:
         found: str = (await self._manager("LoadUnit", "s", [unit]))[0]
         self._paths[found] = unit

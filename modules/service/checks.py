@@ -4,9 +4,10 @@ HTTP is a request line and a status line (RFC 9112, 3 and 4) with `Connection: c
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
 
 from amon.errors import Failed
 from amon.text import visible
@@ -18,11 +19,10 @@ from .problems import parse_tcp
 from .proc import look
 from .run import run
 from .settings import Check
+from .single import Single
 
 _STATUS_LINE = 4096
 _TEXT = 160
-
-Ask = Callable[[], Awaitable[Result]]
 
 
 class Checker:
@@ -32,6 +32,7 @@ class Checker:
         self._check = check
         self._environment = environment
         self._stuck: int | None = None
+        self._blocking = Single()
 
     async def ask(self) -> Result:
         """One check. Never raises for what the service does, never takes longer than its limit and a moment to kill."""
@@ -54,20 +55,43 @@ class Checker:
 
     async def _connect(self) -> Result:
         host, port = parse_tcp(self._check.tcp) or ("", 0)
-        _, writer = await asyncio.open_connection(host, port)
+        _, writer = await self._open(host, port)
         writer.transport.abort()
         return Result(True, f"{self._what()} connects")
 
     async def _get(self) -> Result:
-        status = await _http_status(self._check.http)
+        parts = urlsplit(self._check.http)
+        secure = parts.scheme == "https"
+        context = ssl.create_default_context() if secure else None
+        reader, writer = await self._open(parts.hostname or "", parts.port or (443 if secure else 80), context)
+        try:
+            status = await _status(parts, reader, writer)
+        finally:
+            writer.transport.abort()
         good = status == self._check.status if self._check.status else 200 <= status < 400
         return Result(good, f"{self._what()}: status {status}")
+
+    async def _open(
+        self, host: str, port: int, context: ssl.SSLContext | None = None
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the first address that takes one. A name server that does not answer is asked once."""
+        found = await self._blocking.call(socket.getaddrinfo, host, port, 0, socket.SOCK_STREAM)
+        trouble: OSError = OSError("has no address")
+        for *_, address in found:
+            name = host if context is not None else None
+            try:
+                return await asyncio.open_connection(
+                    str(address[0]), port, ssl=context, server_hostname=name, limit=_STATUS_LINE
+                )
+            except OSError as error:
+                trouble = error
+        raise trouble
 
     async def _run(self) -> Result:
         if self._stuck is not None and look(self._stuck) is not None and reap(self._stuck) is None:
             return Result(False, f"{self._what()}: an earlier check hangs in the kernel (pid {self._stuck})")
         try:
-            ran = await run(self._check.argv, self._check.timeout, environment=self._environment)
+            ran = await run(self._check.argv, self._check.timeout, environment=self._environment, reach=self._blocking)
         except Failed as failed:
             return Result(False, str(failed))
         self._stuck = ran.stuck
@@ -83,21 +107,14 @@ class Checker:
         return self._check.http or f"check {self._check.argv[0].rpartition('/')[2]}"
 
 
-async def _http_status(address: str) -> int:
-    parts = urlsplit(address)
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    context = ssl.create_default_context() if secure else None
-    reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context, limit=_STATUS_LINE)
+async def _status(parts: SplitResult, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    head = (f"GET {path} HTTP/1.1", f"Host: {parts.netloc}", "User-Agent: amon", "Connection: close", "", "")
+    writer.write("\r\n".join(head).encode())
     try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        host = parts.netloc
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: amon\r\nConnection: close\r\n\r\n".encode())
         line = await reader.readuntil(b"\n")
     except asyncio.LimitOverrunError:
         raise ValueError("answers something that is not HTTP") from None
-    finally:
-        writer.transport.abort()
     words = line.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not (words[1].isdigit() and len(words[1]) == 3):
         raise ValueError("answers something that is not HTTP")

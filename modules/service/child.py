@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from amon.errors import Failed
@@ -40,8 +41,19 @@ class Launch:
     environment: Mapping[str, str] | None = None
 
 
+def touch(program: str, directory: str) -> None:
+    """Ask the file systems for both. Blocks as long as they do, and complains of nothing: `launch` does."""
+    for path in (program, directory):
+        with suppress(OSError):
+            os.stat(path)  # noqa: PTH116 - the call itself is what is wanted
+
+
 def launch(what: Launch) -> int:
-    """Start it in a session of its own and return its pid. Blocks until it is executed: call it in a thread."""
+    """Start it in a session of its own and return its pid.
+
+    Blocks all threads until it is executed (vfork(2), with the interpreter's lock held), hence `touch` before it, in a
+    thread: a file system that hangs must not hang the agent.
+    """
     try:
         child = subprocess.Popen(
             list(what.argv),

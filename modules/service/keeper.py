@@ -85,6 +85,7 @@ class Keeper:
         """What a person asks for. Goes on when the one who waits for it is cancelled."""
         self.refuse_if_busy()
         self._operation = Operation(verb, by, self._env.clock.time())
+        self._due = None
         done: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._env.spawn(self._as_asked(verb, by, done), name=f"{verb} {self.name}")
         trouble = await asyncio.shield(done)
@@ -216,7 +217,7 @@ class Keeper:
         now, times = self._env.clock.monotonic(), [self.service.poll]
         if self._due is not None:
             times.append(self._due - now)
-        if self._env.maintenance() and self.service.restart.automatic:
+        if self._env.maintenance() and (self._begin or self.service.restart.automatic):
             times.append(_HELD)
         if self._memory.history.streak and self._well_since is not None:
             times.append(self._well_since + self.service.restart.stable - now)

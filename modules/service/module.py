@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,10 @@ from amon.text import did_you_mean
 
 from .driver import Driver, Verb, World
 from .keeper import Keeper
+from .leftover import UNCONFIGURED, Leftover
 from .problems import problems
 from .process import ProcessDriver
+from .results import Brief, Plan, Row
 from .script import CommandDriver
 from .settings import NAME, Service, Settings
 from .systemctl import Programs
@@ -26,44 +27,6 @@ from .units import Units
 Name = Annotated[str, Field("name of a service", pattern=NAME, longest=64, complete="names")]
 # Longer than any start_timeout and stop_timeout may be; the call goes on telling that it runs.
 _LONGEST = 1800.0
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """A line of `service list`."""
-
-    name: Annotated[str, Field("the service")]
-    state: Annotated[str, Field("up, down, failed, starting, stopping, unhealthy, given-up or unknown")]
-    driver: Annotated[str, Field("who runs it")]
-    age: Annotated[float | None, Field("how long it has been so", unit="s")]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A service with all that is known of it."""
-
-    name: Annotated[str, Field("the service")]
-    state: Annotated[str, Field("up, down, failed, starting, stopping, unhealthy, given-up or unknown")]
-    driver: Annotated[str, Field("who runs it")]
-    age: Annotated[float | None, Field("how long it has been so", unit="s")]
-    restarts: Annotated[int, Field("automatic restarts that still count, and the init system's", unit="1")]
-    pids: Annotated[tuple[int, ...], Field("main process")]
-    memory: Annotated[int | None, Field("what it holds in memory", unit="B")]
-    check: Annotated[str, Field("last result of its check")]
-    text: Annotated[str, Field("more words")]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a command would do to a service."""
-
-    name: Annotated[str, Field("the service")]
-    state: Annotated[str, Field("how it is now")]
-    driver: Annotated[str, Field("who runs it")]
-    would: Annotated[tuple[str, ...], Field("what would be called, in order; nothing if it is so already")]
-
-    def __str__(self) -> str:
-        return f"{self.name} is {self.state} now; would: {', then '.join(self.would) or 'do nothing'}"
 
 
 class ServiceModule(Module[Settings]):
@@ -82,6 +45,9 @@ class ServiceModule(Module[Settings]):
     async def start(self) -> None:
         for name, service in self.env.settings.services.items():
             self._keepers[name] = self._keeper(name, service)
+        for path in self.env.state.glob("*/process.json"):
+            if path.parent.name not in self._keepers:
+                self._keepers[path.parent.name] = self._keeper(path.parent.name, UNCONFIGURED, Leftover)
         if self._units is not None:
             await self._units.open()
         async with asyncio.TaskGroup() as tasks:
@@ -99,20 +65,20 @@ class ServiceModule(Module[Settings]):
             self._units.close()
 
     def health(self) -> Health:
-        return Health.of({name: keeper.health() for name, keeper in self._keepers.items()})
+        return Health.of({keeper.name: keeper.health() for keeper in self._present()})
 
     def names(self) -> list[str]:
-        return sorted(self._keepers)
+        return sorted(keeper.name for keeper in self._present())
 
     @command(role="observer")
     async def list_(self, call: Call) -> list[Brief]:
         """The services and their states."""
-        return [self._brief(keeper) for keeper in self._keepers.values()]
+        return [self._brief(keeper) for keeper in self._present()]
 
     @command(role="observer")
     async def status(self, call: Call, name: Name | None = None) -> list[Row]:
         """All that is known of one service, or of each."""
-        keepers = [self._find(name)] if name else list(self._keepers.values())
+        keepers = [self._find(name)] if name else self._present()
         for keeper in keepers:
             await keeper.look()
         return [self._row(keeper) for keeper in keepers]
@@ -160,17 +126,21 @@ class ServiceModule(Module[Settings]):
 
     def _find(self, name: str) -> Keeper:
         keeper = self._keepers.get(name)
-        if keeper is None:
+        if keeper is None or keeper not in self._present():
             hint = did_you_mean(name, self.names()) or f"; known: {', '.join(self.names()) or 'none'}"
             raise Refused(f"no service named {name!r}{hint}")
         return keeper
 
-    def _keeper(self, name: str, service: Service) -> Keeper:
+    def _present(self) -> list[Keeper]:
+        """All but leftovers that are gone."""
+        return [keeper for keeper in self._keepers.values() if not (isinstance(keeper, Leftover) and keeper.gone)]
+
+    def _keeper(self, name: str, service: Service, kind: type[Keeper] = Keeper) -> Keeper:
         room = self.env.state / name
         room.mkdir(mode=0o700, exist_ok=True)
         stirred = asyncio.Event()
         world = World(self.env.clock, self.env.spawn, stirred.set, self.env.log.getChild(name))
-        return Keeper(name, service, self._driver(service, room, world), room, self.env, stirred)
+        return kind(name, service, self._driver(service, room, world), room, self.env, stirred)
 
     def _driver(self, service: Service, room: Path, world: World) -> Driver:
         if service.driver == "process":

@@ -17,10 +17,11 @@ from pathlib import Path
 from amon.errors import Failed
 
 from . import logfile, proc, record
-from .child import Launch, OpenPid, describe, launch, reap, wait_end
+from .child import Launch, OpenPid, describe, launch, reap, touch, wait_end
 from .driver import Verb, World
 from .runs import Run, digest, end_strays, left, send
 from .settings import Service
+from .single import Single
 from .states import Condition, Seen
 
 _DYING = 5.0  # seconds between SIGKILL and "it hangs in the kernel"
@@ -41,6 +42,7 @@ class ProcessDriver:
         self._gone = asyncio.Event()  # set while no main process lives
         self._asked = False
         self._saving = asyncio.Lock()
+        self._reach = Single()
 
     async def open(self) -> bool:
         self._gone.set()
@@ -124,12 +126,12 @@ class ProcessDriver:
             await self._save(replace(run, ended=now, good=False, text="ended while no agent was there"))
 
     async def _launch(self, token: str) -> int:
+        await self._reach.call(touch, self._service.argv[0], self._service.directory)
         output = logfile.open_append(self._log)
         try:
             marked = {**self._service.environment, proc.VARIABLE: token}
             what = Launch(self._service.argv, output, self._service.directory, marked)
-            # In a thread: the program may lie on a file system that hangs.
-            return await asyncio.to_thread(launch, what)
+            return launch(what)
         finally:
             os.close(output)
 

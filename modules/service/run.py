@@ -10,8 +10,11 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .child import Launch, launch, reap, wait_end
+from amon.errors import Failed
+
+from .child import Launch, launch, reap, touch, wait_end
 from .proc import look
+from .single import Single
 
 KEPT = 64 * 1024  # bytes of output, from its end
 _DYING = 3.0  # seconds a killed process may take; longer means it hangs in the kernel
@@ -56,9 +59,23 @@ class _Tail:
 
 
 async def run(
-    argv: Sequence[str], timeout: float, *, directory: str = "/", environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    timeout: float,
+    *,
+    directory: str = "/",
+    environment: Mapping[str, str] | None = None,
+    reach: Single | None = None,
 ) -> Ran:
-    """Run it; `Failed` if it cannot be started. On time-out and on cancellation its whole process group is killed."""
+    """Run it; `Failed` if it cannot be started. On time-out and on cancellation its whole process group is killed.
+
+    reach: where its file systems may hang, what waits for them.
+    """
+    if reach is not None:
+        try:
+            async with asyncio.timeout(timeout):
+                await reach.call(touch, argv[0], directory)
+        except TimeoutError:
+            raise Failed(f"the file system of {argv[0]} hangs") from None
     reading, writing = os.pipe2(os.O_CLOEXEC)
     tail = _Tail(reading)
     loop = asyncio.get_running_loop()

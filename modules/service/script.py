@@ -12,10 +12,11 @@ from pathlib import Path
 from amon.errors import Failed
 
 from . import logfile
-from .child import Launch, describe, launch
+from .child import Launch, describe, launch, touch
 from .driver import Verb, World
 from .run import finish, run
 from .settings import Service
+from .single import Single
 from .states import Condition, Seen
 
 _STATUS_TIMEOUT = 10.0
@@ -31,6 +32,7 @@ class CommandDriver:
         self._world = world
         self._log = room / "log"
         self._last = Seen(Condition.UNKNOWN)
+        self._reach = Single()
 
     async def open(self) -> bool:
         self._world.spawn(logfile.tend(self._log, self._service.log_limit, self._world.clock), name="log size")
@@ -80,7 +82,13 @@ class CommandDriver:
     async def _ask(self) -> Seen:
         own = self._service
         try:
-            ran = await run(own.status_argv, _STATUS_TIMEOUT, directory=own.directory, environment=own.environment)
+            ran = await run(
+                own.status_argv,
+                _STATUS_TIMEOUT,
+                directory=own.directory,
+                environment=own.environment,
+                reach=self._reach,
+            )
         except Failed as failed:
             return Seen(Condition.UNKNOWN, text=str(failed))
         if ran.status is None:
@@ -92,6 +100,7 @@ class CommandDriver:
         return Seen(condition, text=text)
 
     async def _do(self, verb: Verb, argv: tuple[str, ...], timeout: float) -> None:
+        await self._reach.call(touch, argv[0], self._service.directory)
         output = logfile.open_append(self._log)
         try:
             pid = launch(Launch(argv, output, self._service.directory, self._service.environment))

@@ -57,6 +57,9 @@ class Systemctl:
             return "failed"
         raise Failed(said or f"systemctl: exit status {ran.status}")
 
+    async def reset(self, unit: str) -> None:
+        await self._run(_SHOW, "reset-failed", "--", unit)
+
     async def last_lines(self, unit: str) -> tuple[str, ...]:
         unit_option = f"--user-unit={unit}" if self._user else f"--unit={unit}"
         argv = (*self._programs.journalctl, "--quiet", "--no-pager", f"--lines={LINES}", "--output=cat", unit_option)

@@ -67,6 +67,9 @@ class SystemdDriver:
 
     async def _order(self, verb: Verb) -> None:
         unit = self._service.unit
+        if verb != "stop" and (await self._units.show(unit)).active == "failed":
+            # Its own limit of starts is for its own restarts; a person, and our limit, begin a new count.
+            await self._units.reset(unit)
         # A restart is a stop and a start, and systemd waits for both.
         timeout = self._service.start_timeout + (self._service.stop_timeout if verb == "restart" else 0)
         try:

@@ -106,6 +106,12 @@ class Units:
                 )
             )
 
+    async def reset(self, unit: str) -> None:
+        try:
+            await (self._bus or self._programs).reset(unit)
+        except (Failed, NoBus):
+            pass  # what follows will say it better
+
     async def _order(self, member: str, unit: str, timeout: float) -> str:
         if self._bus is not None:
             try:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from amon.health import Level
 from amon.testing import FakeClock, Stage
 from amon.words import State
 from modules.service import Service, proc
@@ -197,6 +198,21 @@ async def test_a_changed_configuration_is_told_not_forced(services: Any, program
         await wait_state(site, "up")
         assert running(tmp_path) == [pid]
         assert site.health.parts["ce"].text == "runs as configured before; restart to apply the change"
+
+
+async def test_what_is_not_configured_any_more_is_a_warning_until_it_is_stopped(
+    services: Any, program: Program, tmp_path: Path
+) -> None:
+    async with services(ce=ce(program(SLEEP))) as site:
+        await wait_state(site, "up")
+    async with services() as site:
+        assert site.health.level is Level.warning
+        assert site.health.text == "ce runs, but is not configured any more: stop it, or configure it again"
+        assert (await site.ask("service restart ce")).state == State.refused
+        assert (await site.ask("service stop ce")).state == State.done
+        assert running(tmp_path) == []
+        assert site.health.parts == {}
+        assert (await site.ask("service stop ce")).text == "no service named 'ce'; known: none"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])

@@ -38,11 +38,12 @@ class Peer:
         bus.add_message_handler(self.heard)
 
     def heard(self, message: Message) -> Message | bool:
-        if message.message_type is not MessageType.METHOD_CALL or message.path.count("/") < 3:
+        if message.message_type is not MessageType.METHOD_CALL or (message.path or "").count("/") < 3:
             return False
-        self.asked.append(message.member)
-        if message.member in self.answers:
-            return self.answers[message.member](self, message) or True
+        member = message.member or ""
+        self.asked.append(member)
+        if member in self.answers:
+            return self.answers[member](self, message) or True
         return self.usual(message)
 
     def usual(self, message: Message) -> Message:
@@ -52,7 +53,7 @@ class Peer:
             kinds = {str: "s", int: "u"}
             shown = {key: Variant(kinds[type(value)], value) for key, value in self.properties.items()}
             return Message.new_method_return(message, "a{sv}", [shown])
-        if message.member.endswith("Unit"):
+        if (message.member or "").endswith("Unit"):
             # The end of the job is told before its name: the order that is easily got wrong.
             self.ended("/job/1", "done")
             return Message.new_method_return(message, "o", ["/job/1"])

@@ -51,7 +51,7 @@ def part(site: Stage) -> tuple[str, str]:
     return health.state, health.text
 
 
-async def test_starts_and_stops_with_its_own_programs(services: Any, grid: Any, tmp_path: Path) -> None:
+async def test_starts_and_stops_with_its_own_programs(services: Any, grid: Any, tmp_path: Path, until: Any) -> None:
     async with services(grid=grid()) as site:
         assert part(site) == ("down", "down")
         assert (await site.ask("service start grid")).state == State.done
@@ -59,7 +59,7 @@ async def test_starts_and_stops_with_its_own_programs(services: Any, grid: Any, 
         pid = int((tmp_path / "pid").read_text())
         assert (await site.ask("service stop grid")).state == State.done
         assert part(site) == ("down", "stopped by owner@example.org")
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 async def test_its_daemon_survives_the_agent_and_keeps_its_output(

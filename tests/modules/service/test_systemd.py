@@ -30,6 +30,7 @@ UNITS = {
     "bad": "ExecStart=/bin/sh -c 'echo connecting; echo no licence; exit 3'",
     "slow": "Type=notify\nExecStart=/bin/sleep 701\nTimeoutStartSec=1",
     "deaf": "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=1",
+    "hasty": "ExecStart=/bin/sh -c 'test -e %h/found || exit 4; exec sleep 703'\n[Unit]\nStartLimitBurst=2",
     "again": "ExecStart=/bin/sleep 702\nRestart=always\nRestartSec=100ms",
 }
 
@@ -233,6 +234,17 @@ async def test_systemd_s_own_restarts_are_counted_too(units: Any, manager: Manag
             await site.clock.sleep(0.05)
             await keeper.look()
         assert keeper.restarts() == 1
+
+
+async def test_a_person_may_start_what_systemd_has_given_up(units: Any, manager: Manager) -> None:
+    fault = manager.shared / "home/found"
+    async with units(web=unit("hasty")) as site:
+        manager.systemctl("start", "hasty.service")
+        for _ in range(3):  # more often than its unit allows within ten seconds
+            assert "failed: exit status 4" in (await site.ask("service start web")).text
+        fault.touch()
+        assert (await site.ask("service start web")).state == State.done
+    fault.unlink()
 
 
 async def test_active_is_not_healthy(units: Any) -> None:
