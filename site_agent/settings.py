@@ -24,22 +24,44 @@ class Account:
         str,
         Field("this agent's address", pattern=r"[^@/\s]+@[^@/\s]+", longest=512, example="site-1@agents.example.org"),
     ]
-    password: Annotated[Secret | None, Field("the password itself; better in a file of its own", secret=True)] = None
+    password: Annotated[
+        Secret | None, Field("the password itself; better in a file of its own", secret=True, example="...")
+    ] = None
     password_file: Annotated[Path | None, Field("file with the password, mode 0600", example="/etc/amon/password")] = (
         None
     )
-    credential: Annotated[Name | None, Field("name of a systemd credential (LoadCredential=) with the password")] = None
+    credential: Annotated[
+        Name | None, Field("systemd credential (LoadCredential=) with the password", example="password")
+    ] = None
     rooms: Annotated[tuple[Room, ...], Field("rooms to be in", longest=20, example=("ops@rooms.example.org",))] = ()
-    host: Annotated[str | None, Field("server to connect to, if DNS does not tell (SRV records)", longest=255)] = None
-    port: Annotated[int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1")] = None
+    host: Annotated[
+        str | None,
+        Field(
+            "server to connect to; else DNS tells (SRV records, then the domain)",
+            longest=255,
+            example="xmpp.example.org",
+        ),
+    ] = None
+    port: Annotated[
+        int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1", example=5222)
+    ] = None
     tls: Annotated[Literal["starttls", "direct"], Field("direct goes with port 5223 or 443")] = "starttls"
-    ca_file: Annotated[Path | None, Field("trust only the authorities in this file (PEM); else the system's")] = None
+    ca_file: Annotated[
+        Path | None,
+        Field("trust only the authorities in this file (PEM); else the system's", example="/etc/amon/ca.pem"),
+    ] = None
     proxy: Annotated[
-        Secret | None, Field("http://user:password@host:port (HTTP CONNECT) or socks5://host:port", secret=True)
+        Secret | None,
+        Field(
+            "http://user:password@host:port (HTTP CONNECT) or socks5://host:port",
+            secret=True,
+            example="http://proxy.example.org:3128",
+        ),
     ] = None
     prefix: Annotated[str, Field("begins a command in a room", pattern=r"[!.,;#$%&+~^]", longest=1)] = "!"
     reveal: Annotated[
-        tuple[Name, ...] | None, Field("instances whose health this account shows; all if not given", longest=100)
+        tuple[Name, ...] | None,
+        Field("instances whose health this account shows; all if not given", longest=100, example=("uptime",)),
     ] = None
     policy: Annotated[Policy, Field("who may ask what; nobody else may anything")] = field(default_factory=Policy)
 
@@ -48,7 +70,7 @@ class Account:
 class InstanceSettings:
     """One named instance of a module."""
 
-    module: Annotated[Name | None, Field("the module; the instance's own name if not given")] = None
+    module: Annotated[Name | None, Field("the module; the instance's own name if not given", example="uptime")] = None
     settings: Annotated[dict[str, Any], Field("the module's own settings")] = field(default_factory=dict)
 
 
@@ -62,9 +84,9 @@ class AgentSettings:
     tags: Annotated[
         dict[TagName, TagValue], Field("facts about this site that targets can name", longest=50, example={"tier": "1"})
     ] = field(default_factory=dict)
-    account: Annotated[dict[Name, Account], Field("logins, by a name of your choice", longest=20)] = field(
-        default_factory=dict
+    account: Annotated[dict[Name, Account], Field("logins, by a name of your choice", longest=20, example="main")] = (
+        field(default_factory=dict)
     )
-    instance: Annotated[dict[Name, InstanceSettings], Field("instances of modules, by name", longest=100)] = field(
-        default_factory=dict
-    )
+    instance: Annotated[
+        dict[Name, InstanceSettings], Field("instances of modules, by name", longest=100, example="uptime")
+    ] = field(default_factory=dict)

@@ -23,8 +23,8 @@ from amon.xmpp.route import connect
 from amon.xmpp.stream import Stream
 
 _ROOM = {
-    "registration-required": "is for members and this account is none: make it a member of the room",
-    "forbidden": "has banned this account: take it off the room's list of outcasts",
+    "registration-required": "is for members only: make {jid} a member of it",
+    "forbidden": "has banned {jid}: take it off the room's list of outcasts",
     "item-not-found": "does not exist: make the room first, or check its address",
     "not-authorized": "asks for a password, which an agent has not: take it off the room",
     "service-unavailable": "is full, or its service does not answer: check its address and its limit of occupants",
@@ -54,13 +54,12 @@ class Visit:
             features = read_features(await self._ask(room.address))
             await self._enter(room)
         except StanzaError as error:
-            return _ROOM.get(error.condition, f"does not let this account in: {error}")
+            return _ROOM.get(error.condition, f"does not let {{jid}} in: {error}").format(jid=self._account)
         finally:
             self._rooms.pop(room.address, None)
-        shows_addresses = room.shows_addresses
         room.learned(features)
         missing = [] if room.members_only else ["members-only"]
-        missing += [] if room.shows_addresses or shows_addresses else ["non-anonymous"]
+        missing += [] if room.shows_addresses else ["non-anonymous"]
         if missing:
             return f"is not {' and not '.join(missing)}: an agent obeys nobody there; change the room's configuration"
         return ""
@@ -113,22 +112,11 @@ async def visiting(
     visit.stream = stream
     try:
         await connect(lambda: stream, login, context, times.connect)
-        await _wait_begun(stream, times.login)
+        try:
+            async with asyncio.timeout(times.login):
+                await stream.wait_begun()
+        except TimeoutError:
+            raise Unreachable(Fault("login", f"the server did not finish the login in {times.login:g} s")) from None
         yield visit
     finally:
         await stream.close(times.goodbye)
-
-
-async def _wait_begun(stream: Stream, within: float) -> None:
-    began = asyncio.ensure_future(stream.began.wait())
-    ended = asyncio.ensure_future(stream.ended.wait())
-    try:
-        await asyncio.wait((began, ended), timeout=within, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        began.cancel()
-        ended.cancel()
-        await asyncio.gather(began, ended, return_exceptions=True)
-    if stream.fault is not None:
-        raise Unreachable(stream.fault)
-    if not stream.live:
-        raise Unreachable(Fault("login", f"the server did not finish the login in {within:g} s"))

@@ -1,0 +1,218 @@
+"""The file of an agent, read and looked at: what the agent is to be, and all that is wrong with it, at once.
+
+A module that does not load hinders nothing here: its instance shows it in the site's health. What is written wrongly
+does, and then the agent does not start, or stays what it was.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amon.command.grammar import AGENT
+from amon.config import known_good, parse
+from amon.convert import fields_of, from_data
+from amon.errors import Failed, Problem
+from amon.fields import Secret
+from amon.module import Module, Registry, settings_type
+from amon.runtime.node import Spec
+from amon.target import RESERVED
+from site_agent.files import directory_fault, mode_fault, read_file
+from site_agent.findings import Finding, Group, findings
+from site_agent.plans import AccountPlan, plan_account, same_address
+from site_agent.settings import Account, AgentSettings, InstanceSettings
+
+__all__ = ["AccountPlan", "Configuration", "Loaded", "World", "load"]
+
+DEFAULT = Path("/etc/amon/agent.toml")
+_MOST = 1024 * 1024  # bytes
+_OWN = frozenset({AGENT, "maintenance"})
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a configuration is looked at with. credentials: systemd's directory of them."""
+
+    registry: Registry
+    uid: int
+    credentials: Path | None = None
+
+    @classmethod
+    def here(cls) -> "World":
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        return cls(Registry(), os.geteuid(), Path(directory) if directory else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What an agent is to be; nothing in it is known to be wrong."""
+
+    settings: AgentSettings
+    specs: tuple[Spec, ...] = ()
+    accounts: tuple[AccountPlan, ...] = ()
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What could be made of a file. `accounts` and `specs` hold what is in order, also when other things are not."""
+
+    settings: AgentSettings | None = None
+    specs: list[Spec] = field(default_factory=list)
+    accounts: list[AccountPlan] = field(default_factory=list)
+    found: list[Finding] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Finding]:
+        return [one for one in self.found if one.group is not Group.note]
+
+    @property
+    def notes(self) -> list[Finding]:
+        return [one for one in self.found if one.group is Group.note]
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """None if there is any problem."""
+        if self.settings is None or self.problems:
+            return None
+        return Configuration(self.settings, tuple(self.specs), tuple(self.accounts))
+
+
+def load(path: Path, world: World) -> Loaded:
+    """Reads the file; everything that is wrong with it is in `found`."""
+    loaded = Loaded()
+    try:
+        data, state = read_file(path, _MOST)
+        text = data.decode()
+    except Failed as error:
+        loaded.found.append(Finding("", f"{error}{_first_steps(path)}", Group.file))
+        return loaded
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        loaded.found.append(Finding(f"line {line}", "this is not text in UTF-8; save the file as UTF-8", Group.file))
+        return loaded
+    tables = parse(text)
+    if isinstance(tables, Problem):
+        loaded.found += findings([tables], Group.syntax)
+        tables = {}
+    else:
+        _look(tables, world, loaded)
+    fault = mode_fault(path, state, world.uid, private=_holds_secret(tables, loaded.specs))
+    if fault:
+        loaded.found.append(Finding("", fault, Group.mode))
+    return loaded
+
+
+def _first_steps(path: Path) -> str:
+    return "" if path.exists() else f"; next: amon-agent example > {path}, then put your addresses into it"
+
+
+def _look(tables: dict[str, Any], world: World, loaded: Loaded) -> None:
+    problems: list[Problem] = []
+    loaded.settings = from_data(tables, AgentSettings, "", problems)
+    loaded.found += findings(problems, Group.settings)
+    instances = _tables(tables, "instance")
+    accounts = _tables(tables, "account")
+    _look_at_state(tables, world, loaded)
+    for name, table in instances.items():
+        spec = _instance(name, table, world.registry, loaded.found)
+        if spec is not None:
+            loaded.specs.append(spec)
+    for name, table in accounts.items():
+        _account(name, table, list(instances), world, loaded)
+    jids = {name: str(table["jid"]) for name, table in accounts.items() if "jid" in table}
+    loaded.found += same_address(jids)
+    if "account" not in tables or tables["account"] == {}:
+        text = "no account is given: nobody could reach this agent; next: see [account.main] in `amon-agent example`"
+        loaded.found.append(Finding("account", text))
+
+
+def _tables(tables: Mapping[str, Any], name: str) -> dict[str, Mapping[str, Any]]:
+    """The tables below a key, as far as they are some."""
+    below = tables.get(name)
+    if not isinstance(below, Mapping):
+        return {}
+    return {key: value for key, value in below.items() if isinstance(value, Mapping)}
+
+
+def _look_at_state(tables: Mapping[str, Any], world: World, loaded: Loaded) -> None:
+    settings = loaded.settings or known_good({key: tables[key] for key in ("state",) if key in tables}, AgentSettings)
+    if settings is None:
+        return
+    if not settings.state.is_absolute():
+        loaded.found.append(Finding("state", f"{settings.state} is relative; write the whole path"))
+        return
+    fault = directory_fault(settings.state, world.uid)
+    if fault:
+        loaded.found.append(Finding("state", fault, Group.mode))
+
+
+def _account(name: str, table: Mapping[str, Any], instances: list[str], world: World, loaded: Loaded) -> None:
+    path = f"account.{name}"
+    whole = not any(one.path == path or one.path.startswith(f"{path}.") for one in loaded.found)
+    account = known_good(table, Account)
+    if account is None:
+        return
+    plan, found = plan_account(name, account, instances, world.uid, world.credentials, whole=whole)
+    loaded.found += found
+    if plan is not None and whole:
+        loaded.accounts.append(plan)
+
+
+def _instance(name: str, table: Mapping[str, Any], registry: Registry, found: list[Finding]) -> Spec | None:
+    path = f"instance.{name}"
+    if name in _OWN or name in RESERVED:
+        whose = "the agent's own" if name in _OWN else "a word of the target language"
+        found.append(Finding(path, f"{name!r} is {whose}; give the instance another name, and `module = {name!r}`"))
+        return None
+    instance = known_good(table, InstanceSettings)
+    if instance is None:
+        return None
+    kind = instance.module or name
+    module = registry.find(kind)
+    if module.cls is None:
+        return Spec(name, kind, None, None, module.reason)
+    return _spec(name, kind, module.cls, instance.settings, found)
+
+
+def _spec(
+    name: str, kind: str, cls: type[Module[Any]], written: Mapping[str, Any], found: list[Finding]
+) -> Spec | None:
+    path = f"instance.{name}.settings"
+    hint = settings_type(cls)
+    problems: list[Problem] = []
+    if hint is None:
+        if written:
+            found.append(Finding(path, f"module {kind} takes no settings; remove {', '.join(written)}"))
+            return None
+        return Spec(name, kind, cls)
+    try:
+        settings = from_data(dict(written), hint, path, problems)
+        if settings is not None and not problems:
+            said = [Problem(f"{path}.{one.path}" if one.path else path, one.text) for one in cls.problems(settings)]
+            problems += said
+    except Exception as broken:  # whatever a module does while it is asked is that module's trouble
+        return Spec(
+            name, kind, None, None, f"module {kind!r} cannot read its settings: {type(broken).__name__}: {broken}"
+        )
+    found += findings(problems, Group.settings)
+    return None if problems else Spec(name, kind, cls, settings)
+
+
+def _holds_secret(tables: Mapping[str, Any], specs: Iterable[Spec]) -> bool:
+    """Whether a reader of the file learns a secret: of an account, of a proxy, or in the settings of a module."""
+    accounts = _tables(tables, "account").values()
+    written = any("password" in one or "@" in str(one.get("proxy", "")) for one in accounts)
+    return written or any(_is_secret(spec.settings) for spec in specs)
+
+
+def _is_secret(value: Any) -> bool:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hidden = any(hint.field.secret and getattr(value, name) for name, (hint, _) in fields_of(type(value)).items())
+        return hidden or any(_is_secret(getattr(value, name)) for name in fields_of(type(value)))
+    if isinstance(value, Mapping):
+        return any(_is_secret(one) for one in value.values())
+    if isinstance(value, tuple | list):
+        return any(_is_secret(one) for one in value)
+    return isinstance(value, Secret) and bool(value.reveal())
