@@ -80,8 +80,11 @@ class Fleet:
 
     # Becoming complete
 
-    async def enter(self, members: Iterable[str]) -> None:
-        """Take these bare addresses as the fleet and see to it that their presence reaches us."""
+    async def enter(self, members: Iterable[str]) -> tuple[str, ...]:
+        """Take these bare addresses as the fleet and see to it that their presence reaches us.
+
+        The names of those that are asked for it the first time: they show themselves a moment later.
+        """
         jids = sorted({jid.lower() for jid in members})
         locals_ = [jid.partition("@")[0] for jid in jids]
         for jid, local in zip(jids, locals_, strict=True):
@@ -92,13 +95,14 @@ class Fleet:
         for seen in list(self._seen_early.values()):
             self.seen(seen)
         self._seen_early.clear()
-        await self._subscribe(jids)
+        return await self._subscribe(jids)
 
-    async def _subscribe(self, jids: list[str]) -> None:
+    async def _subscribe(self, jids: list[str]) -> tuple[str, ...]:
         contacts = {contact.jid: contact for contact in await self.connection.roster()}
         missing = [jid for jid in jids if jid not in contacts or not contacts[jid].seen]
         for jid in missing:
             await self.connection.subscribe(jid, self._by_jid[jid], (GROUP,))
+        return tuple(self._by_jid[jid] for jid in missing if jid not in contacts)
 
     async def settle(self) -> None:
         """Until presence that was under way when we came has arrived: our own question to the server comes after it."""
