@@ -26,7 +26,6 @@ from site_agent.settings import Account, AgentSettings, InstanceSettings
 
 __all__ = ["AccountPlan", "Configuration", "Loaded", "World", "load"]
 
-DEFAULT = Path("/etc/amon/agent.toml")
 _MOST = 1024 * 1024  # bytes
 _OWN = frozenset({AGENT, "maintenance"})
 

@@ -27,15 +27,23 @@ def name_findings(
 ) -> list[Finding]:
     """One for each name that is not (only) ours."""
     known = owners()
-    ours = folder(OURS)
     found = []
     for name in NAMES:
         others = sorted(set(known.get(name, ())) - {OURS})
-        place = folder(name)
         if others:
             text = f"belongs to {OURS} and to {' and '.join(others)}; next: pip uninstall {' '.join(others)}, then "
             found.append(Finding(name, f"{text}pip install --force-reinstall --no-deps {OURS}", Group.names))
-        elif ours is None or place is None or place.parent != ours.parent:
+    told = {one.path for one in found}
+    return found + [one for one in foreign_names(folder) if one.path not in told]
+
+
+def foreign_names(folder: Callable[[str], Path | None] = folder_of) -> list[Finding]:
+    """Names that lead elsewhere than ours do. Quick: a start asks this, and `check` all that is installed."""
+    ours = folder(OURS)
+    found = []
+    for name in NAMES:
+        place = folder(name)
+        if ours is None or place is None or place.parent != ours.parent:
             text = f"is taken from {place or 'nowhere'}, but {OURS} is in {ours}; next: run amon-agent in an "
             found.append(Finding(name, f"{text}environment of its own, with PYTHONSAFEPATH=1", Group.names))
     return found

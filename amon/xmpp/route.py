@@ -31,7 +31,9 @@ async def _one(make: Callable[[], Any], login: Login, context: ssl.SSLContext, h
     if login.tls == "direct":
         tls = {"ssl": context, "server_hostname": login.domain}
     if login.proxy is None:
-        await loop.create_connection(make, host, port, happy_eyeballs_delay=0.25, **tls)
+        # uvloop has no happy eyeballs (RFC 8305): it tries the addresses one after the other.
+        race = {} if type(loop).__module__.startswith("uvloop") else {"happy_eyeballs_delay": 0.25}
+        await loop.create_connection(make, host, port, **race, **tls)
         return
     sock = await through_proxy(login.proxy, host, port)
     try:

@@ -1,0 +1,138 @@
+"""`amon-agent`: the command line. Imports late: what only prints must not wait for XMPP."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+DEFAULT = Path("/etc/amon/agent.toml")
+OK, PROBLEMS = 0, 1  # argparse ends with 2 for wrong usage; `run` with 78 for a configuration that cannot be run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    options = parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `amon-agent example | head`
+        sys.stderr.close()
+        return 141
+
+
+def parser() -> argparse.ArgumentParser:
+    whole = argparse.ArgumentParser(
+        prog="amon-agent",
+        description="The agent of a site: answers what its admins ask over XMPP, and shows how the site is.",
+    )
+    whole.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = _add(commands, _run, "run", "run the agent in the foreground (exit code 78: bad configuration)")
+    _add_config(run)
+    run.add_argument(
+        "--loop",
+        choices=("auto", "asyncio", "uvloop"),
+        default="auto",
+        help="event loop; auto takes uvloop if installed",
+    )
+    check = _add(commands, _check, "check", "tell every problem of a configuration (exit code 0: none, 1: some)")
+    _add_config(check)
+    check.add_argument("--offline", action="store_true", help="do not try to log in at the servers")
+    check.add_argument("--json", action="store_true", help="for programs")
+    _add(commands, _example, "example", "print a commented configuration")
+    _add(commands, _unit, "unit", "print the systemd unit")
+    polkit = _add(commands, _polkit, "polkit", "print the polkit rule that lets the agent manage these units only")
+    polkit.add_argument("units", nargs="+", metavar="UNIT", help="full name, such as apache2.service")
+    polkit.add_argument("--user", default="amon", help="whom the agent runs as (default: %(default)s)")
+    _add(commands, _reference, "reference", "print what may stand in a configuration, as Markdown")
+    return whole
+
+
+class _Version(argparse.Action):
+    """Reads the version only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"amon-agent {version('amon')}")
+        parser.exit()
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    command: Callable[[argparse.Namespace], int],
+    name: str,
+    about: str,
+) -> argparse.ArgumentParser:
+    one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+    one.set_defaults(command=command)
+    return one
+
+
+def _add_config(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--config", type=Path, default=DEFAULT, metavar="FILE", help="the configuration (default: %(default)s)"
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from site_agent.run import run
+
+    return run(options.config, options.loop)
+
+
+def _check(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from site_agent.check import check
+    from site_agent.configuration import World
+
+    def progress(text: str) -> None:
+        if sys.stderr.isatty():
+            print(text, file=sys.stderr)
+
+    report = asyncio.run(check(options.config, World.here(), offline=options.offline, progress=progress))
+    sys.stdout.write(report.json() if options.json else report.text())
+    return PROBLEMS if report.problems else OK
+
+
+def _example(options: argparse.Namespace) -> int:
+    from amon.module import Registry
+    from site_agent.example import configuration_example
+
+    sys.stdout.write(configuration_example(Registry()))
+    return OK
+
+
+def _unit(options: argparse.Namespace) -> int:
+    from site_agent.printed import unit
+
+    sys.stdout.write(unit())
+    return OK
+
+
+def _polkit(options: argparse.Namespace) -> int:
+    from amon.errors import Invalid
+    from site_agent.printed import polkit_rules
+
+    try:
+        sys.stdout.write(polkit_rules(options.units, options.user))
+    except Invalid as error:
+        print(f"amon-agent polkit: {error}", file=sys.stderr)
+        return 2
+    return OK
+
+
+def _reference(options: argparse.Namespace) -> int:
+    from amon.config import reference
+    from site_agent.settings import AgentSettings
+
+    sys.stdout.write(reference(AgentSettings, "The whole file"))
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
