@@ -6,8 +6,8 @@ Parts of its health are `load`, `memory`, `swap`, `temperature` and one for each
 carries both, so that a target can ask for them (`service:host/disk-*=full`).
 """
 
-from modules.host.module import HostModule
-from modules.host.settings import Settings
-from modules.host.world import Machine, World
+from .module import HostModule
+from .settings import Settings
+from .world import Machine, World
 
 __all__ = ["HostModule", "Machine", "Settings", "World"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from modules.host.blocking import Blocking
-from modules.host.world import Mount, Space
+from .blocking import Blocking
+from .world import Mount, Space
 
 # Made by the kernel or by programs, full by nature or of no size. autofs above all: to ask it is to mount.
 _NO_DISK = frozenset(

@@ -8,14 +8,15 @@ from amon.errors import Failed
 from amon.fields import Field
 from amon.health import Health
 from amon.module import Env, Module
-from modules.host import results
-from modules.host.blocking import Blocking
-from modules.host.disks import Answer, ask_all, worth_a_look
-from modules.host.limits import Levels
-from modules.host.settings import Settings
-from modules.host.traffic import Rates
-from modules.host.watch import Look, parts_of
-from modules.host.world import Heat, Machine, Mount, Space, Task, World
+
+from . import results
+from .blocking import Blocking
+from .disks import Answer, ask_all, worth_a_look
+from .limits import Levels
+from .settings import Settings
+from .traffic import Rates
+from .watch import Look, parts_of
+from .world import Heat, Machine, Mount, Space, Task, World
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from modules.host.world import Traffic
+from .world import Traffic
 
 _LEAST = 1.0  # seconds; over less a rate says nothing
 

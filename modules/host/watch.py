@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from amon.health import Health, Level
-from modules.host.disks import Answer, Silence, part_names
-from modules.host.limits import Levels
-from modules.host.settings import Limits, Settings
-from modules.host.world import Heat, Load, Mount, Room, Space
+
+from .disks import Answer, Silence, part_names
+from .limits import Levels
+from .settings import Limits, Settings
+from .world import Heat, Load, Mount, Room, Space
 
 # What a sensor that is broken or not wired says is far outside of this: -273, 127.5, 255.
 _COLDEST, _HOTTEST = -40.0, 125.0
