@@ -14,6 +14,7 @@ from amon.xmpp import names
 
 _WINDOW = 50  # stanzas sent before the server is asked what it has
 _ASK_WITHIN = 1.0  # seconds after which it is asked for fewer
+_ANSWER_WITHIN = 0.02  # seconds in which an answer of ours may ride along: half the packets of a conversation
 _MODULO = 2**32
 
 
@@ -41,6 +42,8 @@ class Acks:
     def __init__(self, plugin: Any, write: Callable[[str], None], resume: Resume | None) -> None:
         self._sm, self._write = plugin, write
         self._timer: asyncio.TimerHandle | None = None
+        self._answer_timer: asyncio.TimerHandle | None = None
+        self._due = False
         self._carried = list(resume.waiting) if resume else []
         if resume is not None:
             plugin.sm_id, plugin.handled = resume.id, resume.handled
@@ -65,7 +68,20 @@ class Acks:
             self._sm.handled = (self._sm.handled + 1) % _MODULO
 
     def asked(self) -> None:
-        self._write(f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>")
+        """The server wants to know what we have. The answer goes with what we say next, or soon by itself."""
+        self._due = True
+        if self._answer_timer is None:
+            self._answer_timer = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, self._write, "")
+
+    def take_answer(self) -> str:
+        """What to add to what is being written."""
+        if not self._due:
+            return ""
+        self._due = False
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+        self._answer_timer = None
+        return f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>"
 
     def went(self, sent: Sent) -> None:
         """A stanza is being written."""
@@ -82,14 +98,17 @@ class Acks:
 
     def ask(self) -> None:
         """Asks the server what it has, if anything is open."""
-        self.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
         if self._sm.enabled_out and self._sm.unacked_queue:
             self._write(f"<r xmlns='{names.SM}'/>")
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
+        for timer in (self._timer, self._answer_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._answer_timer = None
 
     def not_resumed(self, failed: Any) -> None:
         """XEP-0198, 5: the server may tell how many of ours it had handled; the rest is lost."""

@@ -10,6 +10,7 @@ from amon.xmpp import names
 
 # XML 1.0, 2.2: one such character, sent, and the server closes the stream.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONTROLS = bytes(set(range(32)) - {9, 10, 13})
 _PREFIXES = {names.XML: "xml", names.STREAM: "stream"}
 _SECRET_TAGS = {"password", "auth", "response", "challenge", "success"}
 _SECRET_ATTRIBUTES = {"token", "previd"}
@@ -20,8 +21,14 @@ def legal(text: str) -> str:
     return _FORBIDDEN.sub("\ufffd", text)
 
 
+def _is_legal(text: str) -> bool:
+    if text.isascii():  # twice as fast as the expression
+        return len(text.encode().translate(None, _CONTROLS)) == len(text)
+    return _FORBIDDEN.search(text) is None
+
+
 def escape(text: str) -> str:
-    if _FORBIDDEN.search(text):
+    if not _is_legal(text):
         text = legal(text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A bare carriage return would be read back as a line feed (XML 1.0, 2.11).

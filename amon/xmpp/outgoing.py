@@ -24,8 +24,9 @@ def payload_message(to: str, payload: str, *, id: str, body: str | None, kind: s
         child(child(made, names.FALLBACK, **{"for": names.AMON_NS}), names.FALLBACK.replace("}fallback", "}body"))
     child(made, names.AMON, payload)
     if kind != "groupchat":  # a room's archive is the fleet's audit trail
-        child(made, f"{{{names.HINTS}}}no-store")
-        child(made, f"{{{names.HINTS}}}no-copy")
+        child(made, names.NO_STORE)
+        if body:  # a message without body is copied to no other client (XEP-0280, 6.1)
+            child(made, names.NO_COPY)
     return made
 
 
@@ -50,7 +51,7 @@ def private(made: Element) -> Element:
 def chat_state(to: str, state: str) -> Element:
     made = message(to, "chat")
     child(made, f"{{{names.CHATSTATES}}}{state}")
-    child(made, f"{{{names.HINTS}}}no-store")
+    child(made, names.NO_STORE)
     return made
 
 

@@ -88,7 +88,9 @@ class Reader:
         self._depth += 1
         if self._depth > self._limits.depth:
             raise Broken(f"a stanza nested deeper than {self._limits.depth} came")
-        named = {self._name(key): value for key, value in attributes.items()}
+        named = attributes
+        if any("}" in key for key in attributes):
+            named = {self._name(key): value for key, value in attributes.items()}
         if self._depth == 1:
             self._opened(named)
             return

@@ -27,17 +27,18 @@ async def connect(make: Callable[[], Any], login: Login, context: ssl.SSLContext
 
 async def _one(make: Callable[[], Any], login: Login, context: ssl.SSLContext, host: str, port: int) -> None:
     loop = asyncio.get_running_loop()
-    tls: dict[str, Any] = {}
+    how: dict[str, Any] = {}
     if login.tls == "direct":
-        tls = {"ssl": context, "server_hostname": login.domain}
+        how = {"ssl": context, "server_hostname": login.domain}
     if login.proxy is None:
         # uvloop has no happy eyeballs (RFC 8305): it tries the addresses one after the other.
-        race = {} if type(loop).__module__.startswith("uvloop") else {"happy_eyeballs_delay": 0.25}
-        await loop.create_connection(make, host, port, **race, **tls)
+        if not type(loop).__module__.startswith("uvloop"):
+            how["happy_eyeballs_delay"] = 0.25
+        await loop.create_connection(make, host, port, **how)
         return
     sock = await through_proxy(login.proxy, host, port)
     try:
-        await loop.create_connection(make, sock=sock, **tls)
+        await loop.create_connection(make, sock=sock, **how)
     except BaseException:
         sock.close()
         raise

@@ -220,6 +220,7 @@ class Stream(ClientXMPP):
     def _flush(self) -> None:
         self._flushing = None
         if self.transport is not None and self._out and not self.transport.is_closing():
+            self._out.append(self.acks.take_answer().encode())
             self.transport.write(b"".join(self._out))
         self._out.clear()
 

