@@ -8,7 +8,7 @@ sent again and again.
 from dataclasses import dataclass, field
 
 from amon.health import Health, Level
-from amon.units import age, format_quantity
+from amon.units import age
 
 from .counter import Count
 from .limiter import History
@@ -87,10 +87,7 @@ def _not_running(service: Service, facts: Facts) -> Health:
 
 
 def _given_up(service: Service, last: str, since: float | None) -> Health:
-    rule = service.restart
-    text = (
-        f"given up after {rule.limit} restarts in {format_quantity(rule.within, 's')}, needs start or restart: {last}"
-    )
+    text = f"given up after {service.restart.limit} restarts, needs start or restart: {last}"
     return Health(Level.critical, text, str(Condition.GIVEN_UP), since)
 
 

@@ -118,7 +118,7 @@ class Keeper:
         except Failed as failed:
             if self.service.check is not None:  # it had its time: waiting for more failures would only be later
                 settled = Count(failures=self.service.check.failures, text=str(failed))
-            raise Failed("\n".join((f"{self.name}: {verb} failed: {failed}", *await self._log_lines()))) from None
+            raise Failed("\n".join((f"{self.name} did not {verb}: {failed}", *await self._log_lines()))) from None
         finally:
             self._operation = None
             await self.look()
@@ -192,7 +192,7 @@ class Keeper:
             await self._perform(verb)
             self._env.log.info("%s: %s by the agent", self.name, verb)
         except Failed as failed:
-            self._env.log.warning("%s", failed)
+            self._env.log.warning("%s", str(failed).partition("\n")[0])
         finally:
             self._operation = None
 

@@ -62,11 +62,11 @@ async def tend(path: Path, limit: int, clock: Clock) -> None:
         await clock.sleep(_EVERY)
 
 
-def last_lines(path: Path) -> tuple[str, ...]:
-    """The end of the file as people may see it; where it was just cut back, of the part before."""
-    text = _end(path)
-    if not text.strip():
-        text = _end(path.with_name(path.name + ".1"))
+def last_lines(path: Path, since: int = 0) -> tuple[str, ...]:
+    """The end of the file, from byte `since` on, as people may see it; of the part before, where it was just cut."""
+    text = _end(path, since)
+    if not text.strip() and size(path) < max(since, 1):
+        text = _end(path.with_name(path.name + ".1"), 0)
     return clean(text)
 
 
@@ -83,10 +83,12 @@ def clean(text: str) -> tuple[str, ...]:
     return tuple(reversed(kept))
 
 
-def _end(path: Path) -> str:
+def _end(path: Path, since: int) -> str:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _READ))
+            length = os.fstat(file.fileno()).st_size
+            since = since if since <= length else 0  # cut back meanwhile
+            file.seek(max(since, length - _READ))
             text = file.read(_READ)
     except OSError:
         return ""

@@ -1,6 +1,5 @@
 """What has to outlive the agent about a service: what people want, and how often it was restarted."""
 
-import asyncio
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,4 +27,4 @@ class Memory:
             return cls()
 
     async def write(self, path: Path) -> None:
-        await asyncio.to_thread(record.write, path, asdict(self))
+        await record.save(path, asdict(self))

@@ -41,6 +41,7 @@ class ProcessDriver:
         self._run: Run | None = None
         self._gone = asyncio.Event()  # set while no main process lives
         self._asked = False
+        self._log_from = 0  # where in the log this run began
         self._saving = asyncio.Lock()
         self._reach = Single()
 
@@ -93,6 +94,7 @@ class ProcessDriver:
                 send(run, signal.SIGKILL)
                 if not await self._wait_gone(_DYING):
                     raise Failed(f"pid {run.pid} does not end even by SIGKILL: it hangs in the kernel; see its disks")
+            await self._sync()
         await self._end_group()
 
     async def restart(self) -> None:
@@ -100,8 +102,9 @@ class ProcessDriver:
         await self.start()
 
     async def last_lines(self) -> tuple[str, ...]:
-        path = Path(self._service.log_file) if self._service.log_file else self._log
-        return await asyncio.to_thread(logfile.last_lines, path)
+        if self._service.log_file:
+            return await asyncio.to_thread(logfile.last_lines, Path(self._service.log_file))
+        return await asyncio.to_thread(logfile.last_lines, self._log, self._log_from)
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         living = self._run is not None and self._run.living
@@ -127,6 +130,7 @@ class ProcessDriver:
 
     async def _launch(self, token: str) -> int:
         await self._reach.call(touch, self._service.argv[0], self._service.directory)
+        self._log_from = logfile.size(self._log)
         output = logfile.open_append(self._log)
         try:
             marked = {**self._service.environment, proc.VARIABLE: token}
@@ -189,4 +193,4 @@ class ProcessDriver:
         """Write down what is known last: a program may end while its start is still being written."""
         async with self._saving:
             if self._run is not None:
-                await asyncio.to_thread(record.write, self._room / "process.json", asdict(self._run))
+                await record.save(self._room / "process.json", asdict(self._run))

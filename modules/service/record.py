@@ -3,6 +3,7 @@
 Source: rename(2) and fsync(2); the directory is synced too, or the rename itself may be lost.
 """
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -22,6 +23,16 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
     fresh.rename(path)
     _sync_directory(path.parent)
+
+
+async def save(path: Path, record: Mapping[str, Any]) -> None:
+    """`write` in a thread. Whoever is cancelled waits for its end: the next one must not find half of it."""
+    writing = asyncio.ensure_future(asyncio.to_thread(write, path, record))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await writing
+        raise
 
 
 def read(path: Path) -> dict[str, Any] | None:

@@ -33,6 +33,7 @@ class CommandDriver:
         self._log = room / "log"
         self._last = Seen(Condition.UNKNOWN)
         self._reach = Single()
+        self._log_from = 0  # where in the log the last order began
 
     async def open(self) -> bool:
         self._world.spawn(logfile.tend(self._log, self._service.log_limit, self._world.clock), name="log size")
@@ -63,8 +64,9 @@ class CommandDriver:
         await self.start()
 
     async def last_lines(self) -> tuple[str, ...]:
-        path = Path(self._service.log_file) if self._service.log_file else self._log
-        return await asyncio.to_thread(logfile.last_lines, path)
+        if self._service.log_file:
+            return await asyncio.to_thread(logfile.last_lines, Path(self._service.log_file))
+        return await asyncio.to_thread(logfile.last_lines, self._log, self._log_from)
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         own = self._service
@@ -101,6 +103,7 @@ class CommandDriver:
 
     async def _do(self, verb: Verb, argv: tuple[str, ...], timeout: float) -> None:
         await self._reach.call(touch, argv[0], self._service.directory)
+        self._log_from = logfile.size(self._log)
         output = logfile.open_append(self._log)
         try:
             pid = launch(Launch(argv, output, self._service.directory, self._service.environment))

@@ -26,7 +26,7 @@ async def settle(service: Service, driver: Driver, checker: Checker | None) -> C
         seen = await driver.see()
         waited = loop.time() - began
         if _over(service, seen, waited):
-            raise Failed(f"{seen.condition}: {seen.text}" if seen.text else str(seen.condition))
+            raise Failed(seen.text or f"it is {seen.condition}")
         if seen.condition is Condition.UP:
             if checker is not None and not result.good:
                 result = await checker.ask()

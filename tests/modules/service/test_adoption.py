@@ -101,12 +101,12 @@ async def test_an_agent_killed_by_its_service_in_the_moment_of_the_start(
 
 
 async def test_a_start_of_which_only_the_token_was_written_is_found_by_it(
-    services: Any, program: Program, tmp_path: Path
+    services: Any, program: Program, tmp_path: Path, until: Any
 ) -> None:
     argv = program(SLEEP)
     started_without_record(tmp_path, argv, "f00d")
     write_record(tmp_path, token="f00d")
-    (pid,) = running(tmp_path)
+    (pid,) = await until(lambda: running(tmp_path))
     async with services(ce=ce(argv)) as site:
         await wait_state(site, "up")
         assert running(tmp_path) == [pid]
@@ -119,7 +119,7 @@ async def test_the_oldest_of_several_with_the_token_is_the_service(
     helper = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', here], start_new_session=True)\n"
     argv = program(helper + SLEEP)
     started_without_record(tmp_path, argv, "f00d")
-    (pid,) = running(tmp_path)
+    (pid,) = await until(lambda: running(tmp_path))
     await until(psutil.Process(pid).children)
     write_record(tmp_path, token="f00d")
     async with services(ce=ce(argv)) as site:

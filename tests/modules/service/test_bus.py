@@ -166,7 +166,7 @@ async def test_a_job_that_fails_says_how(address: str, tmp_path: Path, clock: Fa
         return Message.new_method_return(message, "o", ["/job/2"])
 
     async with systemd(address, StartUnit=fails), site_on(address, tmp_path, clock) as site:
-        assert (await site.ask("service start web")).text.startswith(f"web: start failed: {why}")
+        assert (await site.ask("service start web")).text.startswith(f"web did not start: {why}")
 
 
 async def test_a_job_that_does_not_end_is_told_and_left_to_systemd(

@@ -57,7 +57,7 @@ def test_a_service_that_was_stopped_names_who_did_it() -> None:
 
 def test_giving_up_says_what_helps() -> None:
     text = judge(CHECKED, Facts(FAILED, history=History(given_up=True))).text
-    assert text == "given up after 3 restarts in 10 min, needs start or restart: failed: exit status 3"
+    assert text == "given up after 3 restarts, needs start or restart: failed: exit status 3"
 
 
 def test_a_refusal_says_who_does_what_since_when() -> None:

@@ -118,7 +118,7 @@ async def test_a_failed_start_brings_the_end_of_its_log(services: Any, program: 
         ended = await site.ask("service start ce")
         assert ended.state == State.failed
         lines = ended.text.splitlines()
-        assert lines[0] == "ce: start failed: failed: exit status 3"
+        assert lines[0] == "ce did not start: exit status 3"
         assert lines[1] == "last lines of its log:"
         assert lines[-1] == "  no licence\ufffd \ufffd"
         assert len(lines) == 2 + 10
@@ -221,3 +221,13 @@ async def _said_ready(site: Stage) -> None:
     keeper = site.module._keepers["ce"]
     while "ready" not in (*await keeper.driver.last_lines(), "")[0]:  # noqa: ASYNC110 - it writes a file
         await asyncio.sleep(0.02)
+
+
+async def test_only_what_this_start_said_is_brought(services: Any, program: Program) -> None:
+    body = "print('seen once'); sys.exit(3)"
+    async with services(ce=ce(program(body), begin=False, settle=10)) as site:
+        for _ in range(2):
+            ended = await site.ask("service start ce")
+            assert ended.text.count("seen once") == 1
+        program("sys.exit(4)")
+        assert (await site.ask("service start ce")).text == "ce did not start: exit status 4\nits log is empty"

@@ -16,7 +16,7 @@ from modules.service import Restart, Service
 Script = Callable[..., tuple[str, ...]]
 START = """
 echo starting
-setsid sleep 603 $here 2>/dev/null &
+setsid sh -c 'while :; do sleep 1; done' $here >/dev/null 2>&1 &
 echo $! > $here/pid
 """
 # The daemon keeps standard output open, as badly written ones do, and writes to it now and then.
@@ -99,7 +99,7 @@ async def test_a_start_that_fails_brings_the_end_of_what_it_said(services: Any, 
         ended = await site.ask("service start grid")
         assert ended.state == State.failed
         assert ended.text.splitlines() == [
-            "grid: start failed: its start program: exit status 5",
+            "grid did not start: its start program: exit status 5",
             "last lines of its log:",
             "  no space left",
         ]
@@ -108,7 +108,7 @@ async def test_a_start_that_fails_brings_the_end_of_what_it_said(services: Any, 
 async def test_a_start_that_succeeds_without_effect_fails(services: Any, grid: Any) -> None:
     async with services(grid=grid(start="true")) as site:
         ended = await site.ask("service start grid")
-        assert ended.text.startswith("grid: start failed: down")
+        assert ended.text.startswith("grid did not start: it is down")
 
 
 async def test_a_start_that_hangs_is_killed_at_its_time(services: Any, grid: Any) -> None:

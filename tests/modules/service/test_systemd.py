@@ -184,7 +184,7 @@ async def test_a_failed_start_brings_the_unit_s_log(units: Any) -> None:
         ended = await site.ask("service start web")
         assert ended.state == State.failed
         lines = ended.text.splitlines()
-        assert lines[0] == "web: start failed: failed: exit status 3"
+        assert lines[0] == "web did not start: exit status 3"
         assert lines[1] == "last lines of its log:"
         assert "  no licence" in lines
         assert part(site) == ("failed", "failed: exit status 3")
@@ -194,7 +194,7 @@ async def test_a_failed_start_brings_the_unit_s_log(units: Any) -> None:
 async def test_a_start_that_times_out_fails_with_systemd_s_word(units: Any) -> None:
     async with units(web=unit("slow")) as site:
         ended = await site.ask("service start web")
-        assert ended.text.splitlines()[0].startswith("web: start failed: the job failed")
+        assert ended.text.splitlines()[0].startswith("web did not start: the job failed")
         assert part(site) == ("failed", "failed: timeout")
 
 
@@ -241,7 +241,7 @@ async def test_a_person_may_start_what_systemd_has_given_up(units: Any, manager:
     async with units(web=unit("hasty")) as site:
         manager.systemctl("start", "hasty.service")
         for _ in range(3):  # more often than its unit allows within ten seconds
-            assert "failed: exit status 4" in (await site.ask("service start web")).text
+            assert "did not start: exit status 4" in (await site.ask("service start web")).text
         fault.touch()
         assert (await site.ask("service start web")).state == State.done
     fault.unlink()
