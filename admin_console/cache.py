@@ -1,0 +1,104 @@
+"""What the console remembers between runs: names of sites for completion, and what discovery told for a mark.
+
+Nothing in it is believed: a lost or broken cache costs some questions, and completion proposes nothing.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Known = Mapping[str, Mapping[str, tuple[str, ...]]]
+
+_MOST = 4 * 1024 * 1024  # bytes read
+_MOST_MARKS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """names: of the sites seen last. known: marks, each with the facts discovery told."""
+
+    names: tuple[str, ...] = ()
+    known: Known = field(default_factory=dict)
+
+    @property
+    def tags(self) -> list[str]:
+        """`tier=1`, for completion of `tag:`."""
+        return sorted({tag for facts in self.known.values() for tag in facts.get("tag", ())})
+
+    @property
+    def modules(self) -> list[str]:
+        return sorted({module for facts in self.known.values() for module in facts.get("module", ())})
+
+
+class Cache:
+    """One file for all rooms; written whole or not at all, and never a reason to fail."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or default_path()
+
+    def recall(self, room: str) -> Memory:
+        held = self._read().get(room)
+        if not isinstance(held, dict):
+            return Memory()
+        return Memory(_texts(held.get("names")), _known(held.get("known")))
+
+    def everything(self) -> Memory:
+        """Of all rooms together."""
+        memories = [self.recall(room) for room in self._read()]
+        names = sorted({name for memory in memories for name in memory.names})
+        return Memory(tuple(names), {mark: facts for memory in memories for mark, facts in memory.known.items()})
+
+    def remember(self, room: str, names: Iterable[str], known: Known, marks: Iterable[str]) -> None:
+        """Only facts of marks that are still shown are kept."""
+        shown = set(marks)
+        kept = {mark: facts for mark, facts in list(known.items())[:_MOST_MARKS] if mark in shown}
+        rooms = self._read()
+        fresh = {"names": sorted(names), "known": {mark: dict(facts) for mark, facts in kept.items()}}
+        if _plain(rooms.get(room)) == _plain(fresh):
+            return
+        self._write({**rooms, room: fresh})
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            with self._path.open("rb") as file:
+                rooms = json.loads(file.read(_MOST))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return rooms if isinstance(rooms, dict) else {}
+
+    def _write(self, rooms: Mapping[str, Any]) -> None:
+        fresh = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(rooms), encoding="utf-8")
+            fresh.replace(self._path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    home = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", "/"), ".cache")  # noqa: PTH118
+    return Path(home) / "amon" / "fleet.json"
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+
+
+def _known(value: Any) -> Known:
+    if not isinstance(value, dict):
+        return {}
+    return {
+        mark: {name: _texts(values) for name, values in facts.items()}
+        for mark, facts in value.items()
+        if isinstance(facts, dict)
+    }
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

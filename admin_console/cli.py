@@ -1,0 +1,126 @@
+"""The command `amon`: what can be said to it. Each command only reads its words and calls what does the work."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from admin_console.cli_setup import room, server
+from admin_console.completion import complete_target
+from admin_console.program import Amon, Duration, Options, console_of, face_of, run
+
+
+@click.group(cls=Amon, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--config", type=click.Path(path_type=Path), envvar="AMON_CONFIG", help="The console's configuration.")
+@click.option("--debug", is_flag=True, help="Log what happens, and show where a bug is.")
+@click.version_option(package_name="amon", prog_name="amon")
+@click.pass_context
+def cli(ctx: click.Context, config: Path | None, debug: bool) -> None:
+    """Ask a fleet of sites over XMPP, and have every one of them answer."""
+    ctx.obj = Options(config, debug)
+    # Without a handler of ours Python would print warnings of rooms below; what matters is said as an error.
+    logging.getLogger().addHandler(logging.NullHandler())
+    if debug:
+        from amon.log import set_up
+
+        set_up("debug")
+
+
+@cli.command()
+@click.argument("target", required=False, shell_complete=complete_target)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_obj
+def sites(options: Options, target: str | None, as_json: bool) -> None:
+    """How every site is, worst first, by presence: nobody is asked."""
+    from admin_console.fleet import show_sites
+    from amon.target import parse
+
+    run(show_sites(console_of(options), face_of(as_json), parse(target if target is not None else "all")))
+
+
+@cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--timeout", type=Duration(), default=30.0, metavar="TIME", help="Wait this long for answers.  [30 s]")
+@click.option("--accept-by", type=Duration(), default=5.0, metavar="TIME", help="A site must begin within.  [5 s]")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask before changing several sites.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document with the closed book.")
+@click.argument("target", shell_complete=complete_target)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def run_command(
+    ctx: click.Context,
+    timeout: float,
+    accept_by: float,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    target: str,
+    command: tuple[str, ...],
+) -> None:
+    """Say COMMAND to every site of TARGET, and collect every answer.
+
+    Options of amon stand before TARGET; all that follows TARGET is the command, as one would type it in a chat.
+
+    \b
+    amon run all uptime
+    amon run 'tag:tier=1 and not cern' service list
+    amon run --dry-run 'service:httpd=down' service restart httpd
+
+    The exit code is 0 if all is done, 10 some failed, 11 some did not answer, 12 the target fits no site, 13 some
+    refused, 14 some are still at it, 15 cancelled.
+    """
+    from admin_console.broadcast import Wish
+    from admin_console.fleet import run_broadcast
+    from admin_console.words import line_of
+    from amon.target import parse
+
+    wish = Wish(parse(target), line_of(command), timeout, min(accept_by, timeout), dry_run, yes)
+    face = face_of(as_json)
+    report = run(run_broadcast(console_of(ctx.obj), face, wish))
+    ctx.exit(int(report.exit))
+
+
+@cli.command()
+def example() -> None:
+    """Print a configuration of the console, with the meaning of every key."""
+    from admin_console.settings import example_text
+
+    click.echo(example_text(), nl=False)
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands and sites in this shell.
+
+    \b
+    bash:  eval "$(amon completion bash)"    in ~/.bashrc
+    zsh:   eval "$(amon completion zsh)"     in ~/.zshrc
+    fish:  amon completion fish > ~/.config/fish/completions/amon.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "amon", "_AMON_COMPLETE").source())
+
+
+@cli.command()
+@click.option("--once", is_flag=True, help="End after the show, as it does without a terminal.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture of the show to this file."
+)
+def demo(once: bool, svg: Path | None) -> None:
+    """The real thing on this machine: a private server, three agents, a broken service mended."""
+    from admin_console.demo.show import run_demo
+
+    run(run_demo(once=once, svg=svg))
+
+
+cli.add_command(room)
+cli.add_command(server)
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="amon")

@@ -1,0 +1,34 @@
+"""What may come next in a target, from what the last run learnt: no server is asked while somebody types."""
+
+import re
+from typing import TYPE_CHECKING
+
+from admin_console.cache import Cache, Memory
+
+if TYPE_CHECKING:
+    import click
+
+_WORD = re.compile(r"[^\s(),]*$")
+_HEALTH = ("ok", "warn", "crit", "unknown", "maint")
+
+
+def complete_target(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
+    """For click's `shell_complete`."""
+    return targets(incomplete, Cache().everything())
+
+
+def targets(incomplete: str, memory: Memory) -> list[str]:
+    """Whole words that begin like the last one; what stands before it is kept."""
+    match = _WORD.search(incomplete)
+    assert match is not None  # it fits an empty text too
+    before, word = incomplete[: match.start()], match[0].lower()
+    tags = memory.tags
+    known = [
+        "all",
+        *memory.names,
+        *(f"health:{level}" for level in _HEALTH),
+        *(f"module:{module}" for module in memory.modules),
+        *sorted({f"tag:{tag.partition('=')[0]}" for tag in tags}),
+        *(f"tag:{tag}" for tag in tags),
+    ]
+    return [before + one for one in known if one.startswith(word)]

@@ -1,0 +1,49 @@
+"""What `amon sites` and `amon run` do, given a console and a face; the demo does it by the same functions."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from admin_console.broadcast import Face, Interrupts, Report, Wish, broadcast, chosen
+from admin_console.session import Console, Session, in_fleet
+from amon.job import ExitCode
+from amon.runtime.fleet import Site
+from amon.target import Expression
+from amon.words import State
+
+_OUR_OPTIONS = ("--json", "--yes", "--timeout", "--accept-by")
+
+
+class FleetFace(Protocol):
+    """Where the fleet is shown."""
+
+    def fleet(self, sites: Sequence[Site], now: float) -> None: ...
+
+
+async def show_sites(console: Console, face: FleetFace, target: Expression) -> None:
+    """Log in, look, show."""
+    async with in_fleet(console) as session:
+        await sites_of(session, face, target)
+
+
+async def sites_of(session: Session, face: FleetFace, target: Expression) -> None:
+    """The sites that are meant, as their presence shows them, offline ones too."""
+    await session.fleet.look_up()
+    names = await chosen(session, target)
+    face.fleet([session.fleet.sites[name] for name in names], session.clock.time())
+
+
+async def run_broadcast(console: Console, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:
+    """Log in, ask, show; Ctrl-C stops the job and not the console."""
+    async with in_fleet(console) as session:
+        interrupts = interrupts or Interrupts()
+        with interrupts.caught():
+            report = await broadcast(session, face, wish, interrupts)
+    hint_at_options(face, report)
+    return report
+
+
+def hint_at_options(face: Face, report: Report) -> None:
+    """Our own options behind the target go to the sites, and no site knows them."""
+    behind = [word for word in _OUR_OPTIONS if word in report.job.line.split()]
+    if behind and report.exit is ExitCode.refused and set(report.book.counts()) == {State.invalid}:
+        face.note(f"if {behind[0]} was meant for amon: its options stand before the target")

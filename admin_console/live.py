@@ -1,0 +1,139 @@
+"""Results on a terminal: a table that lives while sites answer, and the closed book in colours. Source: rich.
+
+Everything that sites said is `Text`, never markup, and went through `tables.py` first.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from admin_console.broadcast import Report
+from admin_console.plain import PlainFace
+from admin_console.tables import Grid, apart, book_layout, fleet_grid, one_line, state_of
+from amon.job import Row
+from amon.runtime.fleet import Site
+from amon.runtime.gather import Gathering
+from amon.text import visible
+from amon.units import age
+
+_EVERY = 0.1  # seconds between two pictures
+_STYLES = {
+    "ok": "green", "warn": "yellow", "crit": "bold red", "maint": "blue", "unknown": "magenta", "offline": "bold red",
+    "done": "green", "failed": "bold red", "lost": "bold red", "silent": "red", "not-here": "red", "refused": "yellow",
+    "invalid": "yellow", "running": "cyan", "accepted": "cyan", "pending": "dim", "cancelled": "magenta",
+    "not-started": "magenta", "expired": "magenta",
+    "up": "green", "down": "bold red", "unhealthy": "bold red", "given-up": "bold red", "starting": "yellow",
+    "stopping": "yellow",
+}  # fmt: skip
+_STATES = {"state", "health", "level"}
+
+
+class LiveFace(PlainFace):
+    """moving: whether pictures may replace each other; a recording cannot have that."""
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        notes: TextIO | None = None,
+        console: Console | None = None,
+        *,
+        moving: bool = True,
+    ) -> None:
+        super().__init__(out, notes)
+        self.console = console or Console(file=self.out, highlight=False, markup=False, emoji=False)
+        self._moving = moving
+
+    @contextlib.contextmanager
+    def watching(self, job: Gathering) -> Iterator[None]:
+        """Draws at each change, but not more often than eyes follow, and while nothing changes for the clock's sake."""
+        if not self._moving:
+            yield
+            return
+        stage = Console(file=self.notes, highlight=False, markup=False, emoji=False)
+        picture = _Picture(job, stage)
+        with Live(picture.draw(), console=stage, auto_refresh=False, transient=True) as live:
+            drawing = asyncio.create_task(_keep_drawing(live, picture), name="live table")
+            try:
+                yield
+            finally:
+                drawing.cancel()
+
+    def report(self, report: Report) -> None:
+        layout = book_layout(report.book)
+        for grid in layout.grids:
+            self.grid(grid)
+        for site, text in layout.blocks:
+            self.console.print(
+                Text(f"{site}:", "bold"), Text("\n".join(f"  {line}" for line in text.split("\n"))), sep="\n"
+            )
+        if report.book.unexpected:
+            self.grid(apart(report.book.unexpected))
+        self.line(report.book.summary())
+
+    def fleet(self, sites: Sequence[Site], now: float) -> None:
+        self.grid(fleet_grid(sites, now))
+
+    def grid(self, grid: Grid) -> None:
+        self.console.print(drawn(grid))
+
+    def line(self, text: str) -> None:
+        self.console.print(Text(visible(text)))
+
+
+class _Picture:
+    """The job as it is now: a bar, the time, and as many sites as fit."""
+
+    def __init__(self, job: Gathering, stage: Console) -> None:
+        self._job, self._stage = job, stage
+        self._began = asyncio.get_running_loop().time()
+
+    def draw(self) -> RenderableType:
+        book = self._job.book
+        ended = sum(row.state.ended for row in book.rows())
+        head = Table.grid(padding=(0, 1))
+        passed = age(asyncio.get_running_loop().time() - self._began)
+        head.add_row(ProgressBar(len(book), ended, width=30), Text(f"{ended}/{len(book)}"), Text(passed, "dim"))
+        room = max(3, self._stage.height - 5)
+        rows = [book[name] for name in book.names]
+        if len(rows) > room:
+            # What is still open is what one waits for; what went well is what one may miss.
+            rows = [row for row in book.rows() if not row.state.ended or row.state != "done"][:room]
+        table = drawn(Grid(("site", "state", "progress"), tuple(_progress(row) for row in rows)))
+        hidden = len(book) - len(rows)
+        return Group(head, table, Text(f"and {hidden} more", "dim")) if hidden else Group(head, table)
+
+
+async def _keep_drawing(live: Live, picture: _Picture) -> None:
+    while True:
+        live.update(picture.draw(), refresh=True)
+        await asyncio.sleep(_EVERY)
+
+
+def _progress(row: Row) -> tuple[str, str, str]:
+    share = f"{row.fraction:.0%} " if row.fraction is not None and not row.state.ended else ""
+    return row.site, state_of(row), share + one_line(row.text.strip().partition("\n")[0], 100)
+
+
+def drawn(grid: Grid) -> Table:
+    """The grid as rich draws it, without a frame: what is copied from it is text."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    right = grid.right or (False,) * len(grid.heads)
+    for head, to_right in zip(grid.heads, right, strict=True):
+        table.add_column(Text(head), justify="right" if to_right else "left", overflow="fold")
+    for row in grid.rows:
+        table.add_row(*(_cell(head, word) for head, word in zip(grid.heads, row, strict=True)))
+    return table
+
+
+def _cell(head: str, word: str) -> Text:
+    if head == "site" or head == "name":
+        return Text(word, "bold" if head == "site" else "")
+    return Text(word, _STYLES.get(word.partition(" ")[0], "")) if head in _STATES else Text(word)

@@ -1,0 +1,113 @@
+"""Results as lines, for a pipe and for terminals that can no more: each site's as it comes, then the summary."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from admin_console.broadcast import Report, void
+from admin_console.tables import Grid, apart, fleet_grid, some_lines, state_of
+from amon.job import Row
+from amon.runtime.fleet import Site
+from amon.runtime.gather import Gathering
+from amon.text import visible
+
+_LONGEST_ANSWER = 256  # bytes of what is typed to a question
+
+
+class PlainFace:
+    """Results go to `out`; notes and questions to `notes`. Asks only where a person sits at both ends."""
+
+    def __init__(self, out: TextIO | None = None, notes: TextIO | None = None) -> None:
+        self.out, self.notes = out or sys.stdout, notes or sys.stderr
+        self.can_ask = _is_terminal(sys.stdin) and _is_terminal(self.notes)
+        self._told: dict[str, Row] = {}
+
+    def note(self, text: str) -> None:
+        print(visible(text), file=self.notes, flush=True)
+
+    async def ask(self, question: str) -> str:
+        """A line from standard input, while the connection goes on living."""
+        self.notes.write(visible(question, lines=False))
+        self.notes.flush()
+        return await typed_line(sys.stdin.fileno())
+
+    @contextlib.contextmanager
+    def watching(self, job: Gathering) -> Iterator[None]:
+        job.watch = lambda: self._changed(job)
+        try:
+            yield
+            self._changed(job)
+        finally:
+            job.watch = lambda: None
+
+    def report(self, report: Report) -> None:
+        book = report.book
+        for row in book.rows():
+            self._tell(row)
+        if book.unexpected:
+            self.grid(apart(book.unexpected))
+        self.line(book.summary())
+
+    def fleet(self, sites: Sequence[Site], now: float) -> None:
+        self.grid(fleet_grid(sites, now))
+
+    def grid(self, grid: Grid) -> None:
+        self.line(aligned(grid))
+
+    def line(self, text: str) -> None:
+        print(text, file=self.out, flush=True)
+
+    def _changed(self, job: Gathering) -> None:
+        for name in job.book.names:
+            row = job.book[name]
+            if row.state.ended and name not in job.asking:
+                self._tell(row)
+
+    def _tell(self, row: Row) -> None:
+        """One site's end, once; again if it was put right."""
+        told = self._told.get(row.site)
+        if told is not None and told.outcome == row.outcome:
+            return
+        self._told[row.site] = row
+        text = some_lines(row.text.strip())
+        said = f"{row.site}: {state_of(row)}"
+        if "\n" in text:
+            self.line("\n".join((said, *(f"    {line}" for line in text.split("\n")))))
+        else:
+            self.line(f"{said}: {text}" if text else said)
+
+
+def aligned(grid: Grid) -> str:
+    """The grid with blanks between its columns."""
+    lines = [grid.heads, *grid.rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(grid.heads))]
+    right = grid.right or (False,) * len(widths)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+async def typed_line(source: int) -> str:
+    """A line from a terminal; empty at its end. The terminal itself keeps it until Enter."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(source, ready.set)
+    try:
+        await ready.wait()
+        return os.read(source, _LONGEST_ANSWER).decode(errors="replace")
+    finally:
+        void(loop.remove_reader(source))
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False

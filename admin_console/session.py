@@ -1,0 +1,180 @@
+"""The console's session: logged in, in the room, and knowing the fleet; or the reason why not, with the next step."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from admin_console.cache import Cache
+from admin_console.settings import Settings
+from amon.clock import Clock, SystemClock
+from amon.errors import Failed
+from amon.runtime.fleet import Fleet, Site
+from amon.xmpp.connection import Connection
+from amon.xmpp.events import Offline
+from amon.xmpp.faults import StanzaError
+from amon.xmpp.login import Login, Times
+from amon.xmpp.tls import tls_context
+
+# A person waits: give up sooner than an agent, which has all night.
+TIMES = Times(connect=10, login=15, ask=20, room_wait=10, goodbye=1)
+_FIRST_SIGHT = 2.0  # seconds for the presence of sites that we had not subscribed to before
+
+_NEXT = {
+    "not-authorized": "next: put the right password into {password}",
+    "certificate": "next: set `ca_file` in {config} to the CA of that server",
+    "refused": "next: look at `host` and `port` in {config}",
+    "name": "next: look at `jid` and `host` in {config}",
+    "timeout": "next: look at `host`, `port` and `proxy` in {config}",
+    "host-unknown": "next: look at `jid` in {config}",
+    "tls": "next: look at `port` and `tls` in {config}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What a session is opened with. `config` is only named in messages."""
+
+    settings: Settings
+    config: Path
+    cache: Cache
+    clock: Clock
+    times: Times = TIMES
+
+    @classmethod
+    def of(cls, settings: Settings, config: Path) -> "Console":
+        return cls(settings, config, Cache(), SystemClock())
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection that is up, and the fleet behind it."""
+
+    fleet: Fleet
+    room: str
+    clock: Clock
+
+    @property
+    def connection(self) -> Connection:
+        return self.fleet.connection
+
+    def sites(self) -> list[Site]:
+        return list(self.fleet.sites.values())
+
+
+@asynccontextmanager
+async def logged_in(console: Console) -> AsyncIterator[Session]:
+    """Only logged in; in no room yet."""
+    settings = console.settings
+    fleet = Fleet(console.clock, console.cache.recall(settings.room).known)
+    context = tls_context(settings.ca_file)
+    fleet.connection = Connection(
+        _login(settings), fleet, context=context, clock=console.clock, random=Random(), times=console.times
+    )
+    life = asyncio.create_task(fleet.connection.run(), name="connection")
+    try:
+        await _come_up(fleet, console)
+        yield Session(fleet, settings.room, console.clock)
+    finally:
+        life.cancel()
+        await asyncio.wait((life,))
+
+
+@asynccontextmanager
+async def in_fleet(console: Console) -> AsyncIterator[Session]:
+    """Ready to ask: in the room, with the sites that belong to it and their presence. What was learnt is kept."""
+    async with logged_in(console) as session:
+        await _enter(session, console)
+        await _gather_fleet(session, console)
+        try:
+            yield session
+        finally:
+            sites = session.sites()
+            marks = (site.mark for site in sites)
+            console.cache.remember(session.room, (site.name for site in sites), session.fleet.known, marks)
+
+
+def _login(settings: Settings) -> Login:
+    """With a name of its own, so that two consoles of one person, or his Jabber client, do not throw each other out.
+
+    The nick too: who shares one with another session may find his answers sent there.
+    """
+    assert settings.password is not None
+    token = secrets.token_hex(3)
+    return Login(
+        settings.jid,
+        settings.password.reveal(),
+        resource=f"amon-{token}",
+        host=settings.host,
+        port=settings.port,
+        tls=settings.tls,
+        proxy=None if settings.proxy is None else settings.proxy.reveal(),
+        nick=f"{settings.jid.partition('@')[0]}-{token}",
+    )
+
+
+async def _come_up(fleet: Fleet, console: Console) -> None:
+    while not fleet.connection.online:
+        if fleet.trouble is not None:
+            raise Failed(_why(fleet.trouble, console))
+        fleet.changed.clear()
+        await fleet.changed.wait()
+    await fleet.connection.wait_online()
+
+
+def _why(trouble: Offline, console: Console) -> str:
+    password = console.settings.password_file or console.config
+    step = _NEXT.get(trouble.fault, "next: try again; then look at {config}")
+    return f"{trouble.reason}; {step.format(config=console.config, password=password)}"
+
+
+async def _enter(session: Session, console: Console) -> None:
+    room, jid = session.room, console.settings.jid
+    state = await session.connection.enter(room)
+    if not state.joined:
+        steps = {
+            "there is no such room": "next: amon room create",
+            "only members may": f"next: an owner of it runs amon room create --admin {jid}",
+        }
+        step = next((step for start, step in steps.items() if state.reason.startswith(start)), "")
+        raise Failed("; ".join(filter(None, (f"the room {room} cannot be entered: {state.reason}", step))))
+    if not state.safe:
+        raise Failed(
+            f"the room {room} is not members-only, or hides real addresses: no site obeys what is said there; "
+            "next: its owner runs amon room create"
+        )
+
+
+async def _gather_fleet(session: Session, console: Console) -> None:
+    fleet, room = session.fleet, session.room
+    try:
+        members = await session.connection.members(room)
+    except StanzaError as error:
+        if error.condition in ("forbidden", "not-allowed"):
+            jid = console.settings.jid
+            raise Failed(
+                f"{jid} is no admin of the room {room}, so it may neither see the fleet nor be heard by it; "
+                f"next: an owner runs amon room create --admin {jid}"
+            ) from None
+        raise
+    new = await fleet.enter(member.jid for member in members)
+    await fleet.settle()
+    await _see(fleet, new)
+
+
+async def _see(fleet: Fleet, new: tuple[str, ...]) -> None:
+    """Sites that are new to us show themselves a moment after they let us see them."""
+    try:
+        async with asyncio.timeout(_FIRST_SIGHT):
+            while any(fleet.sites[name].changed is None for name in new):
+                fleet.changed.clear()
+                await fleet.changed.wait()
+    except TimeoutError:
+        pass
+
+
+def with_cache(console: Console, cache: Cache) -> Console:
+    return replace(console, cache=cache)

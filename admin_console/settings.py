@@ -1,0 +1,111 @@
+"""The console's own configuration, console.toml, as types: who asks, through which server, in which room.
+
+Where it is looked for: XDG Base Directory Specification, $XDG_CONFIG_HOME.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from amon.config import example, read
+from amon.errors import Failed, Problem
+from amon.fields import Field, Secret
+
+_ADDRESS = r"[^@/\s]+@[^@/\s]+"
+_MOST = 64 * 1024  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of `console.toml`."""
+
+    jid: Annotated[
+        str, Field("your address; the sites' policies name it", pattern=_ADDRESS, longest=512, example="me@example.org")
+    ]
+    room: Annotated[
+        str, Field("the room where the sites are", pattern=_ADDRESS, longest=512, example="ops@rooms.example.org")
+    ]
+    password: Annotated[Secret | None, Field("the password itself; better in a file of its own", secret=True)] = None
+    password_file: Annotated[Path | None, Field("file with the password, mode 0600", example="console.password")] = None
+    host: Annotated[str | None, Field("server to connect to, if DNS does not tell (SRV records)", longest=255)] = None
+    port: Annotated[int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1")] = None
+    tls: Annotated[Literal["starttls", "direct"], Field("direct goes with port 5223 or 443")] = "starttls"
+    ca_file: Annotated[Path | None, Field("trust only the authorities in this file (PEM); else the system's")] = None
+    proxy: Annotated[
+        Secret | None, Field("http://user:password@host:port (HTTP CONNECT) or socks5://host:port", secret=True)
+    ] = None
+
+
+def default_path(environment: Mapping[str, str] = os.environ) -> Path:
+    home = environment.get("XDG_CONFIG_HOME") or os.path.join(environment.get("HOME", "/"), ".config")  # noqa: PTH118
+    return Path(home) / "amon" / "console.toml"
+
+
+def example_text() -> str:
+    """A commented console.toml."""
+    head = "# The console of amon. Paths are relative to this file.\n\n"
+    return head + example(Settings, live={"password_file": "console.password"})
+
+
+def load(path: Path) -> Settings:
+    """The settings of this file, with its password read and its paths made whole; `Failed` with the next step."""
+    text = _text(path)
+    problems: list[Problem] = []
+    settings = read(text, Settings, problems)
+    if settings is None or problems:
+        said = "\n".join(f"  {problem}" for problem in problems)
+        raise Failed(f"{path} has mistakes:\n{said}\nnext: mend it; `amon example` prints one")
+    whole = replace(
+        settings,
+        password_file=_beside(path, settings.password_file),
+        ca_file=_beside(path, settings.ca_file),
+    )
+    if settings.password is not None or settings.proxy is not None:
+        _check_private(path)
+    return replace(whole, password=_password(whole, path))
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MOST).decode()
+    except FileNotFoundError:
+        raise Failed(
+            f"the console has no configuration: {path} is not there; next: `amon example > {path}` and put your "
+            "address and room into it, or --config FILE"
+        ) from None
+    except OSError as error:
+        raise Failed(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Failed(f"{path} is not text in UTF-8; next: save it as UTF-8") from None
+
+
+def _beside(path: Path, named: Path | None) -> Path | None:
+    """Paths are relative to the file that names them, so that a folder can be moved as a whole."""
+    return None if named is None else path.absolute().parent / named.expanduser()
+
+
+def _password(settings: Settings, path: Path) -> Secret:
+    if (settings.password is None) == (settings.password_file is None):
+        raise Failed(f"{path} must give exactly one of `password` and `password_file`; next: put one of them into it")
+    if settings.password is not None:
+        return settings.password
+    assert settings.password_file is not None
+    try:
+        text = settings.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise Failed(f"the password file {settings.password_file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Failed(f"the password file {settings.password_file} is not text in UTF-8") from None
+    _check_private(settings.password_file)
+    if not text or "\n" in text:
+        raise Failed(f"the password file {settings.password_file} must hold one line: the password and nothing else")
+    return Secret(text)
+
+
+def _check_private(path: Path) -> None:
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise Failed(f"{path} holds a secret and others can read it; next: chmod 600 {path}")

@@ -1,0 +1,170 @@
+"""Results as grids of plain words, made safe: what sites say is shown, never obeyed by a terminal. Pure.
+
+A `Grid` is drawn by `plain.py` with blanks and by `live.py` with colours; nothing in it is markup.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amon.command.answer import cell
+from amon.job import Book, Row, Unexpected
+from amon.runtime.fleet import Site
+from amon.text import cut, visible
+from amon.units import age
+from amon.words import Column, State
+
+LONGEST_CELL = 400  # characters
+LONGEST_TEXT = 16_384
+_DEEPEST = 12
+_MOST_ROWS = 2_000
+
+OFFLINE = "offline"
+HEALTH_ORDER = ("crit", OFFLINE, "warn", "unknown", "maint", "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Heads and rows of words; `right` says which columns hold numbers."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A closed book on paper: grids, then what has lines of its own, each under its site."""
+
+    grids: tuple[Grid, ...]
+    blocks: tuple[tuple[str, str], ...] = ()
+
+
+def one_line(text: str, most: int = LONGEST_CELL) -> str:
+    """Somebody else's words in one safe, short line."""
+    line = visible(text[: most + 1], lines=False)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def some_lines(text: str) -> str:
+    """Somebody else's words, safe and not endless."""
+    kept, was_cut = cut(text, LONGEST_TEXT)
+    return visible(kept).rstrip() + ("\n(cut; --json has all of it)" if was_cut else "")
+
+
+def word(value: Any, unit: str | None) -> str:
+    """A value of a result in a cell; what no honest site sends is shown as it is."""
+    try:
+        return one_line(cell(shallow(value), unit))
+    except (ValueError, OverflowError, TypeError):
+        return one_line(str(value)[:LONGEST_CELL])
+
+
+def shallow(value: Any, depth: int = _DEEPEST) -> Any:
+    """Data without what lies too deep to be written down again."""
+    if isinstance(value, dict):
+        return {str(key): shallow(one, depth - 1) for key, one in value.items()} if depth else "…"
+    if isinstance(value, list | tuple):
+        return [shallow(one, depth - 1) for one in value] if depth else "…"
+    return value
+
+
+def state_of(row: Row) -> str:
+    return f"{row.state} (late)" if row.late else str(row.state)
+
+
+def fleet_grid(sites: Sequence[Site], now: float) -> Grid:
+    """Worst first."""
+    heads = ("site", "health", "status", "agent", "modules", "tags", "changed")
+    return _without_empty(Grid(heads, tuple(_site_row(site, now) for site in worst_first(sites))))
+
+
+def worst_first(sites: Sequence[Site]) -> list[Site]:
+    return sorted(sites, key=lambda site: (HEALTH_ORDER.index(health_word(site)), site.name))
+
+
+def health_word(site: Site) -> str:
+    if not site.online:
+        return OFFLINE
+    level = site.health.level if site.health is not None else "unknown"
+    return level if level in HEALTH_ORDER and level != OFFLINE else "unknown"
+
+
+def _site_row(site: Site, now: float) -> tuple[str, ...]:
+    modules = ", ".join(site.health.modules) if site.health is not None else ""
+    tags = ", ".join(f"{key}={value}" for key, value in sorted(site.tags.items()))
+    since = f"{age(now - site.changed)} ago" if site.changed is not None else ""
+    said = (site.status, site.agent, modules, tags)
+    return site.name, health_word(site), *(one_line(text, 200) for text in said), since
+
+
+def book_layout(book: Book) -> Layout:
+    """Every site worst first; answers of one kind become one table over all sites."""
+    rows = book.rows()
+    tabled = _of_one_kind([row for row in rows if row.state is State.done])
+    held = {row.site for row in tabled}
+    others = [row for row in rows if row.site not in held]
+    grids = []
+    if others:
+        grids.append(Grid(("site", "state", "result"), tuple(_end_row(row) for row in others)))
+    if tabled:
+        grids.append(_results(sorted(tabled, key=lambda row: row.site)))
+    blocks = tuple((row.site, some_lines(row.text)) for row in others if _lines(row))
+    return Layout(tuple(grids), blocks)
+
+
+def apart(unexpected: Sequence[Unexpected]) -> Grid:
+    """Answers that fit no row."""
+    heads = ("unexpected from", "state", "why", "text")
+    return Grid(heads, tuple((one_line(u.site), str(u.state), u.why, one_line(u.text)) for u in unexpected))
+
+
+def _end_row(row: Row) -> tuple[str, str, str]:
+    text = row.text.strip()
+    return row.site, state_of(row), one_line(text.partition("\n")[0]) + (" …" if _lines(row) else "")
+
+
+def _lines(row: Row) -> bool:
+    return "\n" in row.text.strip()
+
+
+def _of_one_kind(rows: list[Row]) -> list[Row]:
+    """The rows, if all their answers have the same columns and say more than a line would."""
+    answers = [row.outcome.answer for row in rows if row.outcome is not None]
+    if not answers or any(answer.columns != answers[0].columns for answer in answers) or not answers[0].columns:
+        return []
+    records = [record for answer in answers for record in _records(answer.data)]
+    if len(records) > _MOST_ROWS or any(not _is_flat(record) for record in records):
+        return []
+    return rows if any(isinstance(answer.data, list) or "\n" in answer.text.strip() for answer in answers) else []
+
+
+def _records(data: Any) -> list[Any]:
+    return data if isinstance(data, list) else [data]
+
+
+def _is_flat(record: Any) -> bool:
+    return isinstance(record, Mapping) and not any(_is_nested(value) for value in record.values())
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
+    )
+
+
+def _results(rows: Sequence[Row]) -> Grid:
+    columns: tuple[Column, ...] = rows[0].outcome.answer.columns if rows[0].outcome is not None else ()
+    pairs = [(row, record) for row in rows if row.outcome for record in _records(row.outcome.answer.data)]
+    used = [column for column in columns if any(record.get(column.name) not in (None, "", []) for _, record in pairs)]
+    heads = ("site", *(one_line(column.name.replace("_", " "), 40) for column in used))
+    cells = tuple((row.site, *(word(record.get(c.name), c.unit) for c in used)) for row, record in pairs)
+    right = tuple(all(isinstance(record.get(c.name), int | float | None) for _, record in pairs) for c in used)
+    return Grid(heads, cells, (False, *right))
+
+
+def _without_empty(grid: Grid) -> Grid:
+    kept = [place for place, _ in enumerate(grid.heads) if place < 3 or any(row[place] for row in grid.rows)]
+    return Grid(
+        tuple(grid.heads[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in grid.rows)
+    )
