@@ -171,7 +171,9 @@ class Fleet:
         site = self.sites[name]
         if not presence.available:
             if presence.resource == site.resource:
-                self.sites[name] = replace(site, online=False, status="", health=None, changed=self._clock.time())
+                # Of one that was never seen we do not know since when it is gone.
+                changed = self._clock.time() if site.online else presence.at
+                self.sites[name] = replace(site, online=False, status="", health=None, changed=changed)
                 for queue in self._mail.values():
                     queue.put_nowait(Letter(name, None, self._clock.monotonic(), gone=True))
         elif presence.health is not None:
@@ -211,7 +213,7 @@ class Fleet:
             status=presence.status,
             health=report,
             mark=presence.site or "",
-            changed=self._clock.time(),
+            changed=presence.at or self._clock.time(),
         )
         return _told(shown, self.known.get(shown.mark))
 

@@ -40,7 +40,10 @@ class Bounced:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Presence of one resource of an account. `health` and `site` are the texts of our own children."""
+    """Presence of one resource of an account. `health` and `site` are the texts of our own children.
+
+    at: when it was said, where the server kept it for us (XEP-0203, epoch seconds); None for what is said now.
+    """
 
     jid: str
     resource: str
@@ -49,6 +52,7 @@ class Seen:
     status: str = ""
     health: str | None = None
     site: str | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

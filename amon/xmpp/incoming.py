@@ -5,6 +5,7 @@ body of a forged one was processed by a stock handler), headlines, our own, room
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from xml.etree.ElementTree import Element
 
 from amon.xmpp import names
@@ -109,4 +110,16 @@ def read_presence(element: Element) -> Seen | None:
         status=element.findtext(names.STATUS) or "",
         health=element.findtext(names.HEALTH),
         site=element.findtext(names.SITE),
+        at=_said_at(element.find(names.DELAY)),
     )
+
+
+def _said_at(delay: Element | None) -> float | None:
+    """The time of a stamp (XEP-0082); None where there is none, or none that is one."""
+    if delay is None:
+        return None
+    try:
+        said = datetime.fromisoformat(delay.get("stamp", ""))
+        return said.timestamp() if said.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
