@@ -15,7 +15,7 @@ SYNTAX = "line "
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _SECRET = re.compile(r"(?i)(pass|secret|token|credential|key|proxy|auth)[\w-]*[\"']?(?P<value>\s*[=:\s].*)$")
-_NUMBER = re.compile(r"[+-]?[0-9._]+\s*[A-Za-zµ%°]")
+_QUANTITY = re.compile(r"[+-]?[0-9._]+\s*[A-Za-zµ%°][^=]*")
 
 # What tomllib says, by its beginning, and what is meant by it.
 _MEANT = (
@@ -27,6 +27,7 @@ _MEANT = (
     ("Expected newline or end of document after a statement", "something more stands behind the value"),
     ("Unescaped '\\' in a string", "a backslash in a text is written twice, or the text in single quotes"),
     ("Invalid initial character for a key", "a key begins with a letter or a digit, or is in quotes"),
+    ("Invalid statement", "a key begins with a letter or a digit, or is in quotes"),
     ("Duplicate inline table key", "this key is given twice"),
     ("Cannot mutate immutable namespace", "this table is complete where it began; it cannot be added to"),
     ("Invalid hex value", "\\x and \\u are followed by digits from 0 to f"),
@@ -72,7 +73,7 @@ def _meaning(said: str, line: str, column: int) -> str:
         return "this text is not closed: its quote is missing on this line"
     if said.startswith("Illegal character"):
         return f"{said[0].lower()}{said[1:]}: it cannot be in a configuration"
-    if said.startswith("Expected newline") and _NUMBER.match(line.partition("=")[2].strip()):
+    if said.startswith("Expected newline") and _QUANTITY.fullmatch(line.partition("=")[2].strip()):
         return 'a number with a unit is written in quotes, like "5 min"'
     if said.startswith(("Cannot declare", "Cannot overwrite a value")):
         return "this is given twice; leave one of the two"
