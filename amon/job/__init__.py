@@ -1,4 +1,4 @@
-"""Work under way: the book an asker keeps of a job, and the table of one call at a site. Pure; `now` is passed in.
+"""Work under way: the book an asker keeps of a job. Pure; `now` is passed in.
 
 THE BOOK (`book.py`, tables in `states.py`)
 
@@ -23,18 +23,21 @@ A site that goes offline before it accepted is `silent`, not `not-here`: it may 
 offline after it accepted is `lost` at once: a lying presence says *available* (hibernation), not *unavailable*; should
 the site come back and finish, its report amends the row. Cancelling waits one grace for the sites to confirm.
 
-THE CALL (`call.py`)
-
-The same request as its site sees it: which steps are legal, which must be on disk first, what a repeat is told.
+The same request as its site sees it: `amon.runtime.dispatch`.
 """
 
 from amon.job.book import Book
-from amon.job.call import CallEvent, CallState, IllegalStep, Repeat, after, must_sync, on_repeat
 from amon.job.exits import ExitCode, exit_code
 from amon.job.rows import Row, Unexpected, summary, worst_first
 from amon.job.states import Event
 
 __all__ = [
-    "Book", "CallEvent", "CallState", "Event", "ExitCode", "IllegalStep", "Repeat", "Row", "Unexpected", "after",
-    "exit_code", "must_sync", "on_repeat", "summary", "worst_first",
-]  # fmt: skip
+    "Book",
+    "Event",
+    "ExitCode",
+    "Row",
+    "Unexpected",
+    "exit_code",
+    "summary",
+    "worst_first",
+]

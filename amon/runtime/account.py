@@ -20,7 +20,7 @@ from amon.words import Asker, Role
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Listener, Offline, Online, Received, RoomState, Seen
 
-_MOST_AT_ONCE = 256  # messages being handled; what comes beyond is dropped and counted
+_MOST_AT_ONCE = 1024  # messages being handled; what comes beyond is dropped and counted
 
 Connect = Callable[[Listener], Connection]
 
@@ -138,7 +138,9 @@ class Account:
 
     def _tell_interrupted(self) -> None:
         for record, outcome in self._node.take_interrupted(self.view.door.account):
-            self._send(record.reply_to, encode(outcome), f"{outcome.id}-interrupted")
+            # Whoever typed it reads the body, a console the payload; which of them asked is not remembered.
+            body = f"{self.site}: {record.line}: {outcome.text}"
+            self.connection.send_payload(record.reply_to, encode(outcome), id=f"{outcome.id}-interrupted", body=body)
 
     async def _show_health(self) -> None:
         """Presence follows the picture, at the pace that suits contact lists."""
@@ -169,7 +171,7 @@ class Account:
         return max(0.05, min(wait if wait is not None else 3600.0, until_end))
 
     def _facts(self) -> Facts:
-        picture = self._node.picture()
+        picture = self._node.picture(self.view.revealed)
         parts = {trouble.name: trouble.state for trouble in picture.troubles}
         return Facts(self.site, self._tags, picture.level.word, parts, frozenset(self._node.kinds()), True)
 

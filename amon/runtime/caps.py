@@ -1,41 +1,99 @@
-"""The hard cap on output: what is too long is cut, says so, and says how to get the rest."""
+"""The hard cap on output: what is too long is cut, says so, and always fits into one message.
+
+Sizes are those on the way: JSON (RFC 8259) as a text inside JSON, inside XML. A quote costs four bytes there, an
+ampersand five.
+"""
 
 from typing import Any
 
 import msgspec
 
-from amon.text import cut
+from amon.text import cut, visible
 from amon.wire import Ended
 from amon.words import Answer, State
 
+ROWS_MOST = 2000  # of a list that a command gives back; more are not even made into text
 TEXT_MOST = 16_384  # characters
 DATA_MOST = 49_152  # bytes of JSON
+TRAVELS_MOST = 120_000  # bytes of an outcome on its way; servers take 256 KiB, a payload may have 128 KiB characters
+_COLUMNS_MOST = 64
 
 _json = msgspec.json.Encoder()
 
 
-def ended(ident: str, state: State, answer: Answer, seconds: float) -> Ended:
-    """The outcome as it travels: at most `TEXT_MOST` of text and `DATA_MOST` of data."""
-    text, text_cut = cut(answer.text, TEXT_MOST)
-    data, data_cut = _cut_data(answer.data)
+def ended(ident: str, state: State, answer: Answer, seconds: float, *, cut_before: bool = False) -> Ended:
+    """The outcome as it travels; what is full of quotes has to be shorter than what is not."""
+    most, made = 1, _made(ident, state, answer, seconds, 1, cut_before)
+    while _travels(made) > TRAVELS_MOST:
+        most *= 2
+        made = _made(ident, state, answer, seconds, most, cut_before)
+    return made
+
+
+def rows(result: Any) -> tuple[Any, bool]:
+    """A result of bounded length, and whether it was cut."""
+    if isinstance(result, list | tuple) and len(result) > ROWS_MOST:
+        return result[:ROWS_MOST], True
+    return result, False
+
+
+def note(text: str) -> str:
+    """One line of progress."""
+    return visible(text[:400], lines=False)[:200]
+
+
+def _made(ident: str, state: State, answer: Answer, seconds: float, share: int, cut_before: bool) -> Ended:
+    text, text_cut = cut(answer.text, TEXT_MOST // share)
+    data, data_cut = _fit(answer.data, DATA_MOST // share)
     if text_cut:
         text += f"\n(cut: {len(answer.text)} characters in all; ask for less)"
-    columns = tuple((column.name, column.unit, column.about) for column in answer.columns)
-    return Ended(ident, state, text, data, columns, round(seconds, 6), text_cut or data_cut)
+    elif cut_before:
+        text += f"\n(cut: more than {ROWS_MOST} rows; ask for less)"
+    columns = tuple((column.name, column.unit, column.about) for column in answer.columns[:_COLUMNS_MOST])
+    return Ended(ident, state, text, data, columns, round(seconds, 6), text_cut or data_cut or cut_before)
 
 
-def _cut_data(data: Any) -> tuple[Any, bool]:
-    if data is None or len(_json.encode(data)) <= DATA_MOST:
-        return data, False
-    if isinstance(data, list):
-        kept: list[Any] = []
-        size = 2
-        for item in data:
-            size += len(_json.encode(item)) + 1
-            if size > DATA_MOST:
-                return kept, True
-            kept.append(item)
-        return kept, False
-    if isinstance(data, dict):
-        return {name: value for name, value in data.items() if len(_json.encode(value)) <= DATA_MOST // 16}, True
-    return None, True
+def _travels(outcome: Ended) -> int:
+    inner = _json.encode(outcome)
+    escaped = inner.count(b'"') + inner.count(b"\\")
+    return len(inner) + escaped + 4 * inner.count(b"&") + 3 * (inner.count(b"<") + inner.count(b">"))
+
+
+def _fit(value: Any, most: int) -> tuple[Any, bool]:
+    """`value` in at most `most` bytes of JSON, and whether something is missing: items at the end, long texts."""
+    if len(_json.encode(value)) <= most:
+        return value, False
+    if isinstance(value, str):
+        return value[: max(0, most - 2) // 6], True  # a character is at most six bytes of JSON
+    if isinstance(value, list):
+        return _fit_list(value, most), True
+    return (_fit_dict(value, most) if isinstance(value, dict) else None), True
+
+
+def _fit_list(items: list[Any], most: int) -> list[Any]:
+    """The first items, each whole."""
+    kept: list[Any] = []
+    left = most - 2
+    for item in items:
+        left -= len(_json.encode(item)) + 1
+        if left < 0:
+            break
+        kept.append(item)
+    return kept
+
+
+def _fit_dict(table: dict[str, Any], most: int) -> dict[str, Any]:
+    """Every name stays; small values before large ones, and the first that does not fit gets what is left."""
+    left = most - 2 - sum(len(_json.encode(name)) + 6 for name in table)
+    if left < 0:
+        return {}
+    kept: dict[str, Any] = {}
+    for name in sorted(table, key=lambda name: _size(table[name])):
+        kept[name], _ = _fit(table[name], left)
+        left = max(0, left - len(_json.encode(kept[name])))
+    return {name: kept[name] for name in table}
+
+
+def _size(value: Any) -> int:
+    """Roughly; only an order is made of it."""
+    return len(value) if isinstance(value, str | list | dict) else 0

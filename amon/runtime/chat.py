@@ -9,23 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from amon.access import Quota
 from amon.clock import Clock
-from amon.command import split
-from amon.command.line import Word
 from amon.errors import Invalid
 from amon.ids import code, new_id, typed_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
 from amon.runtime.pages import Pages, shown
-from amon.runtime.spoken import Spoken, said_error
-from amon.target import Expression, Facts, parse
-from amon.text import normal_line
+from amon.runtime.spoken import Reach, Spoken, said_error
+from amon.runtime.typed import Line, direct, named, prefixed
+from amon.target import Facts
 from amon.words import Asker, Effect, Role
 from amon.xmpp.events import Received
 
 _CONFIRM_WITHIN = 60.0
 _MOST_PENDING = 200
 _NOTICE_EVERY = 3600.0
+_MISTAKES_WITHIN = 600.0
+_LATE = "this came late and was not done; send it again if you still want it"
+_EDITED = "an edited line is not done; send it as a new one"
+_PRIVATE = "I answer in the room or to my own address, not to private messages of a room"
 
 
 class Voice(Protocol):
@@ -39,18 +42,19 @@ class Voice(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A typed line taken apart: what is asked, of whom, and whether exactly one site was named."""
+class _Question:
+    """What waits for a person's yes. since: monotonic seconds."""
 
-    text: str
-    target: Expression | None
-    alone: bool
+    since: float
+    incoming: Incoming
+    line: Line
 
 
 class Chat:
     """The front for typed lines of one account.
 
-    site: this site's name in that account. facts: what targets are matched against, asked anew each time.
+    site: this site's name in that account. facts: what targets are matched against, asked anew each time. mistakes: so
+    many of one person within ten minutes are answered; two programs that answer each other fall silent then.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Chat:
         clock: Clock,
         facts: Callable[[], Facts],
         prefix: str = "!",
+        mistakes: int = 100,
     ) -> None:
         self._site = site
         self._door = door
@@ -71,8 +76,10 @@ class Chat:
         self._facts = facts
         self._prefix = prefix
         self._pages = Pages(clock)
-        self._pending: dict[tuple[str, str], tuple[float, Incoming, Line]] = {}
-        self._noticed: dict[str, float] = {}
+        self._questions: dict[tuple[str, str], _Question] = {}
+        self._under: dict[str, Spoken] = {}
+        self._notices = Quota(1, _NOTICE_EVERY)
+        self._mistakes = Quota(mistakes, _MISTAKES_WITHIN)
 
     async def received(self, message: Received) -> None:
         """Handle one line to its end. Silence is an answer, too."""
@@ -87,70 +94,53 @@ class Chat:
             await self._alone(message, asker)
 
     async def _in_room(self, message: Received, asker: Asker) -> None:
-        if message.delayed or message.edited:
+        if message.delayed:
             return
         try:
-            line = self._addressed(message.text)
+            line = named(message.text, self._site, self._prefix)
         except Invalid as wrong:
-            if self._is_known(asker):
-                self._voice.say(asker.reply_to, said_error(self._site, wrong))
+            self._mistaken(asker, wrong)
             return
-        if line is not None:
+        try:
+            line = line or prefixed(message.text, self._prefix, self._facts)
+        except Invalid:
+            return  # a hundred sites would say the same
+        if line is not None and line.alone and message.edited and self._is_known(asker):
+            self._answer(asker, line.alone, _EDITED)
+        elif line is not None and not message.edited:
             await self._do(message, asker, line)
 
     async def _alone(self, message: Received, asker: Asker) -> None:
+        odd = _PRIVATE if message.private_in_room else _LATE if message.delayed else _EDITED if message.edited else ""
         if not self._is_known(asker):
-            self._notice(asker)
-        elif message.private_in_room:
-            self._voice.say(
-                asker.reply_to, "I answer in the room or to my own address, not to private messages of a room"
-            )
-        elif message.delayed:
-            self._voice.say(asker.reply_to, "this came late and was not done; send it again if you still want it")
-        elif message.edited:
-            self._voice.say(asker.reply_to, "an edited line is not done; send it as a new one")
+            if not odd:
+                await self._do(message, asker, Line(message.text.strip(), Reach.alone))
+            return
+        if odd:
+            self._voice.say(asker.reply_to, odd)
+            return
+        try:
+            line = direct(message.text, self._prefix)
+        except Invalid as wrong:
+            self._mistaken(asker, wrong)
+            return
+        if line.target is None or line.target.matches(self._facts()):
+            await self._do(message, asker, line)
         else:
-            try:
-                text = normal_line(message.text)
-                line = self._with_target(text.removeprefix(self._prefix).strip(), alone=True)
-            except Invalid as wrong:
-                self._voice.say(asker.reply_to, said_error(self._site, wrong))
-                return
-            if line.target is None or line.target.matches(self._facts()):
-                await self._do(message, asker, replace(line, alone=True))
-            else:
-                self._voice.say(asker.reply_to, f"{self._site} is not in {line.target}; nothing was done")
-
-    def _addressed(self, text: str) -> Line | None:
-        """The line if it is meant for this site; None if it is none of its business."""
-        head = text.lstrip()[:300]
-        if head.startswith(self._prefix):
-            line = self._with_target(normal_line(text)[len(self._prefix) :].strip(), alone=False)
-            return line if line.target is None or line.target.matches(self._facts()) else None
-        for mark in (":", ","):
-            name, found, _ = head.partition(mark)
-            if found and name.strip().lower() == self._site.lower():
-                rest = normal_line(text).partition(mark)[2].strip().removeprefix(self._prefix).strip()
-                return Line(rest, parse(self._site), True)
-        return None
-
-    def _with_target(self, text: str, *, alone: bool) -> Line:
-        """Take the `@target` words out of a line; several mean any of them."""
-        words = [word for word in split(text) if not word.quoted and word.text.startswith("@") and len(word.text) > 1]
-        if not words:
-            return Line(text, None, alone)
-        target = parse(", ".join(word.text[1:] for word in words))
-        rest = _without(text, words)
-        return Line(rest, target, target.plain_name() is not None)
+            self._voice.say(asker.reply_to, f"{self._site} is not in {line.target}; nothing was done")
 
     async def _do(self, message: Received, asker: Asker, line: Line) -> None:
-        first, _, rest = line.text.partition(" ")
-        if first == "yes":
-            await self._confirmed(asker, rest.strip().upper(), line.alone)
-        elif first == "more":
-            self._answer(asker, line.alone, self._pages.more(asker.jid))
+        incoming = self._incoming(message, asker, line)
+        if not self._is_known(asker):
+            await self._dispatch.handle(incoming, self._to_stranger(asker, line))
+        elif line.first == "yes":
+            await self._confirmed(asker, line)
+        elif line.text.lower() == "more":
+            self._more(asker, line)
+        elif line.text.lower() == "cancel":
+            self._cancel(asker, line)
         elif line.text:
-            await self._ask(self._incoming(message, asker, line), line)
+            await self._ask(incoming, line)
 
     def _incoming(self, message: Received, asker: Asker, line: Line) -> Incoming:
         now = self._clock.time()
@@ -158,58 +148,101 @@ class Chat:
         return Incoming(ident, asker, line.text, self._door, sites=1 if line.alone else 2)
 
     async def _ask(self, incoming: Incoming, line: Line) -> None:
-        broadcast = line.target is None and not line.alone
-        spoken = Spoken(self._site, incoming, broadcast=broadcast, alone=line.alone, clock=self._clock)
-        spoken.say = lambda text: self._answer(incoming.asker, line.alone, text)
-        spoken.confirm = lambda effect, plan: self._ask_back(incoming, line, effect, plan)
-        if incoming.asker.room is None:
-            self._voice.composing(incoming.asker.reply_to, True)
-        async with spoken.patience():
-            await self._dispatch.handle(incoming, spoken)
+        asker = incoming.asker
+        spoken = Spoken(
+            self._site,
+            line.text,
+            line.reach,
+            lambda text, rest="": self._answer(asker, line.alone, text, rest),
+            lambda effect, plan: self._ask_back(incoming, line, effect, plan),
+            lambda: self._may_complain(asker),
+            self._clock,
+        )
+        if asker.room is None:
+            self._voice.composing(asker.reply_to, True)
+        self._under.setdefault(incoming.id, spoken)
+        try:
+            async with spoken.patience():
+                await self._dispatch.handle(incoming, spoken)
+        finally:
+            if self._under.get(incoming.id) is spoken:
+                del self._under[incoming.id]
+
+    def _to_stranger(self, asker: Asker, line: Line) -> Spoken:
+        """Dispatch refuses and writes it down; of that a stranger is told once an hour, and in a crowd nothing."""
+
+        def notice(text: str, rest: str = "") -> None:
+            self._voice.say(asker.reply_to, f"{asker.jid} has no role at {self._site}; ask its owner for one")
+
+        def complain() -> bool:
+            return line.alone and self._notices.take(asker.jid, self._clock.monotonic()) > 0
+
+        return Spoken(self._site, "", line.reach, notice, lambda effect, plan: "", complain, self._clock)
+
+    # Confirming, cancelling, reading on
 
     def _ask_back(self, incoming: Incoming, line: Line, effect: Effect, plan: str) -> str:
         """What to say instead of doing it: which sites must be typed, then a word that confirms."""
         if line.target is None:
             return f"this would change {self._site}: say which sites, @{self._site} or @all"
         word = code(incoming.id)
-        self._pending[incoming.asker.jid, word] = (self._clock.monotonic(), replace(incoming, confirmed=True), line)
-        while len(self._pending) > _MOST_PENDING:
-            del self._pending[next(iter(self._pending))]
-        how = f"say {self._prefix}yes {word} within {_CONFIRM_WITHIN:g} s"
+        key = (incoming.asker.jid, word)
+        self._questions[key] = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line)
+        while len(self._questions) > _MOST_PENDING:
+            del self._questions[next(iter(self._questions))]
+        how = f"within {_CONFIRM_WITHIN:g} s say {self._prefix}yes {word} in the room for all of them, or here for me"
         return f"{self._site}: {plan}\n{effect} on several sites: {how}"
 
-    async def _confirmed(self, asker: Asker, word: str, alone: bool) -> None:
-        since, incoming, line = self._pending.pop((asker.jid, word), (0.0, None, None))
-        if incoming is None or line is None or incoming.asker.room != asker.room:
-            if alone and self._is_known(asker):
-                self._answer(asker, alone, f"there is nothing to say yes {word} to; ask again")
-        elif self._clock.monotonic() - since > _CONFIRM_WITHIN:
-            self._answer(asker, line.alone, f"{word} came after {_CONFIRM_WITHIN:g} s; nothing was done, ask again")
-        else:
-            await self._ask(replace(incoming, asker=asker), line)
-
-    def _answer(self, asker: Asker, alone: bool, text: str) -> None:
-        """Say it in the room only where exactly one site was named, else to the asker alone."""
-        if not text:
+    async def _confirmed(self, asker: Asker, line: Line) -> None:
+        """Said in the room it is for every site that asked; said to one of them it is for that one."""
+        word = line.rest.upper()
+        question = self._questions.get((asker.jid, word))
+        if question is None or asker.room not in (None, question.incoming.asker.room):
+            if line.alone:
+                self._answer(
+                    asker, line.alone, f"there is nothing to say yes {word[:8]} to; ask again".replace("  ", " ")
+                )
             return
-        page = self._pages.first(asker.jid, text)
-        if asker.room is not None and alone:
-            self._voice.say_room(asker.room, shown(page))
+        del self._questions[asker.jid, word]
+        if self._clock.monotonic() - question.since > _CONFIRM_WITHIN:
+            text = f"yes {word} came after {_CONFIRM_WITHIN:g} s; nothing was done, ask again"
+            self._answer(asker, question.line.alone, text)
         else:
-            self._voice.say(asker.reply_to, shown(page))
+            await self._ask(replace(question.incoming, asker=asker), question.line)
+
+    def _cancel(self, asker: Asker, line: Line) -> None:
+        """End what this person asked by typing; each call tells its own end."""
+        keys = [(self._door.account, asker.jid, ident) for ident in self._under]  # those of others match nothing
+        if not [key for key in keys if self._dispatch.cancel(key)] and line.alone:
+            self._answer(asker, line.alone, "nothing of yours is under way here")
+
+    def _more(self, asker: Asker, line: Line) -> None:
+        text = self._pages.more(self._where(asker, line.alone))
+        if text is not None:
+            self._answer(asker, line.alone, text)
+        elif line.alone:
+            self._answer(asker, line.alone, "there is no more; ask again")
+
+    # Saying
+
+    def _answer(self, asker: Asker, alone: bool, text: str, rest: str = "") -> None:
+        """Say it in the room only where exactly one site was named, else to the asker alone."""
+        where = self._where(asker, alone)
+        page = shown(self._pages.first(where, text, rest))
+        if where[1] is not None:
+            self._voice.say_room(where[1], page)
+        else:
+            self._voice.say(asker.reply_to, page)
+
+    def _where(self, asker: Asker, alone: bool) -> tuple[str, str | None]:
+        return asker.jid, asker.room if alone else None
+
+    def _mistaken(self, asker: Asker, wrong: Invalid) -> None:
+        if self._is_known(asker) and self._may_complain(asker):
+            self._voice.say(asker.reply_to, said_error(self._site, wrong))
+
+    def _may_complain(self, asker: Asker) -> bool:
+        return self._mistakes.take(asker.jid, self._clock.monotonic()) > 0
 
     def _is_known(self, asker: Asker) -> bool:
         return self._door.policy.decide(asker, Role.observer, self._door.agents_domain).allowed
-
-    def _notice(self, asker: Asker) -> None:
-        """A stranger is told so once an hour, and otherwise meets silence."""
-        now = self._clock.monotonic()
-        if now - self._noticed.get(asker.jid, -_NOTICE_EVERY) >= _NOTICE_EVERY and len(self._noticed) < 1000:
-            self._noticed[asker.jid] = now
-            self._voice.say(asker.reply_to, f"{asker.jid} has no role at {self._site}; ask its owner for one")
-
-
-def _without(text: str, words: list[Word]) -> str:
-    for word in reversed(words):
-        text = text[: word.start] + text[word.end :]
-    return " ".join(text.split(" ")).strip()

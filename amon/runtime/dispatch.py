@@ -1,40 +1,63 @@
-"""The one path of every request at a site: parse, decide, journal, run, journal, answer.
+"""The one path of every request at a site: read, decide, journal, run, journal, answer.
 
 No front may go around it and no module can: a method is reached through the registry of declared commands only, after
 the policy has decided and, for what changes the site, after the journal has it on the disk.
+
+Theory of operation. A request with an id arrives once or many times, in any agent that ever serves this site's state:
+
+    received ── accept ──> accepted ── run ──> ended          accept, end: written in the journal
+       └─ refused, invalid ──> told     └─ agent dies ──> interrupted ── next start ──> ended
+
+Acceptance is the point of no return. For what changes anything it is synced to the disk before the method starts, so
+that after a power loss there are only two cases. Nothing is found: it never began, and a repeat may run it. It is found
+but not ended: it may have begun, nobody knows how far, and it must not run again; the next agent ends it as interrupted
+and tells so. A repeat of what is under way hears of its end, a repeat of what has ended is told the stored outcome, and
+the id of another request is refused: the same id never runs twice. How it ended is written before it is told.
+
+Each request that is decided leaves one line in the audit, whether it was done, planned, refused or not understood.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from amon.access import AuditRecord, Decision
+from amon.access import AuditRecord, Decision, Quota
 from amon.clock import Clock
-from amon.command import Ask, Call, Grammar, answer_of
+from amon.command import Ask, Grammar, split
+from amon.command.grammar import title
 from amon.convert import to_data
-from amon.errors import Failed, Invalid, Refused
-from amon.module import Module
-from amon.runtime.caps import ended
-from amon.runtime.incoming import Incoming, Replies
+from amon.errors import Failed, Invalid
+from amon.runtime.incoming import Audience, Incoming, Replies
+from amon.runtime.work import Find, Work
 from amon.store import Journal, Record
+from amon.text import normal_line, visible
 from amon.wire import Ended, WireError, decode, encode
-from amon.words import Answer, Effect, Role, State
+from amon.words import Effect, Role, State
 
 _MOST_CALLS = 256  # under way at once; a flood is refused, not queued
-_PROGRESS_EVERY = 0.25  # seconds between two notes of progress
+_REFUSALS = (20, 60.0)  # that many of one asker in so many seconds are written down
+_UNREADABLE = "has ended, but how cannot be read any more"
 
-Find = Callable[[str], Module[Any]]  # instance name -> its module; raises Failed while it is not running
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that was understood. shown: the line as it may be written down."""
 
-@dataclass(slots=True)
-class _Under:
-    """A call under way: who hears of it, the task that does it."""
+    incoming: Incoming
+    ask: Ask
+    decision: Decision
+    shown: str
 
-    task: "asyncio.Task[Any] | None"
-    replies: list[Replies] = field(default_factory=list)
-    cancelled: bool = False
+    @property
+    def plans(self) -> bool:
+        """Only says what would be done: because that was asked, or because several sites need somebody's yes first."""
+        return self.incoming.dry_run or self.ask.dry_run or self.needs_word
+
+    @property
+    def needs_word(self) -> bool:
+        if self.incoming.confirmed or self.incoming.dry_run or self.ask.dry_run or self.incoming.sites < 2:
+            return False
+        return self.ask.command.effect is not Effect.read
 
 
 class Dispatch:
@@ -45,56 +68,45 @@ class Dispatch:
         self._find = find
         self._journal = journal
         self._clock = clock
-        self._under: dict[tuple[str, str], _Under] = {}
+        self._under: dict[tuple[str, str, str], Work] = {}
+        self._refusals = Quota(*_REFUSALS)
         self._log = logging.getLogger("amon.dispatch")
         self.handled = 0
 
     async def handle(self, incoming: Incoming, replies: Replies) -> None:
         """From words to outcome. Whatever happens, `replies` hears of exactly one end (besides `running`)."""
         self.handled += 1
+        audience = Audience(replies)
         decision = self._decide(incoming, Role.observer)
         if not decision.allowed:
-            await self._refuse(incoming, decision, replies)
+            await self._refuse(incoming, self._named(incoming.line), decision, audience)
             return
         try:
-            ask = self._grammar().read(incoming.line)
+            ask = self._grammar().read(normal_line(incoming.line))
         except Invalid as wrong:
-            replies.ended(Ended(incoming.id, State.invalid, wrong.pointed()))
+            audience.ended(Ended(incoming.id, State.invalid, visible(wrong.pointed())))
+            await self._audit(incoming, self._named(incoming.line), decision, State.invalid)
             return
-        decision = self._decide(incoming, ask.command.role)
-        if not decision.allowed:
-            await self._refuse(incoming, decision, replies)
-        elif self._must_ask(incoming, ask):
-            plan = await self._planned(incoming, ask)
-            if plan.state == State.done:
-                replies.needs_word(ask.command.effect, plan.text)
-            else:
-                replies.ended(plan)
-        elif incoming.dry_run or ask.dry_run:
-            replies.ended(await self._planned(incoming, ask))
+        asked = _Asked(incoming, ask, self._decide(incoming, ask.command.role), _shown(ask))
+        if asked.decision.allowed:
+            await self._allowed(asked, audience)
         else:
-            await self._call(incoming, ask, decision, replies)
+            await self._refuse(incoming, asked.shown, asked.decision, audience)
 
-    def cancel(self, asker: str, ident: str) -> bool:
-        """End the asker's call; only its own asker can."""
-        under = self._under.get((asker, ident))
-        if under is None or under.task is None:
-            return False
-        under.cancelled = True
-        under.task.cancel()
-        return True
+    def cancel(self, key: tuple[str, str, str]) -> bool:
+        """End a call under way. The key has its asker in it: only he can."""
+        work = self._under.get(key)
+        return work is not None and work.cancel()
 
-    async def repeat(self, asker: str, ident: str, replies: Replies) -> bool:
-        """Tell again what became of a request: True if it is known here."""
-        under = self._under.get((asker, ident))
-        if under is not None:
-            under.replies.append(replies)
-            replies.accepted()
+    async def repeat(self, key: tuple[str, str, str], replies: Replies) -> bool:
+        """Tell again what became of a request: True if it is known here. `Failed` if the journal cannot be read."""
+        if self._join(key, replies):
             return True
+        account, asker, ident = key
         record = await self._journal.find(asker, ident)
-        if record is None:
+        if record is None or record.account != account:
             return False
-        self._tell_again(record, replies)
+        replies.ended(_stored(record))
         return True
 
     def under_way(self) -> int:
@@ -105,165 +117,103 @@ class Dispatch:
     def _decide(self, incoming: Incoming, needed: Role) -> Decision:
         return incoming.door.policy.decide(incoming.asker, needed, incoming.door.agents_domain)
 
-    def _must_ask(self, incoming: Incoming, ask: Ask) -> bool:
-        if incoming.confirmed or incoming.dry_run or ask.dry_run or incoming.sites < 2:
-            return False
-        return ask.command.effect is not Effect.read
+    async def _refuse(self, incoming: Incoming, shown: str, decision: Decision, audience: Audience) -> None:
+        audience.ended(Ended(incoming.id, State.refused, visible(decision.reason)))
+        left = self._refusals.take(incoming.asker.jid, self._clock.monotonic())
+        if left:
+            self._log.info("refused %s: %s", incoming.asker.jid, decision.reason)
+            more = "" if left > 1 else f"; more within {self._refusals.every:g} s are not written down"
+            await self._audit(incoming, shown, decision, f"{State.refused}{more}")
 
-    async def _refuse(self, incoming: Incoming, decision: Decision, replies: Replies) -> None:
-        self._log.info("refused %s: %s", incoming.asker.jid, decision.reason)
-        replies.ended(Ended(incoming.id, State.refused, decision.reason))
-        record = self._audit(incoming, incoming.line[:200], decision, State.refused)
-        try:
-            await self._journal.audit(record)
-        except Failed as fault:
-            self._log.error("%s", fault)
-
-    async def _planned(self, incoming: Incoming, ask: Ask) -> Ended:
-        """What would be done; for a reading command that is to read, so nothing is to be said but that."""
-        if ask.command.plan is None:
-            return Ended(incoming.id, State.done, f"would read: {ask.name}")
-        return await self._outcome(incoming, ask, ask.command.plan, _nobody)
-
-    async def _call(self, incoming: Incoming, ask: Ask, decision: Decision, replies: Replies) -> None:
-        key = (incoming.asker.jid, incoming.id)
-        if key in self._under:
-            await self.repeat(*key, replies)
+    async def _allowed(self, asked: _Asked, audience: Audience) -> None:
+        incoming, key = asked.incoming, asked.incoming.key
+        # Nothing is waited for between looking and entering: the same request arriving twice at once finds itself.
+        if self._join(key, audience):
             return
         if len(self._under) >= _MOST_CALLS:
-            replies.ended(Ended(incoming.id, State.refused, f"busy with {len(self._under)} calls; ask again later"))
+            text = f"busy with {len(self._under)} calls; ask again later"
+            await self._refuse(incoming, asked.shown, replace(asked.decision, reason=text), audience)
             return
-        # Registered before the first wait, so that the same request arriving twice at once finds itself.
-        under = self._under[key] = _Under(asyncio.current_task(), [replies])
+        role = asked.decision.role or Role.observer
+        work = Work(incoming, asked.ask, role, asked.decision.rule, audience, self._clock)
+        self._under[key] = work
         try:
-            await self._journalled(incoming, ask, decision, under)
+            await (self._planned(asked, work) if asked.plans else self._called(asked, work))
         finally:
             del self._under[key]
 
-    async def _journalled(self, incoming: Incoming, ask: Ask, decision: Decision, under: _Under) -> None:
-        shown = _shown(ask)
-        record = Record(
-            incoming.asker.jid,
-            incoming.id,
-            incoming.door.account,
-            incoming.asker.reply_to,
-            shown,
-            ask.command.effect,
-            self._clock.time(),
-        )
-        changes = ask.command.effect is not Effect.read
+    async def _planned(self, asked: _Asked, work: Work) -> None:
+        """What would be done. A reading command has no plan: it would read."""
+        incoming, command = asked.incoming, asked.ask.command
+        if command.plan is None:
+            outcome = Ended(incoming.id, State.done, f"would read: {asked.ask.name}")
+        else:
+            outcome = await work.outcome(command.plan, self._find)
+        needs_word = asked.needs_word and outcome.state == State.done
+        if needs_word:
+            work.audience.needs_word(command.effect, outcome.text)
+        else:
+            work.audience.ended(outcome)
+        word = "needs a yes" if needs_word else f"dry run: {outcome.state}"
+        await self._audit(incoming, asked.shown, asked.decision, word)
+
+    async def _called(self, asked: _Asked, work: Work) -> None:
+        record = self._record(asked)
+        changes = asked.ask.command.effect is not Effect.read
         try:
             known = await self._journal.accept(record, durable=changes)
         except Failed as fault:
+            self._log.error("%s", fault)
             if changes:
-                _tell(under, Ended(incoming.id, State.failed, f"{fault}; nothing was done"))
+                work.audience.ended(Ended(record.id, State.failed, f"{fault}; nothing was done"))
                 return
             known = None  # a site whose disk is full can still be looked at
         if known is not None:
-            for replies in under.replies:
-                self._tell_again(known, replies)
+            work.audience.ended(_again(known, record))
             return
-        for replies in under.replies:
-            replies.accepted()
-        outcome = await self._run(incoming, ask, under)
-        finished = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
+        work.audience.accepted()
+        outcome = await work.outcome(asked.ask.command.run, self._find)
+        ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
         try:
-            await self._journal.end(finished, self._audit(incoming, shown, decision, outcome.state))
+            await self._journal.end(ended, self._line(asked.incoming, asked.shown, asked.decision, outcome.state))
         except Failed as fault:
             self._log.error("%s", fault)
-        _tell(under, outcome)
+        work.audience.ended(outcome)
 
-    async def _run(self, incoming: Incoming, ask: Ask, under: _Under) -> Ended:
-        """The call itself. A cancellation that the asker wished is an outcome; any other one is the agent's own end."""
-        noted = [0.0]
+    def _join(self, key: tuple[str, str, str], replies: Replies) -> bool:
+        if key not in self._under:
+            return False
+        self._under[key].audience.add(replies)
+        replies.accepted()
+        return True
 
-        def progress(text: str, fraction: float | None) -> None:
-            now = self._clock.monotonic()
-            if now - noted[0] >= _PROGRESS_EVERY:
-                noted[0] = now
-                for replies in under.replies:
-                    replies.progress(text, fraction)
+    # What is written down
 
-        reminder = asyncio.create_task(self._say_running(incoming, under), name=f"deadline of {incoming.id}")
+    def _record(self, asked: _Asked) -> Record:
+        asker, door = asked.incoming.asker, asked.incoming.door
+        effect, now = asked.ask.command.effect, self._clock.time()
+        return Record(asker.jid, asked.incoming.id, door.account, asker.reply_to, asked.shown, effect, now)
+
+    async def _audit(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> None:
         try:
-            return await self._outcome(incoming, ask, ask.command.run, progress)
-        except asyncio.CancelledError:
-            if under.cancelled:
-                task = asyncio.current_task()
-                assert task is not None
-                task.uncancel()
-                return Ended(incoming.id, State.cancelled, "cancelled while it ran; look what it left")
-            _tell(under, Ended(incoming.id, State.failed, "the agent was stopped while doing this; ask for its state"))
-            raise
-        finally:
-            reminder.cancel()
+            await self._journal.audit(self._line(incoming, shown, decision, outcome))
+        except Failed as fault:
+            self._log.error("%s", fault)
 
-    async def _say_running(self, incoming: Incoming, under: _Under) -> None:
-        await self._clock.sleep(incoming.deadline)
-        _tell(under, Ended(incoming.id, State.running, f"still at it after {incoming.deadline:g} s"))
+    def _line(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> AuditRecord:
+        asker, now = incoming.asker, self._clock.time()
+        account, allowed = incoming.door.account, decision.allowed
+        return AuditRecord(now, account, asker.jid, asker.room, incoming.id, shown, allowed, decision.rule, outcome)
 
-    async def _outcome(
-        self,
-        incoming: Incoming,
-        ask: Ask,
-        method: Callable[..., Awaitable[Any]],
-        progress: Callable[[str, float | None], None],
-    ) -> Ended:
-        """Run a method and make its end, good or bad, into words and data. Only cancellation passes through."""
-        began = self._clock.monotonic()
-        state, answer = State.done, Answer()
+    def _named(self, line: str) -> str:
+        """What a line asks for, without the values: they may be secret, and nobody has read which."""
         try:
-            role, rule = incoming.door.policy.role_of(incoming.asker.jid) or (Role.observer, "")
-            call = Call(incoming.id, incoming.asker, role, rule, incoming.deadline, progress)
-            async with asyncio.timeout(ask.command.timeout) as limit:
-                result = await method(self._find(ask.instance), call, *ask.args.values())
-            answer = answer_of(result)
-        except Refused as refused:
-            state, answer = State.refused, Answer(str(refused))
-        except Failed as failed:
-            state, answer = State.failed, Answer(str(failed))
-        except TimeoutError as late:
-            ours = limit.expired()
-            text = f"was not done in {ask.command.timeout:g} s and was ended" if ours else f"timed out: {late}"
-            state, answer = State.failed, Answer(f"{ask.name} {text}")
-        except Exception:
-            incident = incoming.id[-6:]
-            self._log.exception("incident %s: bug in %s", incident, ask.name)
-            state, answer = State.failed, Answer(f"bug in {ask.name}, incident {incident}; the site's log has the rest")
-        return ended(incoming.id, state, answer, self._clock.monotonic() - began)
-
-    def _tell_again(self, record: Record, replies: Replies) -> None:
-        if record.outcome is None:
-            replies.ended(Ended(record.id, State.lost, "begun here before and never heard of again"))
-            return
-        try:
-            outcome = decode(record.outcome)
-        except WireError as wrong:  # written by another version
-            outcome = Ended(record.id, record.state or State.lost, f"the outcome cannot be read any more: {wrong}")
-        if isinstance(outcome, Ended):
-            replies.ended(outcome)
-
-    def _audit(self, incoming: Incoming, line: str, decision: Decision, outcome: str) -> AuditRecord:
-        return AuditRecord(
-            self._clock.time(),
-            incoming.door.account,
-            incoming.asker.jid,
-            incoming.asker.room,
-            incoming.id,
-            line,
-            decision.allowed,
-            decision.rule,
-            outcome,
-        )
-
-
-def _nobody(text: str, fraction: float | None) -> None:
-    pass
-
-
-def _tell(under: _Under, outcome: Ended) -> None:
-    for replies in under.replies:
-        replies.ended(outcome)
+            words = split(line)
+            instance, command, used = self._grammar().find(line, words)
+        except (Invalid, IndexError):
+            first = visible(line.strip()[:64], lines=False).partition(" ")[0]
+            return f"{first} ..."
+        return title(instance, command) + (" ..." if len(words) > used else "")
 
 
 def _shown(ask: Ask) -> str:
@@ -273,3 +223,23 @@ def _shown(ask: Ask) -> str:
         value = ask.args[param.name]
         values.append(f"{param.name}={'***' if param.secret else to_data(value)}")
     return " ".join([ask.name, *values])[:1000]
+
+
+def _again(known: Record, record: Record) -> Ended:
+    """What a repeat is told. Clients that count their messages from one use an id for something else some day."""
+    if (known.account, known.line) != (record.account, record.line):
+        text = f"this message has the id of an earlier one ({known.line[:64]}); nothing was done, send it again"
+        return Ended(record.id, State.refused, text)
+    return _stored(known)
+
+
+def _stored(record: Record) -> Ended:
+    if record.outcome is None:  # it ended, or the account did that it came through, and the disk did not take it
+        return Ended(record.id, State.failed, "was begun here before; how it ended is not known, look at the site")
+    try:
+        outcome = decode(record.outcome)
+    except WireError:  # written by another version
+        outcome = None
+    if isinstance(outcome, Ended):
+        return outcome
+    return Ended(record.id, record.state or State.failed, f"{record.line[:64]} {_UNREADABLE}")

@@ -1,11 +1,17 @@
 """A request as it reached this site, and how its asker hears of it. The same for every front."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from amon.access import Policy
 from amon.wire import Ended
 from amon.words import Asker, Effect
+
+_MOST_HEAR = 8  # of one call; whoever asks again and again only takes the place of himself
+
+_log = logging.getLogger("amon.replies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,11 @@ class Incoming:
     confirmed: bool = False
     dry_run: bool = False
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it this request: nobody reads or ends another's, nor one that came through another account."""
+        return self.door.account, self.asker.jid, self.id
+
 
 class Replies(Protocol):
     """Tells the asker how the request goes. Must not wait; to be told to nobody is fine."""
@@ -48,3 +59,32 @@ class Replies(Protocol):
     def ended(self, outcome: Ended) -> None:
         """May come twice: `running` at the deadline, then the real end."""
         ...
+
+
+class Audience:
+    """Everybody who hears of one call: who asked, and who asked again meanwhile. One that fails disturbs no other."""
+
+    def __init__(self, first: Replies) -> None:
+        self._all = [first]
+
+    def add(self, replies: Replies) -> None:
+        self._all = [*self._all[: _MOST_HEAR - 1], replies]
+
+    def accepted(self) -> None:
+        self._tell(lambda replies: replies.accepted())
+
+    def progress(self, text: str, fraction: float | None) -> None:
+        self._tell(lambda replies: replies.progress(text, fraction))
+
+    def needs_word(self, effect: Effect, plan: str) -> None:
+        self._tell(lambda replies: replies.needs_word(effect, plan))
+
+    def ended(self, outcome: Ended) -> None:
+        self._tell(lambda replies: replies.ended(outcome))
+
+    def _tell(self, say: Callable[[Replies], None]) -> None:
+        for replies in self._all:
+            try:
+                say(replies)
+            except Exception:  # the outcome is in the journal; whoever missed it can fetch it
+                _log.exception("an answer could not be given")

@@ -66,6 +66,7 @@ class Node:
         self._log = logging.getLogger("amon.node")
 
     async def start(self, specs: Iterable[Spec]) -> None:
+        self.journal.watch(self._tell)
         self._maintenances = Maintenances(await self.journal.maintenances())
         await self._close_interrupted()
         self._start(Spec(AGENT, AGENT, AgentModule, make=lambda env: AgentModule(env, self)))
@@ -86,13 +87,15 @@ class Node:
             audit = AuditRecord(
                 self.clock.time(), record.account, record.asker, None, record.id, record.line, True, "", "interrupted"
             )
-            await self.journal.end(ended, audit)
+            try:
+                await self.journal.end(ended, audit)
+            except Failed as fault:  # a site whose disk is full can still be looked at
+                self._log.error("%s", fault)
             self._interrupted.append((ended, outcome))
 
     async def change(self, stop: Iterable[str], start: Iterable[Spec]) -> None:
         """Stop the instances of these names and start these; all others go on undisturbed."""
-        for name in stop:
-            await self._stop(name)
+        await self._stop(stop)
         for spec in start:
             self._start(spec)
 
@@ -116,19 +119,22 @@ class Node:
             self._running[spec.name] = (instance, task)
         self._changed(spec.name)
 
-    async def _stop(self, name: str) -> None:
-        self._missing.pop(name, None)
-        if name in self._running:
-            _, task = self._running.pop(name)
+    async def _stop(self, names: Iterable[str]) -> None:
+        """Together, not one after the other: each may take its time."""
+        names = list(names)
+        tasks = [self._running.pop(name)[1] for name in names if name in self._running]
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
-        self._board.drop(name)
+        if tasks:
+            await asyncio.wait(tasks)
+        for name in names:
+            self._missing.pop(name, None)
+            self._board.drop(name)
         self._tell()
 
     async def stop(self) -> None:
         """Stop every instance and the housekeeping; supervised services and the journal stay."""
-        for name in list(self._running):
-            await self._stop(name)
+        await self._stop(list(self._running))
         if self._house is not None:
             self._house.cancel()
 
@@ -180,11 +186,17 @@ class Node:
     def healths(self) -> dict[str, Health]:
         found = {instance.name: instance.health() for instance in self.instances()}
         found.update({name: Health.bad(spec.reason, state="not-loaded") for name, spec in self._missing.items()})
+        if self.journal.fault:
+            bad = Health.bad(f"{self.journal.fault}: nothing can be changed here", state="broken")
+            found[AGENT] = Health.of({"journal": bad})
         return found
 
     def picture(self, revealed: frozenset[str] | None = None) -> Picture:
-        for name, health in self.healths().items():
+        healths = self.healths()
+        for name, health in healths.items():
             self._board.put(name, health)
+        if AGENT not in healths:
+            self._board.drop(AGENT)
         return self._board.picture(self.clock.time(), self._maintenances, revealed)
 
     def maintenances(self) -> Mapping[str, Maintenance]:

@@ -7,40 +7,48 @@ _CHARACTERS = 2048
 _KEPT = 600.0  # seconds
 _MOST = 200
 
+Where = tuple[str, str | None]  # who reads, and in which room (None: one to one)
+
 
 class Pages:
-    """What is left of each person's last long answer."""
+    """What is left of the last long answer of each person in each place."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._left: dict[str, tuple[float, str]] = {}
+        self._left: dict[Where, tuple[float, str]] = {}
 
-    def first(self, jid: str, text: str) -> str:
-        page, rest = _page(text)
-        if rest:
-            self._left.pop(jid, None)
-            self._left[jid] = (self._clock.monotonic(), rest)
+    def first(self, where: Where, text: str, rest: str = "") -> str:
+        """The part of `text` to say now. rest: goes after it, but is said only on `more`."""
+        page, left = _page(text)
+        left = "\n".join(part for part in (left, rest) if part)
+        if left:
+            self._left.pop(where, None)
+            self._left[where] = (self._clock.monotonic(), left)
             while len(self._left) > _MOST:
                 del self._left[next(iter(self._left))]
-            page += f"\n({rest.count(chr(10)) + 1} more lines: say more)"
+            count = left.count("\n") + 1
+            page += f"\n({count} more line{'s' if count > 1 else ''}: say more)"
         return page
 
-    def more(self, jid: str) -> str:
-        since, rest = self._left.pop(jid, (0.0, ""))
-        if not rest or self._clock.monotonic() - since > _KEPT:
-            return "there is no more; ask again"
-        return rest
+    def more(self, where: Where) -> str | None:
+        """What is left; None if nothing is, or not any more."""
+        since, rest = self._left.pop(where, (0.0, ""))
+        return rest if rest and self._clock.monotonic() - since <= _KEPT else None
 
 
 def _page(text: str) -> tuple[str, str]:
+    """At most `_LINES` lines and `_CHARACTERS`; a line longer than that is broken."""
+    taken: list[str] = []
+    room = _CHARACTERS
     lines = text.split("\n")
-    taken = size = 0
-    for line in lines[:_LINES]:
-        size += len(line) + 1
-        if taken and size > _CHARACTERS:
-            break
-        taken += 1
-    return "\n".join(lines[:taken]), "\n".join(lines[taken:])
+    for place, line in enumerate(lines[:_LINES]):
+        if len(line) > room:
+            if not taken:
+                taken, lines[0] = [line[:room]], line[room:]
+            return "\n".join(taken), "\n".join(lines[place:])
+        taken.append(line)
+        room -= len(line) + 1
+    return "\n".join(taken), "\n".join(lines[_LINES:])
 
 
 def shown(page: str) -> str:
@@ -50,8 +58,8 @@ def shown(page: str) -> str:
         return page
     notes = ""
     if rest.endswith("say more)"):
-        rest, _, notes = rest.rpartition("\n")
-        notes = f"\n{notes}"
+        rest, _, note = rest.rpartition("\n")
+        notes = f"\n{note}"
     # A fence inside the text would end ours early.
     fenced = rest.replace("```", "'''")
     return f"{first}\n```\n{fenced}\n```{notes}" if rest else f"{first}{notes}"

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from random import Random
 
 from amon.clock import Clock
+from amon.errors import Failed
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
 from amon.wire import Accepted, Cancel, Ended, Fetch, NeedsWord, Payload, Progress, Request, WireError, decode, encode
-from amon.words import Asker, Effect, State
+from amon.words import Asker, Effect, Role, State
 from amon.xmpp.events import Received
 
 Send = Callable[[str, str, str], bool]  # to, payload, id -> whether it went out
@@ -39,18 +40,19 @@ class PayloadFront:
         """Handle one payload to its end."""
         if message.sender is None or message.delayed or message.private_in_room or message.payload is None:
             return
+        asker = Asker(message.sender, message.reply_to, message.room)
         try:
             payload = decode(message.payload)
         except WireError as wrong:
-            self._log.warning("from %s: %s", message.sender, wrong)
+            # What strangers send must not fill the log.
+            self._log.log(logging.WARNING if self._is_known(asker) else logging.DEBUG, "from %s: %s", asker, wrong)
             return
-        asker = Asker(message.sender, message.reply_to, message.room)
         if isinstance(payload, Request):
             await self._request(payload, asker)
         elif isinstance(payload, Fetch):
             await self._fetch(payload, asker)
         elif isinstance(payload, Cancel):
-            self._dispatch.cancel(asker.jid, payload.id)
+            self._dispatch.cancel((self._door.account, asker.jid, payload.id))
 
     async def _request(self, request: Request, asker: Asker) -> None:
         if self._site not in request.names:
@@ -61,7 +63,7 @@ class PayloadFront:
             request.line,
             self._door,
             deadline=request.deadline,
-            sites=request.job_sites,
+            sites=max(request.job_sites, len(request.names)),
             confirmed=request.confirmed,
             dry_run=request.dry_run,
         )
@@ -69,15 +71,25 @@ class PayloadFront:
         replies.wait = _ACCEPT_AFTER if request.job_sites <= _MANY else self._random.uniform(_ACCEPT_AFTER, _SPREAD)
         try:
             await self._dispatch.handle(incoming, replies)
+            replies.accept_now()
         finally:
             replies.close()
 
     async def _fetch(self, fetch: Fetch, asker: Asker) -> None:
-        if self._door.policy.role_of(asker.jid) is None:
+        if not self._is_known(asker):
             return
         replies = self._replies(asker, fetch.id)
-        if not await self._dispatch.repeat(asker.jid, fetch.id, replies):
-            self._say(asker, Ended(fetch.id, State.expired, "this request is not known here, or not any more"))
+        try:
+            if not await self._dispatch.repeat((self._door.account, asker.jid, fetch.id), replies):
+                replies.ended(Ended(fetch.id, State.expired, "this request is not known here, or not any more"))
+            replies.accept_now()
+        except Failed as fault:  # no word is better than a wrong one: the asker's book says that it is not known
+            self._log.error("%s", fault)
+        finally:
+            replies.close()
+
+    def _is_known(self, asker: Asker) -> bool:
+        return self._door.policy.decide(asker, Role.observer, self._door.agents_domain).allowed
 
     def _replies(self, asker: Asker, ident: str) -> "WireReplies":
         return WireReplies(ident, lambda payload: self._say(asker, payload), self._clock)
@@ -111,10 +123,18 @@ class WireReplies:
         self.close()
         self._say(outcome)
 
+    def accept_now(self) -> None:
+        """The request is known here and under way by another message: there is nothing to wait for."""
+        if self._later is not None:
+            self.close()
+            self._say(Accepted(self._id))
+
     def close(self) -> None:
         if self._later is not None:
             self._later.cancel()
+            self._later = None
 
     async def _accept_later(self) -> None:
         await self._clock.sleep(self.wait)
+        self._later = None
         self._say(Accepted(self._id))

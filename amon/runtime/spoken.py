@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from enum import Enum
+from typing import Protocol
 
 from amon.clock import Clock
 from amon.errors import Invalid
-from amon.runtime.incoming import Incoming
 from amon.wire import Ended
 from amon.words import Effect, State
 
@@ -15,16 +16,47 @@ _PATIENCE = 3.0  # seconds before a person is told that it is being done
 _VERDICT = 200  # characters of a summarised answer
 
 
-class Spoken:
-    """The `Replies` of a typed line. broadcast: every site answers, so each says one line and unknown words nothing."""
+class Reach(Enum):
+    """How many a line is for. alone: this site, by name. some: by a target. everyone: typed so. unsaid: no target."""
 
-    def __init__(self, site: str, incoming: Incoming, *, broadcast: bool, alone: bool, clock: Clock) -> None:
-        self.say: Callable[[str], None] = lambda text: None
-        self.confirm: Callable[[Effect, str], str] = lambda effect, plan: plan
+    alone = "alone"
+    some = "some"
+    everyone = "everyone"
+    unsaid = "unsaid"
+
+    @property
+    def broad(self) -> bool:
+        """Every site answers, so each says one line, and what a hundred would say alike is not said at all."""
+        return self in (Reach.everyone, Reach.unsaid)
+
+
+class Say(Protocol):
+    def __call__(self, text: str, rest: str = "", /) -> None:
+        """Say `text` now and keep `rest` for `more`."""
+        ...
+
+
+class Ask(Protocol):
+    def __call__(self, effect: Effect, plan: str, /) -> str:
+        """What to say instead of doing it."""
+        ...
+
+
+class Spoken:
+    """The `Replies` of a typed line. line: what was asked, without the target.
+
+    complain: whether it may still be said that something was wrong with it.
+    """
+
+    def __init__(
+        self, site: str, line: str, reach: Reach, say: Say, ask: Ask, complain: Callable[[], bool], clock: Clock
+    ) -> None:
         self._site = site
-        self._incoming = incoming
-        self._broadcast = broadcast
-        self._alone = alone
+        self._line = line
+        self._reach = reach
+        self._say = say
+        self._ask = ask
+        self._complain = complain
         self._clock = clock
         self._doing = ""
 
@@ -36,12 +68,16 @@ class Spoken:
         self._doing = f"{text}{share}"
 
     def needs_word(self, effect: Effect, plan: str) -> None:
-        self.say(self.confirm(effect, plan))
+        self._say(self._ask(effect, plan))
 
     def ended(self, outcome: Ended) -> None:
-        if self._broadcast and outcome.state in (State.invalid, State.refused):
-            return  # a hundred sites would say the same
-        self.say(self._words(outcome))
+        if outcome.state == State.invalid and self._reach.broad:
+            return
+        if outcome.state == State.refused and self._reach is Reach.unsaid:
+            return  # whoever types @all wants to know where he may not
+        if outcome.state in (State.invalid, State.refused) and not self._complain():
+            return
+        self._say(*self._words(outcome))
 
     @asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
@@ -54,25 +90,25 @@ class Spoken:
 
     async def _say_doing(self) -> None:
         await self._clock.sleep(_PATIENCE)
-        if self._doing:
-            self.say(f"{self._name()}{self._doing}: {self._incoming.line}")
+        if self._doing and not self._reach.broad:
+            self._say(f"{self._name()}{self._doing}: {self._line}")
 
-    def _words(self, outcome: Ended) -> str:
-        text = outcome.text
+    def _words(self, outcome: Ended) -> tuple[str, str]:
+        """What is said now, and what only on `more`."""
+        text = outcome.text or "nothing"
         if outcome.state != State.done:
-            return f"{self._name()}{outcome.state}: {text}"
-        if self._broadcast:
-            first, _, more = text.partition("\n")
-            line = verdict(outcome) or first
-            return f"{self._name()}{line[:_VERDICT]}{' ...' if more and not verdict(outcome) else ''}"
-        if "\n" in text:
-            head = verdict(outcome) or self._incoming.line.split(" --")[0]
-            return f"{self._name()}{head}\n{text}"
-        return f"{self._name()}{text}"
+            return f"{self._name()}{outcome.state}: {text}", ""
+        found = verdict(outcome)
+        first, _, rest = text.partition("\n")
+        if not rest:
+            return f"{self._name()}{text}", ""
+        if self._reach.broad:
+            return f"{self._name()}{(found or first)[:_VERDICT]}", text if found else rest
+        return f"{self._name()}{found or self._line.split(' --')[0]}\n{text}", ""
 
     def _name(self) -> str:
         # Where one site was named its nick stands beside the line already.
-        return "" if self._alone else f"{self._site}: "
+        return "" if self._reach is Reach.alone else f"{self._site}: "
 
 
 def verdict(outcome: Ended) -> str:

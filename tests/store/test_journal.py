@@ -67,7 +67,7 @@ async def test_a_durable_piece_makes_its_whole_transaction_synced_and_others_are
     full, normal = 2, 1  # sqlite.org/pragma.html#pragma_synchronous
     assert await mode(True) == full
     assert await mode(False) == normal
-    assert await asyncio.gather(mode(False), mode(True)) == [full, full]
+    assert list(await asyncio.gather(mode(False), mode(True))) == [full, full]
 
 
 async def test_a_full_disk_is_told_to_everybody_and_nothing_is_kept(journal: Journal) -> None:
@@ -151,7 +151,7 @@ async def test_a_file_that_is_no_database_says_so_and_what_to_do(tmp_path: Path,
 
 
 async def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="cannot be opened: .*No such file"):
+    with pytest.raises(Failed, match=r"cannot be opened: .*No such file"):
         async with Journal.open(tmp_path / "nowhere" / "j"):
             raise AssertionError("it was opened")
 

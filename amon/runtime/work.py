@@ -1,0 +1,132 @@
+"""One call at work: a method of a module runs, and whatever becomes of it is an outcome in words and data.
+
+`Refused` and `Invalid` are shown as they are, `Failed` is a result, all else is a bug: the log has it under a number,
+and the asker sees the number. A wish to end the program, or a cancellation that nobody asked for, is a bug like others.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from amon.clock import Clock
+from amon.command import Ask, Call, answer_of
+from amon.errors import Failed, Invalid, Refused
+from amon.module import Module
+from amon.runtime import caps
+from amon.runtime.incoming import Audience, Incoming
+from amon.text import visible
+from amon.wire import Ended
+from amon.words import Answer, Role, State
+
+_PROGRESS_EVERY = 0.25  # seconds between two notes of progress
+
+Find = Callable[[str], Module[Any]]  # instance name -> its module; raises Failed while it is not running
+Method = Callable[..., Awaitable[Any]]
+
+
+class Work:
+    """A call from its acceptance to its outcome. `audience` hears of its progress, and of `running` at the deadline.
+
+    rule: what made the asker what he is here.
+    """
+
+    def __init__(self, incoming: Incoming, ask: Ask, role: Role, rule: str, audience: Audience, clock: Clock) -> None:
+        self.audience = audience
+        self._incoming = incoming
+        self._ask = ask
+        self._call = Call(incoming.id, incoming.asker, role, rule, incoming.deadline, self._progress)
+        self._clock = clock
+        self._noted = -_PROGRESS_EVERY
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelled = False
+        self._over = False
+        self._log = logging.getLogger("amon.work")
+
+    def cancel(self) -> bool:
+        """Its asker does not want it any more. False: it is over already."""
+        if self._over:
+            return False
+        if not self._cancelled and self._task is not None:
+            self._task.cancel()
+        self._cancelled = True
+        return True
+
+    async def outcome(self, method: Method, find: Find) -> Ended:
+        """Run `method` in the task that calls this. Cancelled from outside it has no outcome: that passes through."""
+        began = self._clock.monotonic()
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        if self._unwanted():
+            self._over = True
+            return Ended(self._incoming.id, State.cancelled, "cancelled before it began; nothing was done")
+        reminder = asyncio.create_task(self._say_running(), name=f"deadline of {self._incoming.id}")
+        try:
+            state, answer, is_cut = await self._run(method, find)
+        except asyncio.CancelledError:
+            if not self._unwanted() or task.cancelling() > 1:
+                raise
+            state, answer, is_cut = State.cancelled, Answer("cancelled while it ran; look what it left"), False
+        finally:
+            self._over = True
+            reminder.cancel()
+            if self._unwanted():
+                task.uncancel()  # it was meant for the method, not for what is still to be done with its outcome
+        seconds = self._clock.monotonic() - began
+        try:
+            return caps.ended(self._incoming.id, state, answer, seconds, cut_before=is_cut)
+        except Exception:  # what a module gives back need not be what JSON can hold
+            return caps.ended(self._incoming.id, State.failed, self._incident(), seconds)
+
+    def _unwanted(self) -> bool:
+        return self._cancelled
+
+    async def _run(self, method: Method, find: Find) -> tuple[State, Answer, bool]:
+        limit = asyncio.timeout(self._ask.command.timeout)
+        try:
+            async with limit:
+                result = await method(find(self._ask.instance), self._call, *self._ask.args.values())
+            result, is_cut = caps.rows(result)
+            return State.done, answer_of(result), is_cut
+        except Invalid as wrong:
+            return State.invalid, _said(wrong.pointed()), False
+        except Refused as refused:
+            return State.refused, _said(str(refused)), False
+        except Failed as failed:
+            return State.failed, _said(str(failed)), False
+        except TimeoutError as late:
+            if limit.expired():
+                text = f"{self._ask.name} was not done in {self._ask.command.timeout:g} s and was ended"
+            else:
+                text = f"{self._ask.name} timed out{f': {late}' if str(late) else ''}"
+            return State.failed, _said(text), False
+        except (Exception, SystemExit, asyncio.CancelledError) as bug:
+            if isinstance(bug, asyncio.CancelledError) and _is_cancelled():
+                raise
+            return State.failed, self._incident(), False
+
+    def _incident(self) -> Answer:
+        number = self._incoming.id[-6:]
+        self._log.exception("incident %s: bug in %s", number, self._ask.name)
+        return Answer(f"bug in {self._ask.name}, incident {number}; the site's log has the rest")
+
+    def _progress(self, text: str, fraction: float | None) -> None:
+        now = self._clock.monotonic()
+        if now - self._noted >= _PROGRESS_EVERY and not self._over:
+            self._noted = now
+            self.audience.progress(caps.note(text), fraction)
+
+    async def _say_running(self) -> None:
+        await self._clock.sleep(self._incoming.deadline)
+        text = f"still at it after {self._incoming.deadline:g} s"
+        self.audience.ended(Ended(self._incoming.id, State.running, text))
+
+
+def _said(text: str) -> Answer:
+    """Messages quote what was typed and what hosts say."""
+    return Answer(visible(text))
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
