@@ -18,13 +18,12 @@ from admin_console.server.accounts import account_file, record
 from admin_console.server.files import write_private
 from admin_console.server.prosody import Setup as ProsodySetup
 from admin_console.server.prosody import configuration as prosody_configuration
+from tests.e2e.world import ALICE, PASSWORD
 from tests.servers.ejabberd import EjabberdServer
 from tests.servers.ejabberd import Setup as EjabberdSetup
 from tests.servers.ejabberd import configuration as ejabberd_configuration
 
 ROOT = Path(__file__).parents[2]
-ADMIN = "alice@amon.test"
-PASSWORD = "correct horse"
 _ITERATIONS = 4096  # RFC 7677, 4: the least; a login is not what is measured here
 _AT_ONCE = 8  # accounts being made at a time
 
@@ -55,7 +54,7 @@ async def server(kind: Kind, inside: Path, accounts: Iterable[str], *, plain: bo
             yield prosody
         return
     async with EjabberdServer(
-        inside / "ejabberd", admins=(ADMIN,), configure=_plain_ejabberd if plain else ejabberd_configuration
+        inside / "ejabberd", admins=(ALICE,), configure=_plain_ejabberd if plain else ejabberd_configuration
     ) as ejabberd:
         limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -71,7 +70,7 @@ async def server(kind: Kind, inside: Path, accounts: Iterable[str], *, plain: bo
 async def _prosody(inside: Path, accounts: Iterable[str], plain: bool) -> AsyncIterator[PrivateServer]:
     configure = _plain_prosody if plain else prosody_configuration
     made = PrivateServer(
-        inside / "prosody", admins=(ADMIN,), contacts=True, iterations=_ITERATIONS, configure=configure
+        inside / "prosody", admins=(ALICE,), contacts=True, iterations=_ITERATIONS, configure=configure
     )
     accounts = list(accounts)
     for jid in accounts[:1]:

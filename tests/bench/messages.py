@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.bench.ground import PASSWORD, ROOT, Kind, Server, folder, has_ejabberd, server
+from tests.bench.ground import ROOT, Kind, Server, folder, has_ejabberd, server
 from tests.bench.rows import Row, middle
+from tests.e2e.world import PASSWORD
 
 Client = Literal["amon", "raw", "perl"]
 BUDGETS = {100: 45.0, 10_240: 60.0}  # per cent of raw, by bytes of body
@@ -113,7 +114,7 @@ async def _pair(client: Client, running: Server) -> AsyncIterator[Pair]:
 
 
 def _argv(client: Client, role: str, running: Server, me: str, peer: str) -> Iterator[str]:
-    where = (role, running.host, str(running.tls_port), str(running.ca_file), me, peer)
+    where = (role, running.host, str(running.tls_port), str(running.ca_file), me, peer, PASSWORD)
     if client == "perl":
         # Net::XMPP knows STARTTLS only.
         yield from ("perl", str(Path(__file__).with_name("netxmpp.pl")), role, running.host, str(running.c2s_port))

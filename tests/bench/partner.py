@@ -1,4 +1,4 @@
-"""The client of `amon.xmpp` as a program that echoes or drives: `partner.py echo|drive HOST PORT CA ME PEER`."""
+"""The client of `amon.xmpp` as a program: `partner.py echo|drive HOST PORT CA ME PEER PASSWORD`."""
 
 import asyncio
 import sys
@@ -10,7 +10,6 @@ from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 from tests.bench.driver import Driver, echo, obey
-from tests.bench.ground import PASSWORD
 
 
 class Partner:
@@ -52,10 +51,10 @@ class Partner:
         return False
 
 
-async def main(role: str, host: str, port: str, ca_file: str, me: str, peer: str) -> None:
+async def main(role: str, host: str, port: str, ca_file: str, me: str, peer: str, password: str) -> None:
     jid, _, resource = me.partition("/")
     partner = Partner(peer, role == "echo")
-    login = Login(jid, PASSWORD, resource=resource, host=host, port=int(port), tls="direct")
+    login = Login(jid, password, resource=resource, host=host, port=int(port), tls="direct")
     partner.connection = Connection(login, partner, context=tls_context(Path(ca_file)), random=Random())
     life = asyncio.create_task(partner.connection.run())
     try:

@@ -1,6 +1,6 @@
 """The fastest client there could be in this language: prebuilt stanzas over TLS, counts end tags, reads nothing else.
 
-What a client of `amon.xmpp` is measured against: `raw.py echo|drive HOST PORT CA ME PEER`. RFC 6120; SASL PLAIN.
+What `amon.xmpp` is measured against: `raw.py echo|drive HOST PORT CA ME PEER PASSWORD`. RFC 6120; SASL PLAIN.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from amon.xmpp.tls import tls_context
 from tests.bench.driver import Driver, echo, obey
-from tests.bench.ground import PASSWORD
 
 _END = b"</message>"
 _HEADER = "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' {}>"
@@ -72,10 +71,10 @@ class Raw(asyncio.Protocol):
         self._waiting = None
 
 
-async def login(raw: Raw, me: str) -> None:
+async def login(raw: Raw, me: str, password: str) -> None:
     jid, _, resource = me.partition("/")
     user, _, domain = jid.partition("@")
-    secret = base64.b64encode(f"\0{user}\0{PASSWORD}".encode()).decode()
+    secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
     sasl = "urn:ietf:params:xml:ns:xmpp-sasl"
     header = _HEADER.format(domain, _STREAMS)
     await raw.tell(header, "</stream:features>")
@@ -85,13 +84,13 @@ async def login(raw: Raw, me: str) -> None:
     await raw.tell(f"<iq type='set' id='bind'>{bind}</iq>", "</iq>")
 
 
-async def main(role: str, host: str, port: str, ca_file: str, me: str, peer: str) -> None:
+async def main(role: str, host: str, port: str, ca_file: str, me: str, peer: str, password: str) -> None:
     context: ssl.SSLContext = tls_context(Path(ca_file))
     domain = me.partition("/")[0].partition("@")[2]
     _, raw = await asyncio.get_running_loop().create_connection(
         lambda: Raw(peer, role == "echo"), host, int(port), ssl=context, server_hostname=domain
     )
-    await login(raw, me)
+    await login(raw, me, password)
 
     def take(body: int) -> None:
         raw.body = body
