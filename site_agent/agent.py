@@ -18,7 +18,6 @@ from amon.runtime.node import Node
 from amon.store import Journal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Listener
-from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.reload import Changes, difference
@@ -38,7 +37,7 @@ class Agent:
         self._clock = clock or SystemClock()
         self._random = random or Random()
         self._lives: dict[str, asyncio.Task[None]] = {}
-        self._contexts: dict[Path | None, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[Path | None, bytes], ssl.SSLContext] = {}
         self._log = logging.getLogger("amon.agent")
         self.node: Node
 
@@ -86,7 +85,7 @@ class Agent:
             _view(plan),
             self.node,
             self.configuration.settings.tags,
-            self._connect(plan.login, plan.ca_file),
+            self._connect(plan),
             self._clock,
             self._random,
         )
@@ -110,14 +109,17 @@ class Agent:
         except TimeoutError:
             self._log.warning("not every instance has started within %g s", _SETTLE_WITHIN)
 
-    def _connect(self, login: Login, ca_file: Path | None) -> Connect:
+    def _connect(self, plan: AccountPlan) -> Connect:
         # Building a context reads the authorities: 37 ms and 0.9 MB that accounts with the same trust share.
-        if ca_file not in self._contexts:
-            self._contexts[ca_file] = tls_context(ca_file)
-        context, trace = self._contexts[ca_file], self.configuration.settings.trace
+        trust = plan.ca_file, plan.trust
+        if trust not in self._contexts:
+            self._contexts[trust] = tls_context(plan.ca_file)
+        context, trace = self._contexts[trust], self.configuration.settings.trace
 
         def connect(listener: Listener) -> Connection:
-            return Connection(login, listener, context=context, clock=self._clock, random=self._random, trace=trace)
+            return Connection(
+                plan.login, listener, context=context, clock=self._clock, random=self._random, trace=trace
+            )
 
         return connect
 

@@ -59,7 +59,9 @@ def plan_account(
     site = jid.partition("@")[0] if jid else ""
     _check_site(site, f"{path}.jid", found)
     rooms = _rooms(account.rooms, f"{path}.rooms", found)
-    password = password_of(account, path, uid, credentials, found if whole else [])
+    password_found: list[Finding] = []
+    password = password_of(account, path, uid, credentials, password_found)
+    found += [one for one in password_found if whole or one.path != path]
     _check_way(account, path, found)
     trust = _trust(account.ca_file, path, uid, found)
     _check_reveal(account.reveal, instances, f"{path}.reveal", found)

@@ -51,7 +51,7 @@ class Visit:
         """What keeps this account from being obeyed in a room; empty if nothing does."""
         room = Room(bare(address), f"{self._account.partition('@')[0]}-check-{secrets.token_hex(3)}")
         try:
-            features = read_features(await self._ask(room.address))
+            features = await self._features(room.address)
             await self._enter(room)
         except StanzaError as error:
             return _ROOM.get(error.condition, f"does not let {{jid}} in: {error}").format(jid=self._account)
@@ -64,8 +64,15 @@ class Visit:
             return f"is not {' and not '.join(missing)}: an agent obeys nobody there; change the room's configuration"
         return ""
 
-    async def _ask(self, to: str) -> Element:
-        return await self._requests.ask(self.stream.post, to, "get", info_query(), self._times.ask)
+    async def _features(self, address: str) -> set[str]:
+        try:
+            return read_features(
+                await self._requests.ask(self.stream.post, address, "get", info_query(), self._times.ask)
+            )
+        except StanzaError as error:
+            # Prosody without server-to-server connections says so of every address that is not its own.
+            condition = "remote-server-not-found" if error.condition == "not-allowed" else error.condition
+            raise StanzaError(condition, str(error)) from None
 
     async def _enter(self, room: Room) -> None:
         """In and out again."""
