@@ -58,15 +58,18 @@ class Account:
         self._busy = 0
         self._log = logging.getLogger(f"amon.account.{self.site}")
         self.connection = connect(self)
-        self.show(view, tags)
+        self.view = view
+        dispatch = node.dispatch
+        self._chat = Chat(self.site, view.door, dispatch, self.connection, clock, self._facts, view.prefix)
+        self._payloads = PayloadFront(self.site, view.door, dispatch, self._send, clock, random)
+        self._stir.set()
 
     def show(self, view: View, tags: Mapping[str, str]) -> None:
-        """Take another policy, tags or view from now on."""
+        """Take another policy, tags or view from now on. Questions that were asked, and pages, stay."""
         self.view = view
         self._tags = dict(tags)
-        dispatch = self._node.dispatch
-        self._chat = Chat(self.site, view.door, dispatch, self.connection, self._clock, self._facts, view.prefix)
-        self._payloads = PayloadFront(self.site, view.door, dispatch, self._send, self._clock, self._random)
+        self._chat.door = self._payloads.door = view.door
+        self._chat.prefix = view.prefix
         self._stir.set()
 
     async def run(self) -> None:

@@ -54,7 +54,8 @@ class Chat:
     """The front for typed lines of one account.
 
     site: this site's name in that account. facts: what targets are matched against, asked anew each time. mistakes: so
-    many of one person within ten minutes are answered; two programs that answer each other fall silent then.
+    many of one person within ten minutes are answered; two programs that answer each other fall silent then. `door` and
+    `prefix` may be others after a reload.
     """
 
     def __init__(
@@ -69,12 +70,12 @@ class Chat:
         mistakes: int = 100,
     ) -> None:
         self._site = site
-        self._door = door
+        self.door = door
         self._dispatch = dispatch
         self._voice = voice
         self._clock = clock
         self._facts = facts
-        self._prefix = prefix
+        self.prefix = prefix
         self._pages = Pages(clock)
         self._questions: dict[tuple[str, str], _Question] = {}
         self._under: dict[str, Spoken] = {}
@@ -86,7 +87,7 @@ class Chat:
         if message.sender is None or not message.text.strip():
             return
         asker = Asker(message.sender, message.reply_to, message.room)
-        if asker.domain.lower() == self._door.agents_domain.lower():
+        if asker.domain.lower() == self.door.agents_domain.lower():
             return  # agents do not talk to each other, not even to refuse: that is how loops begin
         if message.room is not None and not message.private_in_room:
             await self._in_room(message, asker)
@@ -97,12 +98,12 @@ class Chat:
         if message.delayed:
             return
         try:
-            line = named(message.text, self._site, self._prefix)
+            line = named(message.text, self._site, self.prefix)
         except Invalid as wrong:
             self._mistaken(asker, wrong)
             return
         try:
-            line = line or prefixed(message.text, self._prefix, self._facts)
+            line = line or prefixed(message.text, self.prefix, self._facts)
         except Invalid:
             return  # a hundred sites would say the same
         if line is not None and line.alone and message.edited and self._is_known(asker):
@@ -120,7 +121,7 @@ class Chat:
             self._voice.say(asker.reply_to, odd)
             return
         try:
-            line = direct(message.text, self._prefix)
+            line = direct(message.text, self.prefix)
         except Invalid as wrong:
             self._mistaken(asker, wrong)
             return
@@ -145,7 +146,7 @@ class Chat:
     def _incoming(self, message: Received, asker: Asker, line: Line) -> Incoming:
         now = self._clock.time()
         ident = typed_id(asker.jid, message.room, message.id) if message.id else new_id(now)
-        return Incoming(ident, asker, line.text, self._door, sites=1 if line.alone else 2)
+        return Incoming(ident, asker, line.text, self.door, sites=1 if line.alone else 2)
 
     async def _ask(self, incoming: Incoming, line: Line) -> None:
         asker = incoming.asker
@@ -190,7 +191,7 @@ class Chat:
         self._questions[key] = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line)
         while len(self._questions) > _MOST_PENDING:
             del self._questions[next(iter(self._questions))]
-        how = f"within {_CONFIRM_WITHIN:g} s say {self._prefix}yes {word} in the room for all of them, or here for me"
+        how = f"within {_CONFIRM_WITHIN:g} s say {self.prefix}yes {word} in the room for all of them, or here for me"
         return f"{self._site}: {plan}\n{effect} on several sites: {how}"
 
     async def _confirmed(self, asker: Asker, line: Line) -> None:
@@ -208,11 +209,11 @@ class Chat:
             text = f"yes {word} came after {_CONFIRM_WITHIN:g} s; nothing was done, ask again"
             self._answer(asker, question.line.alone, text)
         else:
-            await self._ask(replace(question.incoming, asker=asker), question.line)
+            await self._ask(replace(question.incoming, asker=asker, door=self.door), question.line)
 
     def _cancel(self, asker: Asker, line: Line) -> None:
         """End what this person asked by typing; each call tells its own end."""
-        keys = [(self._door.account, asker.jid, ident) for ident in self._under]  # those of others match nothing
+        keys = [(self.door.account, asker.jid, ident) for ident in self._under]  # those of others match nothing
         if not [key for key in keys if self._dispatch.cancel(key)] and line.alone:
             self._answer(asker, line.alone, "nothing of yours is under way here")
 
@@ -245,4 +246,4 @@ class Chat:
         return self._mistakes.take(asker.jid, self._clock.monotonic()) > 0
 
     def _is_known(self, asker: Asker) -> bool:
-        return self._door.policy.decide(asker, Role.observer, self._door.agents_domain).allowed
+        return self.door.policy.decide(asker, Role.observer, self.door.agents_domain).allowed

@@ -21,6 +21,7 @@ from amon.units import age
 if TYPE_CHECKING:
     from amon.runtime.node import Node
 
+Names = Annotated[tuple[Annotated[str, Field(pattern=r"[\w.@-]+", longest=64)], ...], Field("a command", longest=3)]
 Words = Annotated[str, Field("what to look up", pattern=r"[\w ./@:=-]*", longest=200)]
 
 
@@ -99,17 +100,17 @@ class AgentModule(Module[None]):
         return Status(picture.level.word, picture.status, (*bad, *sorted(good, key=lambda part: part.name)))
 
     @command()
-    async def help(self, call: Call, about: Words = "") -> Page:
+    async def help(self, call: Call, about: Names = ()) -> Page:
         """What you may ask for here; `help COMMAND` tells how."""
         offered, allowed = self._node.offered(), self._allowed(call)
-        if not about.strip():
+        if not about:
             return Page(overview(offered, allowed))
-        if about in offered and about not in offered[about]:
-            return Page(self._of_instance(about, offered[about], allowed))
-        grammar = Grammar(offered)
-        ask = _find(grammar, about)
-        if not allowed(ask[0], ask[1]):
-            raise Refused(f"{about} needs role {ask[1].role}")
+        name = about[0]
+        if len(about) == 1 and name in offered and name not in offered[name]:
+            return Page(self._of_instance(name, offered[name], allowed))
+        ask = _find(Grammar(offered), " ".join(about))
+        if not allowed(*ask):
+            raise Refused(f"{' '.join(about)} needs role {ask[1].role}")
         return Page(page(*ask))
 
     @command()

@@ -29,7 +29,7 @@ class PayloadFront:
 
     def __init__(self, site: str, door: Door, dispatch: Dispatch, send: Send, clock: Clock, random: Random) -> None:
         self._site = site
-        self._door = door
+        self.door = door
         self._dispatch = dispatch
         self._send = send
         self._clock = clock
@@ -52,7 +52,7 @@ class PayloadFront:
         elif isinstance(payload, Fetch):
             await self._fetch(payload, asker)
         elif isinstance(payload, Cancel):
-            self._dispatch.cancel((self._door.account, asker.jid, payload.id))
+            self._dispatch.cancel((self.door.account, asker.jid, payload.id))
 
     async def _request(self, request: Request, asker: Asker) -> None:
         if self._site not in request.names:
@@ -61,7 +61,7 @@ class PayloadFront:
             request.id,
             asker,
             request.line,
-            self._door,
+            self.door,
             deadline=request.deadline,
             sites=max(request.job_sites, len(request.names)),
             confirmed=request.confirmed,
@@ -80,7 +80,7 @@ class PayloadFront:
             return
         replies = self._replies(asker, fetch.id)
         try:
-            if not await self._dispatch.repeat((self._door.account, asker.jid, fetch.id), replies):
+            if not await self._dispatch.repeat((self.door.account, asker.jid, fetch.id), replies):
                 replies.ended(Ended(fetch.id, State.expired, "this request is not known here, or not any more"))
             replies.accept_now()
         except Failed as fault:  # no word is better than a wrong one: the asker's book says that it is not known
@@ -89,7 +89,7 @@ class PayloadFront:
             replies.close()
 
     def _is_known(self, asker: Asker) -> bool:
-        return self._door.policy.decide(asker, Role.observer, self._door.agents_domain).allowed
+        return self.door.policy.decide(asker, Role.observer, self.door.agents_domain).allowed
 
     def _replies(self, asker: Asker, ident: str) -> "WireReplies":
         return WireReplies(ident, lambda payload: self._say(asker, payload), self._clock)
