@@ -84,6 +84,9 @@ class LiveFace(PlainFace):
     def grid(self, grid: Grid) -> None:
         self.console.print(drawn(grid))
 
+    def prompt(self, command: str) -> None:
+        self.console.print(Text(f"\n$ {command}", "bold cyan"))
+
     def line(self, text: str) -> None:
         self.console.print(Text(visible(text)))
 

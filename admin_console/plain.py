@@ -57,6 +57,10 @@ class PlainFace:
     def grid(self, grid: Grid) -> None:
         self.line(aligned(grid))
 
+    def prompt(self, command: str) -> None:
+        """A command that is shown being given."""
+        self.line(f"\n$ {command}")
+
     def line(self, text: str) -> None:
         print(text, file=self.out, flush=True)
 

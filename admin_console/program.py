@@ -112,4 +112,7 @@ def face_of(as_json: bool = False) -> "PlainFace":
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError:  # a signal asked for it
+        raise KeyboardInterrupt from None
