@@ -2,6 +2,9 @@
 
 from functools import lru_cache
 
+import amon.xmpp.lean  # noqa: F401 -- before slixmpp
+
+# isort: split
 from slixmpp.jid import JID, InvalidJID
 from slixmpp.util.sasl.client import saslprep
 from slixmpp.util.stringprep_profiles import StringPrepError
