@@ -1,11 +1,15 @@
 """The `<health>` child of a presence: what is not ok, within a kilobyte, so that a console selects without asking."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from amon.wire.codec import WireError
 
 LONGEST_HEALTH = 1024
+Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class HealthReport(msgspec.Struct, frozen=True):
@@ -16,9 +20,9 @@ class HealthReport(msgspec.Struct, frozen=True):
     """
 
     level: str
-    ok: int
+    ok: Count
     bad: tuple[tuple[str, str, str], ...] = ()
-    more: int = 0
+    more: Count = 0
     modules: tuple[str, ...] = ()
 
 
@@ -41,5 +45,5 @@ def decode_health(text: str) -> HealthReport:
         raise WireError(f"health of {len(text)} characters")
     try:
         return _decoder.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as wrong:
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as wrong:
         raise WireError(f"not a health report: {wrong}") from None
