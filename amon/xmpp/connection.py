@@ -20,6 +20,7 @@ from amon.xmpp.administration import Administration
 from amon.xmpp.backoff import Backoff
 from amon.xmpp.events import Listener, Offline, Online, RoomState
 from amon.xmpp.faults import Fault, StanzaError, Unreachable
+from amon.xmpp.guard import Guarded, where
 from amon.xmpp.inbox import Inbox
 from amon.xmpp.keeper import Keeper
 from amon.xmpp.login import Limits, Login, Times
@@ -27,7 +28,7 @@ from amon.xmpp.room import Occupant, Room
 from amon.xmpp.route import connect
 from amon.xmpp.scram import Keys
 from amon.xmpp.speech import Speech
-from amon.xmpp.stream import Stream, where
+from amon.xmpp.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,11 @@ class Connection(Administration, Speech):
         self.account = bare(login.jid)
         self.jid = ""  # full, of the current or last session
         self._login = replace(login, jid=self.account, password=prepared_password(login.password))
-        self._listener, self._context, self._random = listener, context, random
         self._clock, self._log = clock or SystemClock(), log or logging.getLogger(f"amon.xmpp.{self.account}")
+        self._context, self._random = context, random
+        self._listener = Guarded(listener, self._log)
         self._times, self._limits, self._trace = times or Times(), limits or Limits(), trace
-        self._inbox = Inbox(self.account, listener, self.post)
+        self._inbox = Inbox(self.account, self._listener, self.post)
         self._stream: Stream | None = None
         self._resume: Resume | None = None
         self._keys: Keys = {}

@@ -1,7 +1,8 @@
 """Bytes of a stream to elements, with limits in front: sans-IO, on expat.
 
 RFC 6120, 11.1: no DTD, no entity, no comment, no processing instruction. slixmpp's own reader accepts a DTD, any depth
-and any size; a stanza that never ends would fill the memory.
+and any size; a stanza that never ends would fill the memory. A stanza beyond the limits comes without its content: to
+end the stream for it would let one long paste throw a fleet out of a room, again and again if the session is resumed.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from xml.parsers import expat
 from amon.xmpp.login import Limits
 
 _SLICE = 65_536  # bytes between two looks at the size
-_NAMES = 2_000  # element and attribute names kept; more is an attack
+_HOPELESS = 8  # times the limit: what is that long ends the stream
+# Names of elements and attributes in one stream. expat keeps each as long as its parser lives: who invents names would
+# fill the memory in small messages. A new stream starts with an empty parser.
+_NAMES = 10_000
 
 
 class Broken(Exception):
@@ -30,20 +34,23 @@ class Reader:
         opened: Callable[[dict[str, str]], None],
         stanza: Callable[[Element], None],
         ended: Callable[[], None],
+        cut: Callable[[str], None],
         limits: Limits,
     ) -> None:
-        self._opened, self._stanza, self._ended, self._limits = opened, stanza, ended, limits
+        self._opened, self._stanza, self._ended, self._cut, self._limits = opened, stanza, ended, cut, limits
         self._names: dict[str, str] = {}
         self._depth = 0
         self._fed = 0
         self._floor = 0  # byte where the current stanza began
         self._closed = False
+        self._skipping = False  # the rest of this stanza
+        self._root: tuple[str, dict[str, str]] = ("", {})
         self._builder = TreeBuilder()
         self._parser = self._make_parser()
 
     def _make_parser(self) -> expat.XMLParserType:
         # The encoding is given: a declared UTF-16 would hide a DTD from nobody, but nobody needs it either.
-        parser = expat.ParserCreate("utf-8", "}")
+        parser = expat.ParserCreate("utf-8", "}", None)
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -73,43 +80,58 @@ class Reader:
         self._closed = True
 
     def _check_size(self) -> None:
-        if self._fed - self._floor > self._limits.stanza and not self._closed:
-            raise Broken(f"a stanza of more than {self._limits.stanza // 1024} KiB came; the limit protects our memory")
+        size = self._fed - self._floor
+        if self._closed or size <= self._limits.stanza:
+            return
+        if size > _HOPELESS * self._limits.stanza:
+            raise Broken(f"a stanza of more than {_HOPELESS * self._limits.stanza // 1024} KiB came; it may never end")
+        self._skip(f"is longer than {self._limits.stanza // 1024} KiB")
+
+    def _skip(self, why: str) -> None:
+        if self._skipping:
+            return
+        self._skipping = True
+        self._builder = TreeBuilder()
+        self._parser.CharacterDataHandler = None
+        self._cut(why)
 
     def _name(self, name: str) -> str:
         known = self._names.get(name)
         if known is None:
             if len(self._names) >= _NAMES:
-                self._names.clear()
+                raise Broken(f"more than {_NAMES} different names of elements came; a new stream forgets them")
             known = self._names[name] = "{" + name if "}" in name else name
         return known
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        if self._depth > self._limits.depth:
-            raise Broken(f"a stanza nested deeper than {self._limits.depth} came")
-        named = attributes
-        if any("}" in key for key in attributes):
-            named = {self._name(key): value for key, value in attributes.items()}
+        named = {self._name(key): value for key, value in attributes.items()}
         if self._depth == 1:
             self._opened(named)
             return
         if self._depth == 2:
+            self._root = (self._name(name), named)
             self._builder = TreeBuilder()
-            self._parser.CharacterDataHandler = self._builder.data
-        self._builder.start(self._name(name), named)
+            self._parser.CharacterDataHandler = None if self._skipping else self._builder.data
+        if self._depth > self._limits.depth:
+            self._skip(f"is nested deeper than {self._limits.depth}")
+        if not self._skipping:
+            self._builder.start(self._name(name), named)
 
     def _end(self, name: str) -> None:
         self._depth -= 1
         if self._depth == 0:
             self._ended()
             return
-        self._builder.end(self._name(name))
+        if not self._skipping:
+            self._builder.end(self._name(name))
         if self._depth > 1:
             return
         self._parser.CharacterDataHandler = self._between
         self._floor = self._parser.CurrentByteIndex
-        self._stanza(self._builder.close())
+        stanza = Element(*self._root) if self._skipping else self._builder.close()
+        self._skipping = False
+        self._stanza(stanza)
         if self._closed:
             raise _Closed
 

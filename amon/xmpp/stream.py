@@ -7,9 +7,8 @@ stands there: reader, writer, TLS start, login, dispatch, reconnecting (`Connect
 import asyncio
 import logging
 import ssl
-import traceback
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from xml.etree.ElementTree import Element
 
 from slixmpp import ClientXMPP
@@ -21,6 +20,7 @@ from amon.errors import Failed, Invalid
 from amon.xmpp import faults, markup, names
 from amon.xmpp.acks import Acks, Resume, Sent
 from amon.xmpp.faults import Fault, Unreachable
+from amon.xmpp.guard import where
 from amon.xmpp.login import Limits, Login
 from amon.xmpp.reader import Broken, Reader
 from amon.xmpp.scram import Keys
@@ -32,7 +32,6 @@ _PROCEED = f"{{{names.TLS}}}proceed"
 _TLS_FAILURE = f"{{{names.TLS}}}failure"
 _SM_ASK = f"{{{names.SM}}}r"
 _STANZAS = (names.MESSAGE, names.PRESENCE, names.IQ)
-_FRAMES = 4  # of our stack that tell where an error of ours is
 _EARLY = 200  # stanzas that may come between login and session
 
 
@@ -115,7 +114,7 @@ class Stream(ClientXMPP):
     def init_parser(self) -> None:
         if self._reader is not None:
             self._reader.close()
-        self._reader = Reader(self._opened, self._spawn_event, self._closed_by_peer, self._limits)
+        self._reader = Reader(self._opened, self._spawn_event, self._closed_by_peer, self._cut_short, self._limits)
 
     def data_received(self, data: bytes | str) -> None:
         reader = self._reader
@@ -194,8 +193,10 @@ class Stream(ClientXMPP):
 
     def resume(self) -> Resume | None:
         """What the next stream may take up, unless the server ended the session itself."""
-        own_end = self.fault is not None and self.fault.slow and self.began.is_set()
-        return None if own_end else self.acks.resume()
+        fault = self.fault
+        if fault is not None and (fault.word == "broken" or (fault.slow and self.began.is_set())):
+            return None  # what broke the reader would come again
+        return self.acks.resume()
 
     # --- writing
 
@@ -255,6 +256,9 @@ class Stream(ClientXMPP):
     def _opened(self, attributes: dict[str, str]) -> None:
         self.stream_id = attributes.get("id", "")
 
+    def _cut_short(self, why: str) -> None:
+        self._log.warning("the content of a stanza was not read: it %s", why)
+
     def _closed_by_peer(self) -> None:
         self.fail(self._sign_on.refusal or Fault("closed", "the server closed the session"))
 
@@ -308,9 +312,15 @@ class Stream(ClientXMPP):
     # --- negotiation
 
     def _start(self, step: Coroutine[Any, Any, None]) -> None:
-        task = self.loop.create_task(step)
+        task = self.loop.create_task(self._watched(step))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _watched(self, step: Coroutine[Any, Any, None]) -> None:
+        try:
+            await step
+        except Exception as error:
+            self.fail(Fault("bug", f"the server was not understood: {where(error)}"))
 
     async def _negotiate(self, xml: Element) -> None:
         if not self._secure and xml.find(f"{{{names.TLS}}}starttls") is None:
@@ -320,8 +330,6 @@ class Stream(ClientXMPP):
         except (IqError, IqTimeout) as error:
             condition = error.iq["error"]["condition"] if isinstance(error, IqError) else "timeout"
             return self.fail(Fault("bind", f"the server refuses a session: {faults.words(condition)}", True))
-        except Exception as error:
-            return self.fail(Fault("bug", f"the server's features were not understood: {where(error)}"))
         if self.sessionstarted and not self.live:
             self._begin(resumed=False)
         return None
@@ -336,9 +344,8 @@ class Stream(ClientXMPP):
     async def _start_tls(self) -> None:
         where_to = f"{self._login.host or self._login.domain}"
         try:
-            assert self.transport is not None
             secure = await self.loop.start_tls(
-                self.transport, self, self.ssl_context, server_hostname=self._login.domain
+                cast(asyncio.Transport, self.transport), self, self.ssl_context, server_hostname=self._login.domain
             )
         except (OSError, ssl.SSLError) as error:
             return self.fail(faults.of_connection(error, where_to, self._login.domain))
@@ -383,15 +390,12 @@ class Stream(ClientXMPP):
 
     # --- what slixmpp must not do here
 
+    def exception(self, exception: BaseException) -> None:
+        """An error in one of its handlers, which it would put on its own log."""
+        self._log.error("the stream of %s: %s", self._login.jid, where(exception))
+
     def _start_keepalive(self, event: Any) -> None:
         """Spaces tell nothing about a dead network; `Connection` pings."""
 
     def _remove_schedules(self, event: Any) -> None:
         """See `_end`."""
-
-
-def where(error: BaseException) -> str:
-    """Kind and place of an error of ours; its text could hold what a peer sent."""
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    place = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    return f"{type(error).__name__} at {place}"

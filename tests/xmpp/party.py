@@ -13,6 +13,7 @@ from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.login import Limits, Login, Times
 from amon.xmpp.tls import tls_context
+from tests.servers.ejabberd import EjabberdServer
 from tests.xmpp.local import LocalServer
 
 Event = Received | Bounced | Seen | RoomState | Online | Offline
@@ -67,7 +68,7 @@ class Ear:
 class World:
     """A server with accounts, and connections to it."""
 
-    server: PrivateServer
+    server: PrivateServer | EjabberdServer
 
     def login(self, jid: str, **changes: Any) -> Login:
         plain = Login(jid, PASSWORD, host="127.0.0.1", port=self.server.c2s_port)

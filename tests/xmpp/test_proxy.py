@@ -14,9 +14,11 @@ from amon.xmpp.proxy import check_proxy, through_proxy
 from tests.xmpp.party import ALICE, PASSWORD, World
 from tests.xmpp.proxies import TinyProxy
 
+PROSODY = pytest.mark.parametrize("world", ["prosody"], indirect=True)
 KINDS = pytest.mark.parametrize("kind", ["http", "socks5"])
 
 
+@PROSODY
 @KINDS
 @pytest.mark.parametrize("tls", ["starttls", "direct"])
 async def test_a_session_goes_through_a_proxy_that_sees_only_tls(world: World, kind: str, tls: str) -> None:
@@ -30,6 +32,7 @@ async def test_a_session_goes_through_a_proxy_that_sees_only_tls(world: World, k
         assert b"\x16\x03" in proxy.seen
 
 
+@PROSODY
 @KINDS
 async def test_without_a_host_the_proxy_is_asked_for_the_domain(world: World, kind: str) -> None:
     async with TinyProxy(kind, world.server.c2s_port) as proxy:
@@ -38,6 +41,7 @@ async def test_without_a_host_the_proxy_is_asked_for_the_domain(world: World, ki
         assert proxy.asked == ["amon.test:5222"]
 
 
+@PROSODY
 @KINDS
 async def test_a_proxy_may_ask_for_a_login(world: World, kind: str) -> None:
     async with TinyProxy(kind, world.server.c2s_port, user="site", password="s3cret") as proxy:
@@ -50,6 +54,7 @@ async def test_a_proxy_may_ask_for_a_login(world: World, kind: str) -> None:
             assert "wr0ng" not in event.reason
 
 
+@PROSODY
 @KINDS
 async def test_a_proxy_that_refuses_is_told(world: World, kind: str) -> None:
     proxy = TinyProxy(kind, world.server.c2s_port, refuse=True)
@@ -57,6 +62,7 @@ async def test_a_proxy_that_refuses_is_told(world: World, kind: str) -> None:
         assert "does not let us to 127.0.0.1 port" in (await alice.ear.wait(Offline)).reason
 
 
+@PROSODY
 @KINDS
 async def test_a_proxy_that_is_not_there_is_told_and_tried_again(world: World, kind: str) -> None:
     async with TinyProxy(kind, world.server.c2s_port) as proxy:

@@ -19,7 +19,8 @@ class Heard:
         self.stanzas: list[Element] = []
         self.opened: dict[str, str] = {}
         self.ended = False
-        self.reader = Reader(self.opened.update, self.stanzas.append, self._end, limits or Limits())
+        self.cut: list[str] = []
+        self.reader = Reader(self.opened.update, self.stanzas.append, self._end, self.cut.append, limits or Limits())
 
     def _end(self) -> None:
         self.ended = True
@@ -78,8 +79,13 @@ def test_a_stanza_of_the_allowed_size_passes_and_one_beyond_does_not() -> None:
     limits = Limits(stanza=100_000)
     heard = Heard(limits).feed(OPEN, f"<message><body>{'x' * 90_000}</body></message>" * 5)
     assert len(heard.stanzas) == 5
-    with pytest.raises(Broken, match="KiB"):
-        Heard(limits).feed(OPEN, f"<message><body>{'x' * 200_000}</body></message>")
+
+
+def test_a_longer_stanza_comes_without_its_content_and_the_next_one_whole() -> None:
+    heard = Heard(Limits(stanza=100_000))
+    heard.feed(OPEN, f"<message id='1'><body>{'x' * 300_000}</body></message>", "<message><body>a</body></message>")
+    assert [(stanza.get("id"), stanza.findtext(names.BODY)) for stanza in heard.stanzas] == [("1", None), (None, "a")]
+    assert heard.cut == ["is longer than 97 KiB"]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +93,8 @@ def test_a_stanza_of_the_allowed_size_passes_and_one_beyond_does_not() -> None:
 )
 def test_an_endless_stanza_is_stopped_wherever_it_does_not_end(endless: str) -> None:
     heard = Heard(Limits(stanza=50_000)).feed(OPEN)
-    with pytest.raises(Broken, match="limit"):
-        heard.feed(endless, *(endless[-1000:] for _ in range(200)))
+    with pytest.raises(Broken, match="may never end"):
+        heard.feed(endless, *(endless[-1000:] for _ in range(600)))
 
 
 def test_keepalives_never_add_up_to_a_stanza() -> None:
@@ -102,9 +108,16 @@ def test_depth_is_limited_exactly() -> None:
     def nested(depth: int) -> str:
         return "<message>" + "<a>" * depth + "</a>" * depth + "</message>"
 
-    assert Heard(Limits(depth=10)).feed(OPEN, nested(8)).stanzas
-    with pytest.raises(Broken, match="nested"):
-        Heard(Limits(depth=10)).feed(OPEN, nested(9))
+    heard = Heard(Limits(depth=10)).feed(OPEN, nested(8), nested(9), nested(50_000), nested(8))
+    assert [len(stanza) for stanza in heard.stanzas] == [1, 0, 0, 1]
+    assert heard.cut == ["is nested deeper than 10"] * 2
+
+
+def test_invented_names_do_not_fill_the_memory() -> None:
+    heard = Heard().feed(OPEN)
+    stanzas = [f"<message><n{number} a{number}=''/></message>" for number in range(20_000)]
+    with pytest.raises(Broken, match="different names"):
+        heard.feed(*stanzas)
 
 
 def test_nothing_is_read_after_the_stream_started_anew() -> None:
@@ -114,7 +127,7 @@ def test_nothing_is_read_after_the_stream_started_anew() -> None:
         heard.stanzas.append(element)
         heard.reader.close()
 
-    heard.reader = Reader(heard.opened.update, stanza, lambda: None, Limits())
+    heard.reader = Reader(heard.opened.update, stanza, lambda: None, print, Limits())
     heard.feed(OPEN, "<message/><presence/>", "<iq/>")
     assert [stanza.tag for stanza in heard.stanzas] == [names.MESSAGE]
 

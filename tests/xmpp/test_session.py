@@ -3,7 +3,10 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from amon.xmpp.events import Offline, Online, Received
+from amon.xmpp.login import Limits
 from tests.xmpp.party import ALICE, BOB, CERN, QUICK, Relay, World
 
 
@@ -158,3 +161,16 @@ async def test_waits_grow_and_differ(world: World) -> None:
     assert 0.01 <= waits[0] <= 0.02
     assert 0.15 <= waits[6] <= 0.3
     assert len(set(waits)) == len(waits)
+
+
+async def test_a_stanza_that_is_too_long_costs_itself_and_not_the_session(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world.party(ALICE) as alice, world.party(CERN, limits=Limits(stanza=100_000)) as cern:
+        await alice.settled()
+        await cern.settled()
+        assert alice.connection.send_payload(cern.connection.jid, "x" * 200_000, id="1")
+        assert alice.connection.send_payload(cern.connection.jid, "after it", id="2")
+        assert (await cern.ear.wait(Received)).payload == "after it"
+        assert "the content of a stanza was not read: it is longer than 97 KiB" in caplog.text
+        assert not cern.ear.all(Offline)

@@ -71,8 +71,9 @@ async def test_a_domain_that_the_server_does_not_serve_is_told(world: World, tls
     port = world.server.tls_port if tls == "direct" else world.server.c2s_port
     async with world.party("alice@elsewhere.test", tls=tls, port=port) as alice:
         event = await alice.ear.wait(Offline)
-    assert event.fault == "host-unknown"
-    assert "does not serve the domain elsewhere.test" in event.reason
+    # ejabberd shows the certificate it has before it hears of the domain.
+    assert event.fault in ("host-unknown", "certificate")
+    assert "elsewhere.test" in event.reason
 
 
 async def test_the_ca_file_is_the_only_trust(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ async def test_an_endless_stanza_ends_the_stream_before_the_memory_does(tmp_path
 
     async with FalseServer(tmp_path, script, direct_tls=True) as server:
         event = await offline(server, limits=Limits(stanza=256 * 1024))
-        assert (event.fault, "256 KiB" in event.reason) == ("broken", True)
+        assert (event.fault, "may never end" in event.reason) == ("broken", True)
 
 
 async def test_a_wrong_password_is_told_at_once_and_tried_again_only_slowly(world: World) -> None:
