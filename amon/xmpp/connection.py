@@ -61,7 +61,8 @@ class Connection(Administration, Speech):
     ) -> None:
         self.account = bare(login.jid)
         self.jid = ""  # full, of the current or last session
-        self._login = replace(login, jid=self.account, password=prepared_password(login.password))
+        self._login = replace(login, jid=self.account)
+        prepared_password(login.password)  # says at once if it can be none
         self._clock, self._log = clock or SystemClock(), log or logging.getLogger(f"amon.xmpp.{self.account}")
         self._context, self._random = context, random
         self._listener = Guarded(listener, self._log)
@@ -135,7 +136,7 @@ class Connection(Administration, Speech):
         return stream.fault or Fault("closed", "the session ended")
 
     async def _come_up(self, stream: Stream) -> None:
-        await connect(lambda: stream, self._login, self._context, self._times.connect)
+        await connect(lambda: stream, self._login, self._context, self._times.connect, self._random)
         try:
             async with asyncio.timeout(self._times.login):
                 await stream.wait_begun()

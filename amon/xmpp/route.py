@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from random import Random
 from typing import Any
 
 from amon.xmpp import faults
@@ -12,10 +13,12 @@ from amon.xmpp.login import Login
 from amon.xmpp.proxy import through_proxy
 
 
-async def connect(make: Callable[[], Any], login: Login, context: ssl.SSLContext, within: float) -> None:
+async def connect(
+    make: Callable[[], Any], login: Login, context: ssl.SSLContext, within: float, random: Random | None = None
+) -> None:
     """Connects the protocol that `make` gives; `Unreachable` with the last address's fault."""
     fault = Fault("name", f"no address is known for {login.domain}: set `host`")
-    for host, port in await addresses(login):
+    for host, port in await addresses(login, random or Random()):
         try:
             async with asyncio.timeout(within):
                 return await _one(make, login, context, host, port)
@@ -44,24 +47,26 @@ async def _one(make: Callable[[], Any], login: Login, context: ssl.SSLContext, h
         raise
 
 
-async def addresses(login: Login) -> list[tuple[str, int]]:
+async def addresses(login: Login, random: Random, **resolver: Any) -> list[tuple[str, int]]:
     """Where to try, in order. A site that needs a proxy often cannot look up names: the proxy does."""
     if login.host or login.proxy:
         return [(login.host or login.domain, login.port or login.default_port)]
     service = "xmpps-client" if login.tls == "direct" else "xmpp-client"
-    found = await _records(f"_{service}._tcp.{login.domain}")
+    found = await _records(f"_{service}._tcp.{login.domain}", random, resolver)
     return found or [(login.domain, login.port or login.default_port)]
 
 
-async def _records(name: str) -> list[tuple[str, int]]:
-    """SRV records (RFC 2782), best first; none where there are none or no name server answers."""
-    import aiodns  # comes with slixmpp; 2 MB that an account with `host` never needs
+async def _records(name: str, random: Random, options: dict[str, Any]) -> list[tuple[str, int]]:
+    """SRV records (RFC 2782) in the order to try them; none where there are none or no name server answers."""
+    import aiodns  # comes with slixmpp; an account with `host` never needs it
 
-    resolver = aiodns.DNSResolver(tries=2, timeout=2.0)
+    resolver = aiodns.DNSResolver(tries=2, timeout=2.0, **options)
     answer: Any = None
     with suppress(aiodns.error.DNSError):
         answer = await resolver.query_dns(name, "SRV")
     await resolver.close()
     records = [record.data for record in answer.answer] if answer is not None else []
-    records = [r for r in records if getattr(r, "target", ".") not in ("", ".")]
-    return [(r.target.rstrip("."), r.port) for r in sorted(records, key=lambda r: (r.priority, -r.weight))]
+    records = [record for record in records if getattr(record, "target", ".") not in ("", ".")]
+    # A draw without putting back, by weight, so that a fleet spreads over the servers of a cluster.
+    records.sort(key=lambda record: (record.priority, random.expovariate(max(record.weight, 0.001))))
+    return [(record.target.rstrip("."), record.port) for record in records]

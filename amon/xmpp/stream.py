@@ -19,6 +19,7 @@ from slixmpp.xmlstream.stanzabase import StanzaBase
 from amon.errors import Failed, Invalid
 from amon.xmpp import faults, markup, names
 from amon.xmpp.acks import Acks, Resume, Sent
+from amon.xmpp.address import prepared_password
 from amon.xmpp.faults import Fault, Unreachable
 from amon.xmpp.guard import where
 from amon.xmpp.login import Limits, Login
@@ -96,7 +97,9 @@ class Stream(ClientXMPP):
         self.register_plugin("xep_0198", {"window": 1 << 30})
         self._sm: Any = self.plugin["xep_0198"]
         self.acks = Acks(self._sm, self.send_raw, resume)
-        self._sign_on = SignOn(login.jid, self.requested_jid.user, login.password, keys, self.send_raw)
+        self._sign_on = SignOn(
+            login.jid, self.requested_jid.user, prepared_password(login.password), keys, self.send_raw
+        )
         self.add_event_handler("sm_failed", self.acks.not_resumed)
         self.add_event_handler("session_resumed", lambda _: self._begin(resumed=True))
         self.init_plugins()  # type: ignore[no-untyped-call]
