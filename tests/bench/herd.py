@@ -11,6 +11,7 @@ from amon.access import Policy
 from amon.module import Registry, settings_type
 from amon.runtime.node import Spec
 from amon.xmpp.login import Login
+from amon.xmpp.tls import small_buffers
 from site_agent.agent import RESOURCE, Agent
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.settings import AgentSettings
@@ -81,6 +82,7 @@ async def live(herd: Herd) -> None:
 
 
 def main() -> None:
+    small_buffers()
     told = json.loads(sys.stdin.buffer.readline())
     asyncio.run(live(Herd(**{**told, "jids": tuple(told["jids"])})))
 
