@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         description="The agent of a site: answers what its admins ask over XMPP, and shows how the site is.",
     )
     whole.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(title="commands", dest="command_name", required=True, metavar="COMMAND")
 
     run = _add(commands, _run, "run", "run the agent in the foreground (exit code 78: bad configuration)")
     _add_config(run)

@@ -40,11 +40,10 @@ def mode_fault(path: Path, found: os.stat_result, uid: int, *, private: bool) ->
     """
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid not in (0, uid):
-        owner = user(found.st_uid)
-        return (
-            f"{path} belongs to {owner}, and this is {user(uid)}; next: chown {user(uid)} {path}, or, if the agent "
-            f"runs as {owner}, run this as {owner} too"
-        )
+        owner, we = user(found.st_uid), user(uid)
+        # Root looks over the files of the agent's own user: that user has to look.
+        other = f"runuser -u {owner} -- amon-agent ..., if the agent runs as {owner}, else " if uid == 0 else ""
+        return f"{path} belongs to {owner}, and this is {we}; next: {other}chown {we} {path}"
     if private and mode not in _PRIVATE:
         return f"{path} has mode {mode:04o}, but a secret is for one reader only; next: chmod 600 {path}"
     if mode & 0o022:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from amon import log
 from amon.errors import Failed, Problem
+from amon.text import visible
 from site_agent.agent import Agent
 from site_agent.configuration import Configuration, World, load
 from site_agent.names import foreign_names
@@ -59,7 +60,7 @@ async def _live(configuration: Configuration, notify: Notify, path: Path, world:
 
 def _refuse(path: Path, problems: Sequence[Problem], notify: Notify) -> int:
     for problem in problems:
-        print(problem, file=sys.stderr)
+        print(visible(str(problem)), file=sys.stderr)
     text = f"{path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}; not started"
     print(f"{text}; next: amon-agent check --config {path}", file=sys.stderr)
     notify.status(text)

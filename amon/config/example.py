@@ -93,8 +93,9 @@ def _name(below: Below, path: str, choice: _Choice) -> str:
     for one in choice.live:
         if one.startswith(f"{path}."):
             return one[len(path) + 1 :].partition(".")[0]
-    example = below.hint.field.example
-    return words.key(example) if isinstance(example, str) else "name"
+    key = hint_of(below.hint.args[0]).field
+    tries = (below.hint.field.example, key.example, "name", "/name")
+    return next((one for one in tries if isinstance(one, str) and not key.problem(one)), "name")
 
 
 def _item(hint: Hint) -> Hint:

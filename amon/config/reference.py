@@ -35,13 +35,9 @@ def _below(below: Below, path: str) -> Iterator[str]:
         inner = f"{path}.NAME" if below.kind == "named" else path
         yield from _section(below.cls, f"`{place}`: {_cell(below.hint.field.about)}", inner)
     else:
-        shown = words.value(below.hint.field.example or {}, below.hint)
-        yield from (
-            f"### `[{path}]`: {_cell(below.hint.field.about)}",
-            "",
-            f"Keys of your choice, such as `{shown}`.",
-            "",
-        )
+        example = below.hint.field.example
+        such = f", such as `{words.value(example, below.hint)}`" if example else ""
+        yield from (f"### `[{path}]`: {_cell(below.hint.field.about)}", "", f"Keys of your choice{such}.", "")
 
 
 def _row(key: Key) -> str:

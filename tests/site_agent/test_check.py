@@ -19,8 +19,10 @@ from site_agent.check import Report, check
 from site_agent.findings import Finding, Group
 from site_agent.names import name_findings
 from tests.clients.plain import logged_in
+from tests.servers.ejabberd import EjabberdServer
 from tests.site_agent.world import Place
 
+Server = PrivateServer | EjabberdServer
 ALICE, SITE, PASSWORD = "alice@amon.test", "site-1@agents.amon.test", "five words are a password"
 ROOM, CLOSED, OPEN = "ops@rooms.amon.test", "closed@rooms.amon.test", "open@rooms.amon.test"
 QUICK = Times(connect=2, login=3, ask=5, room_wait=5, goodbye=1)
@@ -33,10 +35,10 @@ def place(tmp_path: Path) -> Place:
     return place
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[PrivateServer]:
+@pytest.fixture(params=[PrivateServer, pytest.param(EjabberdServer, marks=pytest.mark.servers)])
+async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     """One with a room that has the site as member, one that has not, and one that is open to everybody."""
-    private = PrivateServer(tmp_path / "server", admins=(ALICE,), iterations=4096)
+    private: Server = request.param(tmp_path / "server", admins=(ALICE,))
     for jid in (ALICE, SITE):
         await private.add_account(jid, PASSWORD)
     async with private:
@@ -53,7 +55,7 @@ async def server(tmp_path: Path) -> AsyncIterator[PrivateServer]:
         yield private
 
 
-def account(server: PrivateServer, more: str = "", *, jid: str = SITE, rooms: str = "") -> str:
+def account(server: Server, more: str = "", *, jid: str = SITE, rooms: str = "") -> str:
     return f"""
     state = "$STATE"
     [account.main]
@@ -77,7 +79,7 @@ def told(report: Report) -> list[str]:
     return [str(problem) for problem in report.problems]
 
 
-async def test_what_works_is_said_too(place: Place, server: PrivateServer) -> None:
+async def test_what_works_is_said_too(place: Place, server: Server) -> None:
     report = await look(place, account(server, rooms=f'"{ROOM}"'))
     assert report.problems == []
     assert report.text() == (
@@ -85,9 +87,7 @@ async def test_what_works_is_said_too(place: Place, server: PrivateServer) -> No
     )
 
 
-async def test_a_check_is_not_noticed_by_the_agents_contacts_and_leaves_the_room(
-    place: Place, server: PrivateServer
-) -> None:
+async def test_a_check_is_not_noticed_by_the_agents_contacts_and_leaves_the_room(place: Place, server: Server) -> None:
     way = (server.host, server.c2s_port, server.ca_file)
     async with logged_in(ALICE, PASSWORD, *way) as alice, logged_in(SITE, PASSWORD, *way) as site:
         seen: list[str] = []
@@ -98,7 +98,7 @@ async def test_a_check_is_not_noticed_by_the_agents_contacts_and_leaves_the_room
         assert seen == [str(site.boundjid)]
 
 
-async def test_each_room_says_what_keeps_the_agent_out(place: Place, server: PrivateServer) -> None:
+async def test_each_room_says_what_keeps_the_agent_out(place: Place, server: Server) -> None:
     nowhere = "nowhere@rooms.amon.test"
     report = await look(
         place, account(server, rooms=f'"{ROOM}", "{CLOSED}", "{nowhere}", "{OPEN}", "x@conference.elsewhere.test"')
@@ -114,7 +114,7 @@ async def test_each_room_says_what_keeps_the_agent_out(place: Place, server: Pri
     assert report.accounts == {"main": f"logged in as {SITE}"}
 
 
-async def test_a_wrong_password_is_said_without_it(place: Place, server: PrivateServer) -> None:
+async def test_a_wrong_password_is_said_without_it(place: Place, server: Server) -> None:
     place.password.write_text("another password")
     report = await look(place, account(server))
     assert told(report) == [
@@ -123,13 +123,13 @@ async def test_a_wrong_password_is_said_without_it(place: Place, server: Private
     assert "another" not in report.text() + report.json()
 
 
-async def test_a_server_under_another_authority_is_not_trusted(place: Place, server: PrivateServer) -> None:
+async def test_a_server_under_another_authority_is_not_trusted(place: Place, server: Server) -> None:
     other = certificate(place.folder, ("agents.amon.test",), "127.0.0.1")
     (problem,) = told(await look(place, account(server).replace(str(server.ca_file), str(other.ca))))
     assert "CA that is not trusted here: give `ca_file` that CA's certificate; no password was sent" in problem
 
 
-async def test_a_domain_that_is_not_served_is_said(place: Place, server: PrivateServer) -> None:
+async def test_a_domain_that_is_not_served_is_said(place: Place, server: Server) -> None:
     (problem,) = told(await look(place, account(server, jid="site-1@agents.elsewhere.test")))
     assert "the server does not serve the domain agents.elsewhere.test: is the address `jid` right?" in problem
 

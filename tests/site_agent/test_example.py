@@ -20,7 +20,7 @@ def test_the_example_has_no_problem(tmp_path: Path) -> None:
     assert [(plan.login.jid, plan.login.rooms) for plan in loaded.accounts] == [
         ("site-1@agents.example.org", ("ops@rooms.example.org",))
     ]
-    assert [spec.name for spec in loaded.specs] == ["service", "uptime"]
+    assert [spec.name for spec in loaded.specs] == ["host", "service", "uptime"]
 
 
 def test_the_keys_of_every_table_stand_in_it_also_when_all_comment_signs_are_taken_away(tmp_path: Path) -> None:

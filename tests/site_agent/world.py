@@ -11,6 +11,7 @@ from amon.module.registry import GROUP
 from site_agent.configuration import Configuration, Loaded, World, load
 
 MODULES = {
+    "host": "modules.host:HostModule",
     "uptime": "modules.uptime:UptimeModule",
     "service": "modules.service:ServiceModule",
     "broken": "tests.site_agent.nowhere:Module",

@@ -1,0 +1,37 @@
+"""What the documents say of the configuration is what the program takes."""
+
+import re
+from pathlib import Path
+
+from amon.config import reference
+from site_agent.settings import AgentSettings
+from tests.site_agent.world import Place
+
+ROOT = Path(__file__).parents[2]
+_MADE = "<!-- Made by `amon-agent reference`, up to the end; a test compares. -->\n\n"
+
+
+def test_the_reference_is_that_of_the_code() -> None:
+    _, mark, tables = (ROOT / "docs" / "agent.md").read_text().partition(_MADE)
+    assert mark, "the mark before the generated part is gone"
+    assert tables == reference(AgentSettings, "The whole file"), "replace it by what `amon-agent reference` prints"
+
+
+def test_every_command_and_no_other_is_told() -> None:
+    from site_agent.cli import parser
+
+    told = set(re.findall(r"^\| `amon-agent (\w+)", (ROOT / "docs" / "agent.md").read_text(), re.MULTILINE))
+    known = next(action.choices for action in parser()._actions if action.dest == "command_name")
+    assert told == set(known or ())
+
+
+def test_the_readmes_configuration_has_no_mistake(tmp_path: Path) -> None:
+    (text,) = re.findall(
+        r"^cat >/etc/amon/agent.toml <<'END'\n(.*?)^END$", (ROOT / "README.md").read_text(), re.M | re.S
+    )
+    text = text.replace('"/etc/amon/password"', '"$PASSWORD"').replace(
+        "[account.main]", 'state = "$STATE"\n[account.main]'
+    )
+    loaded = Place(tmp_path).load(text)
+    assert [str(one) for one in loaded.found] == []
+    assert [spec.name for spec in loaded.specs] == ["uptime", "host", "service"]
