@@ -48,6 +48,7 @@ class Keeper:
         self._checker = Checker(service.check, service.environment) if service.check else None
         self._operation: Operation | None = None
         self._looking = asyncio.Lock()
+        self._saving = asyncio.Lock()
         self._begin = False
         self._due: float | None = None  # when a waiting automatic restart is done; this and the next are monotonic
         self._well_since: float | None = None
@@ -225,7 +226,8 @@ class Keeper:
 
     async def _remember(self, memory: Memory) -> None:
         self._memory = memory
-        await memory.write(self._path)
+        async with self._saving:  # a person and the watch may both have something to remember
+            await self._memory.write(self._path)
 
     def _tell(self) -> None:
         if (health := self.health()) != self._told:

@@ -1,4 +1,4 @@
-"""`ServiceModule`: named services and the commands people have for them. The work is done by a `Keeper` each."""
+"""Named services and the commands people have for them. The work is done by a `Keeper` each."""
 
 import asyncio
 from collections.abc import Iterable

@@ -53,13 +53,15 @@ def members(group: int, root: Path = Path("/proc")) -> list[Process]:
     return [process for process in everyone(root) if process.group == group and process.alive]
 
 
-def has_token(pid: int, token: str, root: Path = Path("/proc")) -> bool:
-    """Whether the process was started with this token. False also where we may not look."""
+def token_of(pid: int, root: Path = Path("/proc")) -> str | None:
+    """The token the process was started with; None where there is none, or where we may not look."""
     try:
         environment = (root / str(pid) / "environ").read_bytes()
     except OSError:
-        return False
-    return bool(token) and f"{VARIABLE}={token}".encode() in environment.split(b"\0")
+        return None
+    mark = f"{VARIABLE}=".encode()
+    found = next((word for word in environment.split(b"\0") if word.startswith(mark)), None)
+    return None if found is None else found.removeprefix(mark).decode("ascii", "replace")
 
 
 def writes_to(pid: int, path: Path, root: Path = Path("/proc")) -> bool:
@@ -76,11 +78,16 @@ def writes_to(pid: int, path: Path, root: Path = Path("/proc")) -> bool:
 def find_leader(token: str, log: Path, root: Path = Path("/proc")) -> Process | None:
     """The process started with this token, when nobody wrote its pid down.
 
-    It leads its session, as its children do not, unless they asked to: the oldest is the one. The log tells even when
-    the program has overwritten its environment to change its title, and before it is executed at all.
+    It leads its session, as its children do not, unless they asked to: the oldest is the one. Where no environment has
+    the token (programs overwrite theirs to change their title, and before it is executed one has its parent's), the log
+    tells, but for what has another token: a helper of an earlier run. No token asks by the log alone.
     """
-    leaders = (process for process in everyone(root) if process.alive and process.pid == process.session)
-    mine = [one for one in leaders if has_token(one.pid, token, root) or writes_to(one.pid, log, root)]
+    leaders = [process for process in everyone(root) if process.alive and process.pid == process.session]
+    tokens = {process.pid: token_of(process.pid, root) for process in leaders}
+    mine = [one for one in leaders if token and tokens[one.pid] == token]
+    if not mine:
+        logging = (one for one in leaders if writes_to(one.pid, log, root))
+        mine = [one for one in logging if not token or tokens[one.pid] is None]
     return min(mine, key=lambda process: (process.ticks, process.pid), default=None)
 
 

@@ -65,9 +65,11 @@ def send(run: Run, *numbers: signal.Signals) -> None:
 def end_strays(run: Run) -> int | None:
     """Kill what was started with its token and outlived it: a program gone into the background. A pid of it."""
     first, quiet = None, 0
+    if not run.token:
+        return None
     for _ in range(_ROUNDS):
         others = (process for process in proc.everyone() if process.alive and process.pid != run.pid)
-        strays = [process.pid for process in others if proc.has_token(process.pid, run.token)]
+        strays = [process.pid for process in others if proc.token_of(process.pid) == run.token]
         # Nobody, twice: one list of processes can miss parent and child, when the one ends as the other begins.
         quiet = 0 if strays else quiet + 1
         if quiet == 2:

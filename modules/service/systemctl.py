@@ -13,6 +13,7 @@ from .logfile import LINES, clean
 from .run import Ran, run
 
 _SHOW = 10.0
+_SAID = 200  # characters
 _PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "StateChangeTimestampMonotonic", "Result", "MainPID", "ExecMainStatus",
     "ExecMainCode", "NRestarts", "MemoryCurrent",
@@ -74,4 +75,4 @@ class Systemctl:
 
 
 def _said(ran: Ran) -> str:
-    return " ".join(clean(ran.output)[-3:])
+    return " ".join(clean(ran.output)[-3:])[:_SAID]

@@ -112,6 +112,6 @@ def _next_step(unit: str) -> str:
     except KeyError:
         user = str(os.geteuid())
     return (
-        f"- a polkit rule is needed that lets user {user} do org.freedesktop.systemd1.manage-units "
-        f"for {unit} (in /etc/polkit-1/rules.d)"
+        f"- a polkit rule is needed that lets user {user} do org.freedesktop.systemd1.manage-units for {unit}: "
+        f"put what `amon-agent polkit {unit}` prints into /etc/polkit-1/rules.d"
     )

@@ -128,6 +128,23 @@ async def test_the_oldest_of_several_with_the_token_is_the_service(
         await site.say("service stop ce")
 
 
+async def test_a_helper_of_an_earlier_run_is_not_taken_for_the_service(
+    services: Any, program: Program, tmp_path: Path, until: Any
+) -> None:
+    helper = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', here], start_new_session=True)\n"
+    async with services(ce=ce(program(helper + SLEEP))) as site:
+        await wait_state(site, "up")
+        (child,) = await until(psutil.Process(running(tmp_path)[0]).children)
+        await site.say("service stop ce")
+    assert child.is_running()
+    (tmp_path / "state/instances/service/ce/wish.json").unlink()
+    write_record(tmp_path, token="f00d")
+    async with services(ce=ce(program(SLEEP))) as site:
+        await wait_state(site, "up")
+        assert len(running(tmp_path)) == 1
+        assert site.module._keepers["ce"].seen.pids != (child.pid,)
+
+
 async def test_a_start_that_never_happened_happens_now(services: Any, program: Program, tmp_path: Path) -> None:
     write_record(tmp_path, token="f00d")
     async with services(ce=ce(program(SLEEP))) as site:

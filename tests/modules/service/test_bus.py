@@ -148,7 +148,7 @@ async def test_a_refusal_of_polkit_says_which_rule_is_needed(
         ended = await site.ask("service restart web")
         assert ended.state == State.failed
         assert "systemd does not allow it: Interactive authentication required." in ended.text
-        assert "org.freedesktop.systemd1.manage-units for web.service (in /etc/polkit-1/rules.d)" in ended.text
+        assert "put what `amon-agent polkit web.service` prints into /etc/polkit-1/rules.d" in ended.text
 
 
 @pytest.mark.parametrize(
