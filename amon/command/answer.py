@@ -13,13 +13,13 @@ from amon.words import Answer, Column
 NEW_LINE = "\n"
 
 
-def answer_of(result: Any) -> Answer:
-    """Text, data and columns of a result: a dataclass, a list of them, or None."""
+def answer_of(result: Any, longest: int | None = None) -> Answer:
+    """Text (of at most `longest` characters), data and columns of a result: a dataclass, a list of them, or None."""
     if result is None:
         return Answer("done")
     rows = result if isinstance(result, list | tuple) else [result]
     columns = columns_of(type(rows[0])) if rows and dataclasses.is_dataclass(rows[0]) else ()
-    return Answer(visible(text_of(result)), to_data(result), columns)
+    return Answer(visible(text_of(result)[:longest]), to_data(result), columns)
 
 
 def columns_of(cls: type) -> tuple[Column, ...]:

@@ -54,6 +54,7 @@ class Account:
         self._random = random
         self._stir = asyncio.Event()
         self._pace = Pace()
+        self._marked = ""
         self._tasks: asyncio.TaskGroup | None = None
         self._busy = 0
         self._log = logging.getLogger(f"amon.account.{self.site}")
@@ -159,13 +160,16 @@ class Account:
                 stirred.cancel()
 
     def _show_now(self) -> float:
-        """Show the picture if it is due; seconds until the next look."""
+        """Show the picture if it is due, and new facts at once; seconds until the next look."""
+        mark = self._mark()
+        if mark != self._marked:
+            self._marked = mark
+            self.connection.set_facts(self._disco(), mark)
         picture = self._node.picture(self.view.revealed)
         now = self._clock.monotonic()
         wait = self._pace.due(picture, now)
         if wait == 0:
             health = encode_health(_report(picture, self._node.kinds()))
-            self.connection.set_facts(self._disco(), self._mark())
             self.connection.set_presence("" if picture.show == "available" else picture.show, picture.status, health)
             self._pace.told(picture, now)
             wait = None

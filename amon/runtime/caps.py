@@ -46,9 +46,9 @@ def _made(ident: str, state: State, answer: Answer, seconds: float, share: int, 
     text, text_cut = cut(answer.text, TEXT_MOST // share)
     data, data_cut = _fit(answer.data, DATA_MOST // share)
     if text_cut:
-        text += f"\n(cut: {len(answer.text)} characters in all; ask for less)"
+        text += f"\n(cut after {len(text)} characters; ask for less)"
     elif cut_before:
-        text += f"\n(cut: more than {ROWS_MOST} rows; ask for less)"
+        text += f"\n(cut after {ROWS_MOST} rows; ask for less)"
     columns = tuple((column.name, column.unit, column.about) for column in answer.columns[:_COLUMNS_MOST])
     return Ended(ident, state, text, data, columns, round(seconds, 6), text_cut or data_cut or cut_before)
 

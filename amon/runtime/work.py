@@ -87,7 +87,7 @@ class Work:
             async with limit:
                 result = await method(find(self._ask.instance), self._call, *self._ask.args.values())
             result, is_cut = caps.rows(result)
-            return State.done, answer_of(result), is_cut
+            return State.done, answer_of(result, caps.TEXT_MOST + 1), is_cut
         except Invalid as wrong:
             return State.invalid, _said(wrong.pointed()), False
         except Refused as refused:

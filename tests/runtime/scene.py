@@ -12,6 +12,7 @@ from amon.command import Call, command
 from amon.errors import Refused
 from amon.fields import Field
 from amon.health import Health
+from amon.ids import new_id
 from amon.module import Env, Module
 from amon.runtime.incoming import Door, Incoming
 from amon.runtime.node import Node, Spec
@@ -138,7 +139,6 @@ class Site:
     journal: Journal
     clock: FakeClock
     log: list[str]
-    count: int = 0
 
     @property
     def lab(self) -> Lab:
@@ -147,8 +147,7 @@ class Site:
         return module
 
     def incoming(self, line: str, *, by: str = ALICE, ident: str = "", door: Door = DOOR, **more: Any) -> Incoming:
-        self.count += 1
-        return Incoming(ident or f"01J{self.count:023d}", Asker(by, f"{by}/desk"), line, door, **more)
+        return Incoming(ident or new_id(self.clock.time()), Asker(by, f"{by}/desk"), line, door, **more)
 
     async def ask(self, line: str, **more: Any) -> Ear:
         ear = Ear()
