@@ -14,6 +14,12 @@ HEADER = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabbe
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
 
+def login(*mechanisms: str) -> str:
+    """The feature that offers a login."""
+    names = "".join(f"<mechanism>{name}</mechanism>" for name in mechanisms)
+    return f"<mechanisms xmlns='{SASL}'>{names}</mechanisms>"
+
+
 class FalseServer(LocalServer):
     """Runs `script` for each connection; keeps every byte the client sent in `said`."""
 
@@ -54,8 +60,7 @@ class FalseServer(LocalServer):
         self.say(f"{HEADER}<stream:features>{features}</stream:features>")
 
     async def offer_login(self, *mechanisms: str) -> None:
-        names = "".join(f"<mechanism>{name}</mechanism>" for name in mechanisms)
-        await self.offer(f"<mechanisms xmlns='{SASL}'>{names}</mechanisms>")
+        await self.offer(login(*mechanisms))
 
     async def challenge(self, rounds: int = 4096, nonce: str = "") -> None:
         """Continues a SCRAM login."""

@@ -14,19 +14,23 @@ from amon.xmpp.connection import Connection
 from amon.xmpp.events import Offline, Online
 from amon.xmpp.login import Limits, Login
 from amon.xmpp.tls import tls_context
-from tests.xmpp.falseserver import SASL, FalseServer
+from tests.xmpp.falseserver import HEADER, SASL, FalseServer, login
 from tests.xmpp.party import ALICE, PASSWORD, QUICK, Ear, World
 
 PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 TLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 
 
-async def offline(server: FalseServer, *, jid: str = ALICE, limits: Limits | None = None) -> Offline:
+async def offline(
+    server: FalseServer, *, jid: str = ALICE, limits: Limits | None = None, ear: Ear | None = None
+) -> Offline:
     """How the first try of an account at this server ends."""
-    ear = Ear()
-    login = Login(jid, PASSWORD, host="127.0.0.1", port=server.port, tls="direct" if server.direct_tls else "starttls")
+    ear = ear or Ear()
+    account = Login(
+        jid, PASSWORD, host="127.0.0.1", port=server.port, tls="direct" if server.direct_tls else "starttls"
+    )
     context = tls_context(server.ca_file)
-    connection = Connection(login, ear, context=context, random=Random(1), times=QUICK, limits=limits)
+    connection = Connection(account, ear, context=context, random=Random(1), times=QUICK, limits=limits)
     task = asyncio.create_task(connection.run())
     try:
         return await ear.wait(Offline)
@@ -92,7 +96,7 @@ def test_a_ca_file_that_is_none_is_told(tmp_path: Path, content: str | None, sai
 
 async def test_a_stripped_starttls_ends_the_stream_before_anything_is_said(tmp_path: Path) -> None:
     async def script(server: FalseServer) -> None:
-        await server.offer(f"<mechanisms xmlns='{SASL}'><mechanism>SCRAM-SHA-256</mechanism></mechanisms>")
+        await server.offer(login("SCRAM-SHA-256"))
 
     async with FalseServer(tmp_path, script, direct_tls=False) as server:
         event = await offline(server)
@@ -104,8 +108,7 @@ async def test_what_comes_in_clear_after_the_start_of_tls_is_not_read(tmp_path: 
     async def script(server: FalseServer) -> None:
         await server.offer(TLS)
         await server.hear("<starttls")
-        features = f"<mechanisms xmlns='{SASL}'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>"
-        injected = f"<stream:features>{features}</stream:features>"
+        injected = f"<stream:features>{login('SCRAM-SHA-1')}</stream:features>"
         server.say(PROCEED + injected)
         await server.hear("<auth|\x16\x03")  # or the first bytes of TLS
         raise ConnectionResetError
@@ -114,6 +117,24 @@ async def test_what_comes_in_clear_after_the_start_of_tls_is_not_read(tmp_path: 
         event = await offline(server)
         assert event.fault == "cut"
         assert "<auth" not in server.said
+
+
+@pytest.mark.parametrize("direct_tls", [False, True])
+async def test_a_session_that_nobody_logged_in_to_is_none(tmp_path: Path, direct_tls: bool) -> None:
+    sm = "xmlns='urn:xmpp:sm:3'"
+    order = "<message from='alice@amon.test/x' type='chat'><body>!restart ce2</body></message>"
+
+    async def script(server: FalseServer) -> None:
+        await server.hear("<stream:stream")
+        server.say(HEADER + f"<resumed {sm} previd='x' h='0'/><enabled {sm} id='x' resume='true'/>{order}")
+        server.say(f"<success xmlns='{SASL}'/><iq type='result' id='x'/>{order}")
+        server.say(f"<stream:features>{login('PLAIN')}</stream:features>")
+
+    async with FalseServer(tmp_path, script, direct_tls=direct_tls) as server:
+        ear = Ear()
+        event = await offline(server, ear=ear)
+        assert event.fault == ("no-scram" if direct_tls else "no-tls")
+        assert ear.heard[0] is event, "neither a session nor a message"
 
 
 @pytest.mark.parametrize("mechanisms", [("PLAIN",), ("PLAIN", "DIGEST-MD5", "X-OAUTH2"), ()])
@@ -242,9 +263,9 @@ async def test_a_server_that_says_nothing_is_left(tmp_path: Path) -> None:
 
     async with FalseServer(tmp_path, script, direct_tls=True) as server:
         ear = Ear()
-        login = Login(ALICE, PASSWORD, host="127.0.0.1", port=server.port, tls="direct")
+        account = Login(ALICE, PASSWORD, host="127.0.0.1", port=server.port, tls="direct")
         connection = Connection(
-            login, ear, context=tls_context(server.ca_file), random=Random(1), times=replace(QUICK, login=0.3)
+            account, ear, context=tls_context(server.ca_file), random=Random(1), times=replace(QUICK, login=0.3)
         )
         task = asyncio.create_task(connection.run())
         assert (await ear.wait(Offline)).fault == "login"
