@@ -12,7 +12,8 @@ from site_agent.settings import AgentSettings
 
 _HEAD = """\
 # Configuration of an amon agent (TOML). A line that begins with `#` says what a key means, or holds a default or an
-# example; take the `#` away to change it. Durations are written "30 s", "5 min", "1 h 30 min"; sizes "64 KiB", "10 MB".
+# example: take the `#` away to change it, and that of the `[table]` it stands in. Durations are written "30 s",
+# "5 min", "1 h 30 min"; sizes "64 KiB", "10 MB".
 # Look it over: amon-agent check --config FILE     Take it over without a stop: systemctl reload amon-agent
 """
 _INSTANCES = """\

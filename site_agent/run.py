@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ Loop = Literal["auto", "asyncio", "uvloop"]
 
 def run(path: Path, loop: Loop = "auto") -> int:
     """Blocks until the agent has ended."""
+    # Until the agent listens: a hangup that comes early must not end it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notify = Notify.from_environment(os.environ, os.getpid())
     world = World.here()
     loaded = load(path, world)

@@ -132,6 +132,33 @@ def test_a_module_that_does_not_load_stops_nothing_and_has_its_reason(place: Pla
     assert reasons["web"] == "no module 'servce' is installed; did you mean service?"
 
 
+def test_a_module_that_breaks_over_its_settings_is_that_instances_trouble_alone(tmp_path: Path) -> None:
+    samples = {name: f"tests.site_agent.samples:{name.title()}" for name in ("plain", "breaks", "keeps")}
+    place = Place(tmp_path, modules=samples)
+    configuration = place.configuration(GOOD.replace("uptime", "breaks").replace('settle = "1 min"', "odd = {}"))
+    assert [spec.reason for spec in configuration.specs] == [
+        "module 'breaks' cannot read its settings: RuntimeError: no look"
+    ]
+    wrong_hint = GOOD.replace("uptime", "keeps").replace('settle = "1 min"', "odd = { a = 1 }")
+    (reason,) = [spec.reason for spec in place.configuration(wrong_hint).specs]
+    assert reason.startswith("module 'keeps' cannot read its settings: TypeError: no conversion to")
+
+
+def test_a_module_without_settings_is_not_given_any(tmp_path: Path) -> None:
+    place = Place(tmp_path, modules={"plain": "tests.site_agent.samples:Plain"})
+    assert place.problems(GOOD.replace("uptime", "plain")) == [
+        "instance.plain.settings: module plain takes no settings; remove settle"
+    ]
+
+
+def test_a_secret_among_a_modules_settings_makes_the_file_private(tmp_path: Path) -> None:
+    place = Place(tmp_path, modules={"keeps": "tests.site_agent.samples:Keeps"})
+    text = GOOD.replace("uptime", "keeps").replace('settle = "1 min"', 'token = "hush"')
+    assert place.problems(text, 0o600) == []
+    (problem,) = place.problems(text, 0o644)
+    assert "has mode 0644, but a secret is for one reader only" in problem
+
+
 def test_several_instances_of_one_module_have_their_own_settings(place: Place) -> None:
     configuration = place.configuration(GOOD + "[instance.second]\nmodule = 'uptime'\n")
     assert [(spec.name, spec.kind, spec.settings.settle) for spec in configuration.specs] == [

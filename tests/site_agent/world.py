@@ -1,8 +1,8 @@
 """A place for configurations in tests: a file, a password beside it, a state directory, and modules of known names."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -18,8 +18,8 @@ MODULES = {
 }
 
 
-def entry_points() -> Iterable[EntryPoint]:
-    return [EntryPoint(name, value, GROUP) for name, value in MODULES.items()]
+def entry_points(modules: Mapping[str, str] = MODULES) -> Iterable[EntryPoint]:
+    return [EntryPoint(name, value, GROUP) for name, value in modules.items()]
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Place:
     folder: Path
     uid: int = os.geteuid()
     credentials: Path | None = None
+    modules: Mapping[str, str] = field(default_factory=lambda: MODULES)
 
     def __post_init__(self) -> None:
         self.path = self.folder / "agent.toml"
@@ -46,7 +47,7 @@ class Place:
         return self.path
 
     def world(self) -> World:
-        return World(Registry(entry_points), self.uid, self.credentials)
+        return World(Registry(lambda: entry_points(self.modules)), self.uid, self.credentials)
 
     def load(self, text: str, mode: int = 0o600) -> Loaded:
         return load(self.write(text, mode), self.world())
