@@ -150,12 +150,13 @@ class Dispatch:
         else:
             outcome = await work.outcome(command.plan, self._find)
         needs_word = asked.needs_word and outcome.state == State.done
+        word = "needs a yes" if needs_word else f"dry run: {outcome.state}"
+        # Written down first: the yes may come at once, and must not find this question still under way.
+        await self._audit(incoming, asked.shown, asked.decision, word)
         if needs_word:
             work.audience.needs_word(command.effect, outcome.text)
         else:
             work.audience.ended(outcome)
-        word = "needs a yes" if needs_word else f"dry run: {outcome.state}"
-        await self._audit(incoming, asked.shown, asked.decision, word)
 
     async def _called(self, asked: _Asked, work: Work) -> None:
         record = self._record(asked)
