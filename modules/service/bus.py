@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dbus_fast.aio import MessageBus
 
 SYSTEMD = "org.freedesktop.systemd1"
+_DBUS = "org.freedesktop.DBus"
 _MANAGER_PATH = "/org/freedesktop/systemd1"
 _MANAGER = SYSTEMD + ".Manager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
@@ -42,6 +43,7 @@ class Bus:
     def __init__(self, bus: "MessageBus", changed: Callable[[str], None]) -> None:
         self._bus = bus
         self._changed = changed
+        self._owner = ""  # systemd's own name on the bus, by which its signals are known
         self._jobs: dict[str, str] = {}
         self._ordering = 0
         self._removed = asyncio.Event()
@@ -53,20 +55,22 @@ class Bus:
         try:
             from dbus_fast import BusType
             from dbus_fast.aio import MessageBus
+            from dbus_fast.errors import DBusFastError
         except ImportError:
             raise NoBus("dbus-fast is not installed (pip install 'amon[systemd]')") from None
         try:
             kind = BusType.SESSION if manager == "user" else BusType.SYSTEM
             async with asyncio.timeout(_ANSWER):
                 bus = await MessageBus(bus_address=address or None, bus_type=kind).connect()
-        except (OSError, ValueError, EOFError, RuntimeError) as error:
+        except (OSError, EOFError, DBusFastError) as error:
             raise NoBus(f"no D-Bus: {error}") from None
         made = cls(bus, changed)
         bus.add_message_handler(made._heard)
         try:
             for rule in _RULES:
-                await made._call("org.freedesktop.DBus", "/org/freedesktop/DBus", "AddMatch", "s", [rule])
+                await made._call(_DBUS, "/org/freedesktop/DBus", "AddMatch", "s", [rule])
             await made._manager("Subscribe")
+            (made._owner,) = await made._call(_DBUS, "/org/freedesktop/DBus", "GetNameOwner", "s", [SYSTEMD])
         except BaseException:
             made.close()
             raise
@@ -77,9 +81,11 @@ class Bus:
             self._bus.disconnect()
 
     async def wait_closed(self) -> None:
+        from dbus_fast.errors import DBusFastError
+
         try:
             await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
-        except (OSError, EOFError):
+        except (OSError, EOFError, DBusFastError):
             pass
 
     async def show(self, unit: str) -> Mapping[str, Any]:
@@ -131,6 +137,7 @@ class Bus:
         interface: str = "org.freedesktop.DBus",
     ) -> list[Any]:
         from dbus_fast import Message, MessageType
+        from dbus_fast.errors import DBusFastError
 
         self._check_open()
         message = Message(destination, path, interface, member, signature=signature, body=body or [])
@@ -140,7 +147,7 @@ class Bus:
         except TimeoutError:
             self.close()
             raise NoBus(f"systemd does not answer {member} in {_ANSWER:g} s") from None
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, DBusFastError) as error:
             raise NoBus(f"D-Bus went away: {error}") from None
         if reply is None:
             raise NoBus("D-Bus went away")
@@ -154,14 +161,17 @@ class Bus:
             raise NoBus("D-Bus went away")
 
     def _heard(self, message: "Message") -> None:
-        if message.member == "JobRemoved" and message.interface == _MANAGER:
+        """Signals. Anybody on the bus may send us one, whatever our rules match: who sent it is looked at."""
+        if message.sender == _DBUS and message.member == "NameOwnerChanged" and message.body[:1] == [SYSTEMD]:
+            self.close()
+        elif message.sender != self._owner:
+            return
+        elif message.member == "JobRemoved" and message.interface == _MANAGER:
             if self._ordering:
                 self._jobs[message.body[1]] = message.body[3]
                 self._removed.set()
         elif message.member == "PropertiesChanged" and message.path in self._paths:
             self._changed(self._paths[message.path])
-        elif message.member == "NameOwnerChanged" and message.body and message.body[0] == SYSTEMD:
-            self.close()
 
 
 def _error(reply: "Message") -> Exception:

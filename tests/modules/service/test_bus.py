@@ -181,6 +181,24 @@ async def test_a_job_that_does_not_end_is_told_and_left_to_systemd(
         assert "systemd has not done it after 0.5 s and goes on trying" in ended.text
 
 
+async def test_an_end_of_a_job_that_somebody_else_tells_is_not_believed(
+    address: str, tmp_path: Path, clock: FakeClock
+) -> None:
+    stranger = await MessageBus(bus_address=address).connect()
+
+    def begins(peer: Peer, message: Message) -> Message:
+        body = [1, "/job/4", "web.service", "done"]
+        lie = Message.new_signal("/org/freedesktop/systemd1", MANAGER, "JobRemoved", "uoss", body)
+        lie.destination = message.sender
+        stranger.send(lie)
+        return Message.new_method_return(message, "o", ["/job/4"])
+
+    async with systemd(address, StartUnit=begins), site_on(address, tmp_path, clock) as site:
+        ended = await site.ask("service start web")
+        assert "systemd has not done it after 0.5 s" in ended.text
+    stranger.disconnect()
+
+
 async def test_a_bus_that_goes_away_during_a_restart_is_told_and_not_repeated(
     address: str, tmp_path: Path, clock: FakeClock
 ) -> None:
