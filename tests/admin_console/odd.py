@@ -1,0 +1,82 @@
+"""A module for the tests of this room: commands that end in every way there is."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+
+from amon.command import Call, command
+from amon.errors import Failed, Refused
+from amon.fields import Field
+from amon.health import Health
+from amon.module import Env, Module
+
+Words = Annotated[str, Field("any words", pattern=r"[^\n]*", longest=2000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    well: Annotated[bool, Field("whether its health is good")] = True
+    fails: Annotated[bool, Field("whether `try` fails")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    text: Annotated[str, Field("as it is to be read")]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    name: Annotated[str, Field("where it is mounted")]
+    size: Annotated[int, Field("what it holds", unit="B")]
+
+
+class OddModule(Module[Settings]):
+    def __init__(self, env: Env[Settings]) -> None:
+        super().__init__(env)
+        self._kept = env.state / "kept"
+
+    @command(role="observer")
+    async def echo(self, call: Call, words: Words = "") -> Said:
+        """Say it again."""
+        return Said(words)
+
+    @command(role="observer")
+    async def disks(self, call: Call) -> list[Disk]:
+        """Some rows."""
+        return [Disk("/", 64 * 2**30), Disk("/data", 2 * 2**40)]
+
+    @command(role="observer")
+    async def try_(self, call: Call) -> Said:
+        """Works, where it is not set to fail."""
+        if self.env.settings.fails:
+            raise Failed("the disk is full\nfirst line\nsecond line")
+        return Said("it works")
+
+    @command(role="observer")
+    async def deny(self, call: Call) -> Said:
+        """Is refused by the module itself."""
+        raise Refused("not today; ask on Monday")
+
+    @command(role="observer", timeout=3600.0)
+    async def hang(self, call: Call) -> Said:
+        """Never ends by itself."""
+        call.progress("hanging", 0.25)
+        await asyncio.Event().wait()
+        return Said("never")
+
+    @command(role="operator", effect="change")
+    async def keep(self, call: Call, words: Words) -> Said:
+        """Write it down."""
+        with self._kept.open("a") as file:
+            file.write(words + "\n")
+        return Said(f"kept {words}")
+
+    @keep.plan
+    async def _(self, call: Call, words: Words) -> Said:
+        return Said(f"would keep {words}")
+
+    def health(self) -> Health:
+        return Health.good() if self.env.settings.well else Health.of({"disk": Health.bad("full")})
