@@ -9,12 +9,13 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from amon.errors import Failed
+from amon.errors import Failed, Problem
+from amon.text import visible
 from site_agent.configuration import Configuration, Loaded
 from site_agent.notify import Notify
 from site_agent.reload import Changes
@@ -93,9 +94,9 @@ class Life:
         if wanted is None:
             for problem in loaded.problems:
                 self._log.error("%s", problem)
-            count = len(loaded.problems)
-            self._log.error("not reloaded: %d problems in the configuration; the old one stays", count)
-            self._notify.ready(f"{self._status}; not reloaded: {count} problems in the configuration, see the log")
+            text = f"not reloaded: {_count(loaded.problems)} in the configuration; the old one stays"
+            self._log.error("%s", text)
+            self._notify.ready(f"{text}. First: {visible(str(loaded.problems[0]))[:200]}")
             return
         changes = await self._agent.reload(wanted)
         if changes.log:
@@ -123,6 +124,10 @@ class Life:
     def _hang_up(self) -> None:
         self._hangups += 1
         self._stirred.set()
+
+
+def _count(problems: Sequence[Problem]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
 
 
 def status_of(configuration: Configuration) -> str:

@@ -102,7 +102,8 @@ async def test_a_bad_file_leaves_the_old_one_running_and_says_all_that_is_wrong(
     program.place.write(TEXT.replace("port = 1", "prot = 1") + "[instance.all]\n")
     program.process.send_signal(signal.SIGHUP)
     ready = await program.notices.wait("READY=1")
-    assert ready.endswith("instances: uptime; not reloaded: 2 problems in the configuration, see the log")
+    assert ready.startswith("READY=1\nSTATUS=not reloaded: 2 problems in the configuration; the old one stays. First: ")
+    assert "account.main.prot: is not known here" in ready
     program.place.write(TEXT)
     program.process.send_signal(signal.SIGHUP)
     assert (await program.notices.wait("READY=1")).endswith("instances: uptime")
