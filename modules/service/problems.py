@@ -98,6 +98,10 @@ def _check(path: str, check: Check) -> Iterator[Problem]:
         yield Problem(f"{path}.tcp", f"{check.tcp!r} is not host:port; write for example '127.0.0.1:80'")
     if check.http:
         yield from _http(f"{path}.http", check.http)
+    if check.ca and not check.http.startswith("https:"):
+        yield Problem(f"{path}.ca", "only a check of https has one; remove it")
+    elif check.ca and not check.ca.startswith("/"):
+        yield Problem(f"{path}.ca", f"{check.ca!r} is relative; write the whole path")
     if check.status and not check.http:
         yield Problem(f"{path}.status", "only an http check has one; remove it")
     yield from _program(f"{path}.argv", check.argv)

@@ -16,6 +16,7 @@ class Check:
     http: Annotated[str, Field("GETs this address", example="http://127.0.0.1/")] = ""
     argv: Annotated[tuple[str, ...], Field("runs this program; exit status 0 is good")] = ()
     status: Annotated[int, Field("the one HTTP status that is good; 0 takes 200 to 399", least=0, most=599)] = 0
+    ca: Annotated[str, Field("http: file with the only authorities its certificate may be from")] = ""
     timeout: Annotated[float, Field("a check that takes longer has failed", unit="s", least=0.05, most=300)] = 2
     every: Annotated[float, Field("time between checks", unit="s", least=0.5)] = 10
     failures: Annotated[int, Field("failures in a row before it counts; one success clears", least=1, most=1000)] = 3

@@ -1,7 +1,10 @@
 """Checks against real listeners: what passes, what fails, and that nothing hangs or piles up."""
 
 import asyncio
+import datetime
+import ipaddress
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +12,11 @@ from typing import Any
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from modules.service import Check
 from modules.service.checks import Checker
@@ -18,7 +26,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(answer: Answer | None = None) -> AsyncIterator[int]:
+async def listening(answer: Answer | None = None, secured: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server on a free port of loopback; without an answer it takes connections and says nothing."""
     writers = []
 
@@ -27,7 +35,7 @@ async def listening(answer: Answer | None = None) -> AsyncIterator[int]:
         if answer is not None:
             await answer(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=secured)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -44,6 +52,24 @@ def says(text: bytes) -> Answer:
         writer.close()
 
     return answer
+
+
+def certificate(tmp_path: Path, name: str) -> Path:
+    """A certificate for 127.0.0.1 by itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(called, called, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = tmp_path / f"{name}.pem"
+    path.write_bytes(made.public_bytes(Encoding.PEM) + plain)
+    return path
 
 
 async def ask(check: Check) -> tuple[bool, str]:
@@ -118,11 +144,26 @@ async def test_one_that_trickles_fails_at_its_time_too() -> None:
         assert not good
 
 
-async def test_tls_that_cannot_be_trusted_fails(tmp_path: Path) -> None:
+async def test_what_does_not_speak_tls_fails() -> None:
     async with listening(says(b"HTTP/1.1 200 OK\r\n")) as port:
-        good, text = await ask(Check(http=f"https://127.0.0.1:{port}/", timeout=2))
+        good, text = await ask(Check(http=f"https://127.0.0.1:{port}/", timeout=0.5))
         assert not good
         assert text.startswith(f"https://127.0.0.1:{port}/: ")
+
+
+async def test_https_is_trusted_only_by_its_authority(tmp_path: Path) -> None:
+    ours, other = certificate(tmp_path, "ours"), certificate(tmp_path, "other")
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    served.load_cert_chain(ours)
+    async with listening(says(b"HTTP/1.1 200 OK\r\n\r\n"), served) as port:
+        address = f"https://127.0.0.1:{port}/"
+        assert await ask(Check(http=address, ca=str(ours))) == (True, f"{address}: status 200")
+        for ca in (str(other), ""):
+            assert await ask(Check(http=address, ca=ca)) == (False, f"{address}: TLS: CERTIFICATE_VERIFY_FAILED")
+        assert await ask(Check(http=address, ca="/nowhere")) == (
+            False,
+            f"{address}: cannot read /nowhere: No such file or directory",
+        )
 
 
 async def test_a_program_is_judged_by_its_exit_status(script: Script) -> None:

@@ -74,6 +74,8 @@ def test_a_site_with_all_three_drivers_is_understood() -> None:
         ('driver = "process"\nargv = ["/ce"]\ncheck = { http = "http://a:b/" }', "'http://a:b/' is no address"),
         ('driver = "process"\nargv = ["/ce"]\ncheck = { http = "http://u:p@a/" }', "no password to keep"),
         ('driver = "process"\nargv = ["/ce"]\ncheck = { tcp = "a:1", status = 204 }', "only an http check has one"),
+        ('driver = "process"\nargv = ["/ce"]\ncheck = { tcp = "a:1", ca = "/ca" }', "only a check of https has one"),
+        ('driver = "process"\nargv = ["/ce"]\ncheck = { http = "https://a/", ca = "ca" }', "'ca' is relative"),
         ('driver = "process"\nargv = ["/ce"]\nrestart = { wait = 90 }', "restart.longest_wait: shorter than wait"),
         ('driver = "process"\nargv = ["/ce"]\nrestart = { limt = 3 }', "did you mean limit?"),
         ('driver = "runit"', "expected one of systemd, process, command"),
