@@ -1,7 +1,6 @@
 """One account of a site: its connection, the two fronts behind it, and the presence that shows how the site is."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from random import Random
 
 from amon.clock import Clock
 from amon.health import Pace, Picture
-from amon.runtime.about import amon_version
+from amon.runtime.about import amon_version, mark_of
 from amon.runtime.chat import Chat
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
@@ -161,10 +160,11 @@ class Account:
 
     def _show_now(self) -> float:
         """Show the picture if it is due, and new facts at once; seconds until the next look."""
-        mark = self._mark()
+        facts = self._disco()
+        mark = mark_of(facts)
         if mark != self._marked:
             self._marked = mark
-            self.connection.set_facts(self._disco(), mark)
+            self.connection.set_facts(facts, mark)
         picture = self._node.picture(self.view.revealed)
         now = self._clock.monotonic()
         wait = self._pace.due(picture, now)
@@ -185,10 +185,6 @@ class Account:
     def _disco(self) -> dict[str, list[str]]:
         tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
         return {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
-
-    def _mark(self) -> str:
-        """Changes when the facts do, so that a console asks for them once."""
-        return hashlib.sha256(repr(sorted(self._disco().items())).encode()).hexdigest()[:12]
 
 
 def _report(picture: Picture, modules: tuple[str, ...]) -> HealthReport:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from amon.clock import Clock
 from amon.errors import Failed
+from amon.runtime.about import mark_of
 from amon.target import Facts
 from amon.wire import HealthReport, Payload, WireError, decode, decode_health
 from amon.xmpp.connection import Connection
@@ -122,7 +123,10 @@ class Fleet:
     async def _look_up(self, site: Site, limit: asyncio.Semaphore) -> None:
         async with limit:
             try:
-                self.known[site.mark] = await self.connection.facts(site.address)
+                found = await self.connection.facts(site.address)
+                if mark_of(found) != site.mark:
+                    raise Failed("what it tells does not fit the mark in its presence")
+                self.known[site.mark] = found
             except Failed as fault:
                 self._log.info("%s does not tell its tags: %s", site.name, fault)
 
@@ -153,7 +157,9 @@ class Fleet:
             return
         queue = self._mail.get(payload.id)
         if queue is not None:
-            name = self._by_jid.get(message.sender.lower(), message.sender)
+            # An address without an @ is that of a server; it must not look like a site's name.
+            stranger = message.sender if "@" in message.sender else f"@{message.sender}"
+            name = self._by_jid.get(message.sender.lower(), stranger)
             queue.put_nowait(Letter(name, payload, self._clock.monotonic()))
 
     def bounced(self, bounce: Bounced) -> None:

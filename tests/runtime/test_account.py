@@ -124,7 +124,7 @@ async def test_the_first_presence_shows_health_and_facts(desk: Desk) -> None:
     report = decode_health(desk.wire.health)
     assert (report.level, report.ok, report.modules) == ("ok", 1, ("lab",))
     ((facts, mark),) = desk.wire.facts
-    assert (facts["tag"], facts["module"], len(mark)) == (["tier=1"], ["lab"], 12)
+    assert (facts["tag"], facts["module"], len(mark)) == (["tier=1"], ["lab"], 16)
 
 
 async def test_what_is_said_already_is_not_said_again(desk: Desk) -> None:
