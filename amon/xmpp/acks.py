@@ -71,16 +71,18 @@ class Acks:
         """The server wants to know what we have. The answer goes with what we say next, or soon by itself."""
         self._due = True
         if self._answer_timer is None:
-            self._answer_timer = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, self._write, "")
+            self._answer_timer = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, self._answer)
+
+    def _answer(self) -> None:
+        self._answer_timer = None
+        if self._due:
+            self._write("")
 
     def take_answer(self) -> str:
         """What to add to what is being written."""
         if not self._due:
             return ""
-        self._due = False
-        if self._answer_timer is not None:
-            self._answer_timer.cancel()
-        self._answer_timer = None
+        self._due = False  # the timer stays, for the next question: making one for each costs more than the answer
         return f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>"
 
     def went(self, sent: Sent) -> None:

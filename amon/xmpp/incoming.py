@@ -83,8 +83,8 @@ def _received(
 def _text(element: Element) -> str:
     """The body without what stands there only for clients that know less: XEP-0428."""
     text = element.findtext(names.BODY) or ""
-    for mark in element.iterfind(names.FALLBACK):
-        if mark.get("for") == names.AMON_NS:
+    for mark in element:
+        if mark.tag != names.FALLBACK or mark.get("for") == names.AMON_NS:
             continue
         part = mark.find(f"{names.FALLBACK.partition('}')[0]}}}body")
         start, end = (part.get("start", ""), part.get("end", "")) if part is not None else ("", "")

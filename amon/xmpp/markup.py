@@ -4,12 +4,16 @@ slixmpp's own `tostring` escapes character by character in Python: 70 % of the t
 """
 
 import re
+from functools import lru_cache
 from xml.etree.ElementTree import Element, SubElement
 
 from amon.xmpp import names
 
 # XML 1.0, 2.2: one such character, sent, and the server closes the stream.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPLAIN = re.compile("[^\x20!#-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A bare carriage return would be read back as a line feed (XML 1.0, 2.11).
+_ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
 _CONTROLS = bytes(set(range(32)) - {9, 10, 13})
 _PREFIXES = {names.XML: "xml", names.STREAM: "stream"}
 _SECRET_TAGS = {"password", "auth", "response", "challenge", "success"}
@@ -30,15 +34,19 @@ def _is_legal(text: str) -> bool:
 def escape(text: str) -> str:
     if not _is_legal(text):
         text = legal(text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # A bare carriage return would be read back as a line feed (XML 1.0, 2.11).
-    return text.replace("\r", "&#13;")
+    for sign, entity in _ENTITIES:
+        if sign in text:  # `replace` counts first, which takes thirty times as long as to look
+            text = text.replace(sign, entity)
+    return text
 
 
 def _escape_attribute(text: str) -> str:
+    if _UNPLAIN.search(text) is None:
+        return text
     return escape(text).replace('"', "&quot;").replace("\n", "&#10;").replace("\t", "&#9;")
 
 
+@lru_cache(maxsize=512)
 def _split(name: str) -> tuple[str, str]:
     if name[0] != "{":
         return "", name
