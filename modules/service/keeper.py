@@ -104,14 +104,15 @@ class Keeper:
         except Exception as error:  # whoever asked gets it, whatever it is
             trouble = error
         finally:
-            self._operation = None  # also when it was cancelled before it had begun
+            self._operation = None
+            self._stirred.set()
             done.set_result(trouble)
 
     async def _perform(self, verb: Verb) -> None:
         """The operation itself; `self._operation` is set already. `Failed` carries the end of the log."""
         self._due = None
         self._tell()
-        settled = Count()
+        settled, trouble = Count(), None
         try:
             await {"start": self.driver.start, "stop": self.driver.stop, "restart": self.driver.restart}[verb]()
             if verb != "stop":
@@ -119,13 +120,14 @@ class Keeper:
         except Failed as failed:
             if self.service.check is not None:  # it had its time: waiting for more failures would only be later
                 settled = Count(failures=self.service.check.failures, text=str(failed))
-            raise Failed("\n".join((f"{self.name} did not {verb}: {failed}", *await self._log_lines()))) from None
-        finally:
-            self._operation = None
-            await self.look()
-            self.count = settled if self.seen.condition is Condition.UP else Count()
-            self._tell()
-            self._stirred.set()
+            trouble = Failed("\n".join((f"{self.name} did not {verb}: {failed}", *await self._log_lines())))
+        self._operation = None
+        await self.look()
+        self.count = settled if self.seen.condition is Condition.UP else Count()
+        self._tell()
+        self._stirred.set()
+        if trouble is not None:
+            raise trouble
 
     async def _log_lines(self) -> tuple[str, ...]:
         lines = await self.driver.last_lines()

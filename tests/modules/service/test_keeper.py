@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,6 +145,29 @@ async def test_a_failed_stop_is_told_and_stays_a_wish(tmp_path: Path, clock: Fak
         await on.becomes(Seen(Condition.FAILED, 2.0))
         await clock.turn(100)
         assert on.puppet.told == ["stop"]
+
+
+async def test_an_agent_that_stops_in_the_middle_tells_who_asked(tmp_path: Path, clock: FakeClock) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        spawned = []
+
+        def spawn(body: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+            spawned.append(tasks.create_task(body))
+            return spawned[-1]
+
+        log = logging.getLogger("test")
+        env = Env("service", Settings(), clock, log, tmp_path, spawn, lambda: None, lambda: False)
+        puppet = Puppet()
+        puppet.hold.clear()
+        keeper = Keeper("ce", SERVICE, puppet, tmp_path, env, asyncio.Event())
+        await keeper.open()
+        asked = asyncio.create_task(keeper.do("stop", "alice"))
+        while not puppet.told:  # noqa: ASYNC110 - a few turns of the loop away
+            await asyncio.sleep(0)
+        spawned[0].cancel()
+        with pytest.raises(Failed, match="ce: interrupted, the agent stops"):
+            await asked
+        assert not Memory.read(tmp_path / "wish.json").wish.up
 
 
 async def test_many_wishes_at_once_leave_a_whole_record(tmp_path: Path, clock: FakeClock) -> None:
