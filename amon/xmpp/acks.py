@@ -85,6 +85,11 @@ class Acks:
         self._due = False  # the timer stays, for the next question: making one for each costs more than the answer
         return f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>"
 
+    def last_answer(self) -> str:
+        """What we have, before the stream is closed: the rest goes back to who sent it (XEP-0198, 4)."""
+        self._due = self._due or bool(self._sm.enabled_in)
+        return self.take_answer()
+
     def went(self, sent: Sent) -> None:
         """A stanza is being written."""
         sm = self._sm

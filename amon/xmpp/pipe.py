@@ -62,6 +62,10 @@ class Pipe(ClientXMPP):
         """What goes with whatever is written next."""
 
     @abstractmethod
+    def _last_words(self) -> str:
+        """What goes before the end of the stream."""
+
+    @abstractmethod
     def _refusal(self) -> Fault | None:
         """What the server said before it closed the connection."""
 
@@ -146,7 +150,7 @@ class Pipe(ClientXMPP):
     async def close(self, within: float) -> None:
         """Says goodbye and waits a little for the server to say it too."""
         if self.transport is not None:
-            self.send_raw(self.stream_footer)
+            self.send_raw(self._last_words() + self.stream_footer)
             try:
                 async with asyncio.timeout(within):
                     await self.ended.wait()

@@ -93,6 +93,9 @@ class Stream(Pipe):
     def _riding_along(self) -> str:
         return self.acks.take_answer()
 
+    def _last_words(self) -> str:
+        return self.acks.last_answer()
+
     def _refusal(self) -> Fault | None:
         return self._sign_on.refusal
 

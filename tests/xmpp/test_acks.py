@@ -56,6 +56,14 @@ async def test_a_question_is_answered_with_what_is_said_next_or_soon() -> None:
     acks.stop()
 
 
+async def test_the_last_answer_is_given_without_a_question() -> None:
+    numbers = Numbers()
+    acks = Acks(numbers, print, None)
+    acks.came()
+    assert acks.last_answer() == "<a xmlns='urn:xmpp:sm:3' h='1'/>"
+    assert acks.take_answer() == "", "nothing may come after the end of the stream"
+
+
 async def test_nothing_is_counted_before_it_is_agreed() -> None:
     numbers = Numbers()
     numbers.enabled_in = numbers.enabled_out = False
@@ -63,6 +71,7 @@ async def test_nothing_is_counted_before_it_is_agreed() -> None:
     acks.went(Sent("1", "x"))
     acks.came()
     assert (acks.waiting, numbers.handled) == (0, 0)
+    assert acks.last_answer() == ""
 
 
 def test_the_numbers_turn_over() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from amon.xmpp.events import Offline, Online, Received
+from amon.xmpp.events import Bounced, Offline, Online, Received
 from amon.xmpp.login import Limits
 from tests.xmpp.party import ALICE, BOB, CERN, QUICK, Relay, World
 
@@ -139,6 +139,17 @@ async def test_what_was_sent_just_before_the_end_arrives(world: World) -> None:
             for number in range(20):
                 assert cern.connection.send_payload(alice.connection.jid, str(number), id=str(number))
         await alice.ear.wait(Received, lambda message: message.payload == "19")
+
+
+async def test_what_was_heard_just_before_the_end_does_not_bounce(world: World) -> None:
+    async with world.party(ALICE) as alice:
+        await alice.settled()
+        async with world.party(CERN) as cern:
+            await cern.settled()
+            assert alice.connection.say(cern.connection.jid, "do it")
+            await cern.ear.wait(Received)
+        await alice.connection.roster()  # after all that the server had to say about the other one
+        assert not alice.ear.all(Bounced), "it was heard; a bounce would say that nothing was done"
 
 
 async def test_the_second_session_of_the_same_resource_makes_the_first_wait_long(world: World) -> None:
