@@ -4,7 +4,7 @@
 BIN := .venv/bin
 DEMO := prosody
 TEST := $(DEMO)
-ALL := $(TEST) ejabberd profanity tmux iproute2 dbus-daemon systemd tinyproxy microsocks libnet-xmpp-perl procps
+ALL := $(TEST) ejabberd profanity tmux iproute2 dbus-daemon systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
 
 .DEFAULT_GOAL := help
