@@ -3,6 +3,7 @@
 Nothing in it is believed: a lost or broken cache costs some questions, and completion proposes nothing.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -78,7 +79,8 @@ class Cache:
             fresh.write_text(json.dumps(rooms), encoding="utf-8")
             fresh.replace(self._path)
         except OSError:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                fresh.unlink()
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:

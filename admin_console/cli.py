@@ -35,7 +35,8 @@ def sites(options: Options, target: str | None, as_json: bool) -> None:
     from admin_console.fleet import show_sites
     from amon.target import parse
 
-    run(show_sites(console_of(options), face_of(as_json), parse(target if target is not None else "all")))
+    wanted = parse(target if target is not None else "all")
+    run(show_sites(console_of(options), face_of(as_json), wanted))
 
 
 @cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

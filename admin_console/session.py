@@ -15,7 +15,6 @@ from amon.errors import Failed
 from amon.runtime.fleet import Fleet, Site
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Offline
-from amon.xmpp.faults import StanzaError
 from amon.xmpp.login import Login, Times
 from amon.xmpp.tls import tls_context
 
@@ -88,7 +87,7 @@ async def in_fleet(console: Console) -> AsyncIterator[Session]:
     """Ready to ask: in the room, with the sites that belong to it and their presence. What was learnt is kept."""
     async with logged_in(console) as session:
         await _enter(session, console)
-        await _gather_fleet(session, console)
+        await _gather_fleet(session)
         try:
             yield session
         finally:
@@ -146,21 +145,24 @@ async def _enter(session: Session, console: Console) -> None:
             f"the room {room} is not members-only, or hides real addresses: no site obeys what is said there; "
             "next: its owner runs amon room create"
         )
+    _check_admin(session, state.nick, console)
 
 
-async def _gather_fleet(session: Session, console: Console) -> None:
-    fleet, room = session.fleet, session.room
-    try:
-        members = await session.connection.members(room)
-    except StanzaError as error:
-        if error.condition in ("forbidden", "not-allowed"):
-            jid = console.settings.jid
-            raise Failed(
-                f"{jid} is no admin of the room {room}, so it may neither see the fleet nor be heard by it; "
-                f"next: an owner runs amon room create --admin {jid}"
-            ) from None
-        raise
-    new = await fleet.enter(member.jid for member in members)
+def _check_admin(session: Session, nick: str, console: Console) -> None:
+    """Sites learn a real address from the presence of moderators only, and every admin of a room is one."""
+    room, jid = session.room, console.settings.jid
+    ours = [one.affiliation for one in session.connection.occupants(room) if one.nick == nick]
+    if not {"admin", "owner"} & set(ours):
+        raise Failed(
+            f"{jid} is no admin of the room {room}, so no site would know who asks; "
+            f"next: an owner of it runs amon room create --admin {jid}"
+        )
+
+
+async def _gather_fleet(session: Session) -> None:
+    fleet = session.fleet
+    members = await session.connection.members(session.room)
+    new = await fleet.enter(member.jid for member in members if member.jid != session.connection.account)
     await fleet.settle()
     await _see(fleet, new)
 

@@ -21,7 +21,7 @@ def line_of(words: Sequence[str]) -> str:
         raise Invalid(
             f"this command is {length} characters long; at most {LONGEST_LINE} are taken, send a file instead"
         )
-    if len(words) == 1 and re.search(r"\s", words[0].strip()):
+    if len(words) == 1 and re.search(r"\s|^$", words[0]):
         line = words[0]
     else:
         line = " ".join(map(quoted, words))

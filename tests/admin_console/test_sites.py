@@ -1,0 +1,60 @@
+"""`amon sites`: the fleet by presence."""
+
+import json
+
+import pytest
+
+from admin_console.broadcast import NobodyMeant
+from admin_console.fleet import show_sites
+from admin_console.report import JsonFace
+from amon.target import parse
+from tests.admin_console.ground import Ground, pipe, said
+
+ILL = "[instance.odd.settings]\nwell = false\n"
+
+
+async def test_everybody_is_shown_with_health_version_modules_and_tags(ground: Ground) -> None:
+    await ground.site("cern", tags='tags = { tier = "0" }')
+    await ground.site("fnal", ILL)
+    await ground.member("away")
+    face = pipe()
+    await show_sites(ground.console(), face, parse("all"))
+    lines = [line.split() for line in said(face).splitlines()]
+    assert [line[:2] for line in lines] == [
+        ["site", "health"], ["fnal", "crit"], ["away", "offline"], ["cern", "ok"],
+    ]  # fmt: skip
+    assert lines[0][2:] == ["status", "agent", "modules", "tags", "changed"]
+    assert {"odd", "tier=0", "0.1.0.dev0"} <= set(lines[3])
+    assert lines[3][-1] == "ago"
+    assert "CRIT" in lines[1]
+
+
+async def test_a_target_chooses_and_one_that_fits_nobody_is_told(ground: Ground) -> None:
+    await ground.site("cern", tags='tags = { tier = "0" }')
+    await ground.member("away")
+    face = pipe()
+    await show_sites(ground.console(), face, parse("tag:tier=0"))
+    assert [line.split()[0] for line in said(face).splitlines()] == ["site", "cern"]
+    with pytest.raises(NobodyMeant, match="no site named 'cren'"):
+        await show_sites(ground.console(), pipe(), parse("cren"))
+
+
+async def test_json_has_all_of_it(ground: Ground) -> None:
+    await ground.site("fnal", ILL, tags='tags = { tier = "1" }')
+    await ground.member("away")
+    face = JsonFace(pipe().out, pipe().notes)
+    await show_sites(ground.console(), face, parse("all"))
+    document = json.loads(said(face))
+    assert document["counts"] == {"crit": 1, "offline": 1}
+    fnal, away = document["sites"]
+    assert (fnal["site"], fnal["health"], fnal["tags"], fnal["modules"]) == ("fnal", "crit", {"tier": "1"}, ["odd"])
+    assert fnal["bad"] == [{"name": "odd/disk", "level": "crit", "state": "down"}]
+    assert (away["online"], away["health"], away["changed"]) == (False, "offline", None)
+
+
+async def test_what_was_learnt_is_remembered_for_completion(ground: Ground) -> None:
+    await ground.site("cern", tags='tags = { tier = "0" }')
+    console = ground.console()
+    await show_sites(console, pipe(), parse("all"))
+    memory = console.cache.everything()
+    assert (memory.names, memory.tags, memory.modules) == (("cern",), ["tier=0"], ["odd"])
