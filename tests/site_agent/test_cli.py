@@ -19,8 +19,8 @@ PROGRAM = [sys.executable, "-c", "import sys; from site_agent.cli import main; s
 
 
 def amon_agent(*argv: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
-    return subprocess.run([*PROGRAM, *argv], capture_output=True, text=True, timeout=50, env=environment)
+    environment = {**os.environ, **more}
+    return subprocess.run([*PROGRAM, *argv], capture_output=True, text=True, timeout=50, env=environment, cwd=ROOT)
 
 
 @pytest.fixture

@@ -36,9 +36,9 @@ INSTANCE = GOOD + "[instance.x]\n"
 
 NO_SITE = "cannot be the name of a site: in a target it means something else; take another address"
 BROKEN = [
-    ("", ["account: no account is given: nobody could reach this agent; next: see [account.main] in "
+    ('state = "$STATE"', ["account: no account is given: nobody could reach this agent; next: see [account.main] in "
           "`amon-agent example`"]),
-    ('account = "x"', ["account: expected a table, got text"]),
+    ('state = "$STATE"\naccount = "x"', ["account: expected a table, got text"]),
     ("[account.main", ["line 1, column 14: the name of a table is not closed: `]` is missing\n  [account.main\n"
                        "               ^"]),
     (GOOD.replace("password_file", "pasword_file"),

@@ -41,7 +41,8 @@ class Program:
         self.process = await asyncio.create_subprocess_exec(
             *PROGRAM, "run", "--config", str(self.place.path), *argv,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "NOTIFY_SOCKET": str(self.notices.path), **(more or {})},
+            cwd=ROOT,
+            env={**os.environ, "NOTIFY_SOCKET": str(self.notices.path), **(more or {})},
         )  # fmt: skip
 
     async def wait_said(self, text: str) -> None:
