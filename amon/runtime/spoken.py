@@ -112,11 +112,13 @@ class Spoken:
 
 
 def verdict(outcome: Ended) -> str:
-    """`3 up, 1 down` for rows that have a state; nothing where rows have none."""
-    rows = outcome.data
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) and "state" in row for row in rows):
+    """`3 up, 1 down` for rows that have a state, `httpd up` for one thing that has; nothing where there is none."""
+    data = outcome.data
+    if isinstance(data, dict) and "state" in data:
+        return f"{data.get('name', '')} {data['state']}".strip()
+    if not isinstance(data, list) or not data or not all(isinstance(row, dict) and "state" in row for row in data):
         return ""
-    counts = Counter(str(row["state"]) for row in rows)
+    counts = Counter(str(row["state"]) for row in data)
     return ", ".join(f"{count} {state}" for state, count in counts.most_common())
 
 

@@ -373,6 +373,12 @@ async def test_the_verdict_is_first_and_columns_are_fenced(talk: Talk) -> None:
     assert await talk.room("!look @c*") == [(DESK, f"cern: 2 up, 1 down\n```\n{TABLE}\n```")]
 
 
+async def test_the_verdict_of_one_thing_is_its_name_and_state(talk: Talk) -> None:
+    talk.lab.lab.body = lambda call: ROWS[0]
+    assert await talk.alone("look") == ["httpd up\n```\nname: httpd\nstate: up\n```"]
+    assert await talk.room("!look") == [(DESK, "cern: httpd up\n(2 more lines: say more)")]
+
+
 async def test_a_line_for_everyone_is_answered_in_one_line_and_more_tells_the_rest(talk: Talk) -> None:
     talk.lab.lab.body = lambda call: ROWS
     for line in ("!look", "!look @all"):
