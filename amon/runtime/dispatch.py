@@ -84,7 +84,7 @@ class Dispatch:
         try:
             ask = self._grammar().read(normal_line(incoming.line))
         except Invalid as wrong:
-            audience.ended(Ended(incoming.id, State.invalid, visible(wrong.pointed())))
+            audience.ended(Ended(incoming.id, State.invalid, visible(wrong.pointed())[:4096]))
             await self._audit(incoming, self._named(incoming.line), decision, State.invalid)
             return
         asked = _Asked(incoming, ask, self._decide(incoming, ask.command.role), _shown(ask))
@@ -164,7 +164,7 @@ class Dispatch:
         try:
             known = await self._journal.accept(record, durable=changes)
         except Failed as fault:
-            self._log.error("%s", fault)
+            self._log.debug("%s", fault)  # the node says once that the journal is broken, and once that it is mended
             if changes:
                 work.audience.ended(Ended(record.id, State.failed, f"{fault}; nothing was done"))
                 return
@@ -172,20 +172,21 @@ class Dispatch:
         if known is not None:
             work.audience.ended(_again(known, record))
             return
-        work.audience.accepted()
+        work.audience.accepted(work.name)
         outcome = await work.outcome(asked.ask.command.run, self._find)
         ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
         try:
             await self._journal.end(ended, self._line(asked.incoming, asked.shown, asked.decision, outcome.state))
         except Failed as fault:
-            self._log.error("%s", fault)
+            self._log.debug("%s", fault)
         work.audience.ended(outcome)
 
     def _join(self, key: tuple[str, str, str], replies: Replies) -> bool:
         if key not in self._under:
             return False
-        self._under[key].audience.add(replies)
-        replies.accepted()
+        work = self._under[key]
+        work.audience.add(replies)
+        replies.accepted(work.name)
         return True
 
     # What is written down
@@ -199,7 +200,7 @@ class Dispatch:
         try:
             await self._journal.audit(self._line(incoming, shown, decision, outcome))
         except Failed as fault:
-            self._log.error("%s", fault)
+            self._log.debug("%s", fault)
 
     def _line(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> AuditRecord:
         asker, now = incoming.asker, self._clock.time()

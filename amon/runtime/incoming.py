@@ -48,7 +48,9 @@ class Incoming:
 class Replies(Protocol):
     """Tells the asker how the request goes. Must not wait; to be told to nobody is fine."""
 
-    def accepted(self) -> None: ...
+    def accepted(self, what: str) -> None:
+        """It begins, or is under way already. what: the name of the command, in which there is never a secret."""
+        ...
 
     def progress(self, text: str, fraction: float | None) -> None: ...
 
@@ -70,8 +72,8 @@ class Audience:
     def add(self, replies: Replies) -> None:
         self._all = [*self._all[: _MOST_HEAR - 1], replies]
 
-    def accepted(self) -> None:
-        self._tell(lambda replies: replies.accepted())
+    def accepted(self, what: str) -> None:
+        self._tell(lambda replies: replies.accepted(what))
 
     def progress(self, text: str, fraction: float | None) -> None:
         self._tell(lambda replies: replies.progress(text, fraction))

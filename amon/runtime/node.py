@@ -62,11 +62,12 @@ class Node:
         self._missing: dict[str, Spec] = {}
         self._house: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._troubles: dict[str, Health] = {}
         self._interrupted: list[tuple[Record, Ended]] = []
         self._log = logging.getLogger("amon.node")
 
     async def start(self, specs: Iterable[Spec]) -> None:
-        self.journal.watch(self._tell)
+        self.journal.watch(self._journal_changed)
         self._maintenances = Maintenances(await self.journal.maintenances())
         await self._close_interrupted()
         self._start(Spec(AGENT, AGENT, AgentModule, make=lambda env: AgentModule(env, self)))
@@ -186,10 +187,20 @@ class Node:
     def healths(self) -> dict[str, Health]:
         found = {instance.name: instance.health() for instance in self.instances()}
         found.update({name: Health.bad(spec.reason, state="not-loaded") for name, spec in self._missing.items()})
+        own = dict(self._troubles)
         if self.journal.fault:
-            bad = Health.bad(f"{self.journal.fault}: nothing can be changed here", state="broken")
-            found[AGENT] = Health.of({"journal": bad})
+            own["journal"] = Health.bad(f"{self.journal.fault}: nothing can be changed here", state="broken")
+        if own:
+            found[AGENT] = Health.of(own)
         return found
+
+    def trouble(self, name: str, health: Health | None) -> None:
+        """Something of the agent itself that is not well, or is well again (None); shown as `agent/NAME`."""
+        if health is None:
+            self._troubles.pop(name, None)
+        else:
+            self._troubles[name] = health
+        self._tell()
 
     def picture(self, revealed: frozenset[str] | None = None) -> Picture:
         healths = self.healths()
@@ -215,6 +226,13 @@ class Node:
     def next_maintenance_end(self) -> float | None:
         """Epoch seconds; presence changes then without anybody doing anything."""
         return self._maintenances.next_end(self.clock.time())
+
+    def _journal_changed(self) -> None:
+        if self.journal.fault:
+            self._log.error("the journal cannot be written, nothing can be changed here: %s", self.journal.fault)
+        else:
+            self._log.info("the journal can be written again")
+        self._tell()
 
     def _changed(self, name: str) -> None:
         self._tell()

@@ -110,7 +110,7 @@ class WireReplies:
         self._clock = clock
         self._later: asyncio.Task[None] | None = None
 
-    def accepted(self) -> None:
+    def accepted(self, what: str) -> None:
         self._later = asyncio.create_task(self._accept_later(), name=f"accept {self._id}")
 
     def progress(self, text: str, fraction: float | None) -> None:

@@ -43,7 +43,7 @@ class Ask(Protocol):
 
 
 class Spoken:
-    """The `Replies` of a typed line. line: what was asked, without the target.
+    """The `Replies` of a typed line. line: what was asked; never said again, there may be a secret in it.
 
     complain: whether it may still be said that something was wrong with it.
     """
@@ -52,7 +52,7 @@ class Spoken:
         self, site: str, line: str, reach: Reach, say: Say, ask: Ask, complain: Callable[[], bool], clock: Clock
     ) -> None:
         self._site = site
-        self._line = line
+        self._what = line.partition(" ")[0]
         self._reach = reach
         self._say = say
         self._ask = ask
@@ -60,7 +60,8 @@ class Spoken:
         self._clock = clock
         self._doing = ""
 
-    def accepted(self) -> None:
+    def accepted(self, what: str) -> None:
+        self._what = what
         self._doing = "working on it"
 
     def progress(self, text: str, fraction: float | None) -> None:
@@ -91,7 +92,7 @@ class Spoken:
     async def _say_doing(self) -> None:
         await self._clock.sleep(_PATIENCE)
         if self._doing and not self._reach.broad:
-            self._say(f"{self._name()}{self._doing}: {self._line}")
+            self._say(f"{self._name()}{self._doing}: {self._what}")
 
     def _words(self, outcome: Ended) -> tuple[str, str]:
         """What is said now, and what only on `more`."""
@@ -104,7 +105,7 @@ class Spoken:
             return f"{self._name()}{text}", ""
         if self._reach.broad:
             return f"{self._name()}{(found or first)[:_VERDICT]}", text if found else rest
-        return f"{self._name()}{found or self._line.split(' --')[0]}\n{text}", ""
+        return f"{self._name()}{found or self._what}\n{text}", ""
 
     def _name(self) -> str:
         # Where one site was named its nick stands beside the line already.

@@ -37,6 +37,7 @@ class Work:
         self._ask = ask
         self._call = Call(incoming.id, incoming.asker, role, rule, incoming.deadline, self._progress)
         self._clock = clock
+        self.name = ask.name
         self._noted = -_PROGRESS_EVERY
         self._task: asyncio.Task[Any] | None = None
         self._cancelled = False

@@ -38,7 +38,7 @@ class _Ear:
         self.notes: list[str] = []
         self.plan = ""
 
-    def accepted(self) -> None:
+    def accepted(self, what: str) -> None:
         pass
 
     def progress(self, text: str, fraction: float | None) -> None:

@@ -89,7 +89,8 @@ class Lab(Module[None]):
     @command()
     async def unlock(self, call: Call, token: Token, what: Unit = "door") -> Said:
         """Unlock something."""
-        return Said("unlocked")
+        made = self.body(call)
+        return Said("unlocked") if made is None else await made
 
 
 class Ear:
@@ -101,7 +102,7 @@ class Ear:
         self.plan = ""
         self.changed = asyncio.Event()
 
-    def accepted(self) -> None:
+    def accepted(self, what: str) -> None:
         self._heard("accepted")
 
     def progress(self, text: str, fraction: float | None) -> None:

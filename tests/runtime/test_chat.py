@@ -389,7 +389,7 @@ async def test_a_line_for_everyone_is_answered_in_one_line_and_more_tells_the_re
 async def test_long_answers_come_in_pages_of_twenty_lines(talk: Talk) -> None:
     talk.lab.lab.body = lambda call: Said("\n".join(f"line {n}" for n in range(45)))
     (first,) = await talk.alone("look")
-    assert first.startswith("look\n```\nline 0\n")
+    assert first.startswith("lab look\n```\nline 0\n")
     assert first.endswith("line 18\n```\n(26 more lines: say more)")
     (second,) = await talk.alone("more")
     assert second.startswith("line 19\n")
@@ -412,7 +412,7 @@ async def test_more_continues_where_it_was_said(talk: Talk) -> None:
 
 async def test_a_fence_in_the_text_does_not_end_ours(talk: Talk) -> None:
     talk.lab.lab.body = lambda call: Said("a\n```\nb")
-    assert await talk.alone("look") == ["look\n```\na\n'''\nb\n```"]
+    assert await talk.alone("look") == ["lab look\n```\na\n'''\nb\n```"]
 
 
 async def test_an_answer_without_words_is_said_too_and_typing_ends(talk: Talk) -> None:
@@ -431,9 +431,25 @@ async def test_after_three_seconds_and_not_before_one_is_told_that_it_is_being_d
     talk.voice.changed.clear()
     talk.lab.clock.advance(0.1)
     await talk.voice.changed.wait()
-    assert talk.voice.said == [(DESK, "working on it: restart httpd")]
+    assert talk.voice.said == [(DESK, "working on it: lab restart")]
     go.set()
-    assert await talking == ["working on it: restart httpd", "seen"]
+    assert await talking == ["working on it: lab restart", "seen"]
+
+
+async def test_a_secret_that_was_typed_is_not_said_again(talk: Talk) -> None:
+    async def body(call: object) -> Said:
+        await asyncio.Event().wait()
+        return Said("")
+
+    talk.lab.lab.body = body
+    talking = asyncio.create_task(talk.room("cern: unlock hunter2"))
+    await talk.lab.clock.wait_sleepers(3)
+    talk.lab.clock.advance(3)
+    await talk.voice.changed.wait()
+    await talk.chat.received(talk.message("cern: cancel", room=ROOM, kind="groupchat"))
+    ((_, first), _) = await talking
+    assert first == "working on it: lab unlock"
+    assert "hunter2" not in str(talk.voice.said)
 
 
 async def test_progress_is_what_one_is_told_while_waiting(talk: Talk) -> None:
@@ -450,7 +466,7 @@ async def test_progress_is_what_one_is_told_while_waiting(talk: Talk) -> None:
     talk.lab.clock.advance(3)
     await talk.voice.changed.wait()
     go.set()
-    assert (await talking)[0] == "stopping (25%): restart httpd"
+    assert (await talking)[0] == "stopping (25%): lab restart"
 
 
 async def test_a_hundred_sites_do_not_each_say_that_they_are_at_it(talk: Talk) -> None:
@@ -482,5 +498,5 @@ async def test_help_is_filtered_by_ones_role(talk: Talk) -> None:
     assert "restart" not in bobs
     assert "lab: look unlock" in bobs
     assert await talk.alone("help lab restart", by=BOB) == ["refused: lab restart needs role operator"]
-    assert (await talk.alone("help lab restart"))[0].startswith("help lab restart\n```\nlab restart WHAT\nRestart")
+    assert (await talk.alone("help lab restart"))[0].startswith("help\n```\nlab restart WHAT\nRestart")
     assert len((await talk.room("!help"))[0][1].splitlines()) == 2

@@ -253,7 +253,9 @@ async def test_with_a_broken_journal_changes_are_refused_and_reading_goes_on(lab
     assert lab.log == ["look all"]
 
 
-async def test_a_full_disk_is_said_in_health_and_what_is_broken_heals(tmp_path: Path) -> None:
+async def test_a_full_disk_is_said_in_health_and_once_in_the_log_and_what_is_broken_heals(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with site(tmp_path, file="j") as lab:
         stirred: list[str] = []
         lab.node.listen(lambda: stirred.append(lab.node.picture().status))
@@ -274,6 +276,7 @@ async def test_a_full_disk_is_said_in_health_and_what_is_broken_heals(tmp_path: 
         await limit(10_000)
         assert (await lab.ask("restart httpd")).last.state == State.done
         assert stirred[-1] == "OK 1/1"
+        assert caplog.text.count("nothing can be changed here: database or disk is full") == 1
 
 
 # How it ends

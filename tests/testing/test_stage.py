@@ -117,7 +117,7 @@ async def test_an_instance_may_bear_any_name() -> None:
 
 async def test_fences_are_off_and_every_line_is_there() -> None:
     async with stage(TankModule, Settings(), read=lambda: 1.0) as site:
-        assert (await site.say("help drain")).splitlines()[:2] == ["help drain", "tank drain TO"]
+        assert (await site.say("help drain")).splitlines()[:2] == ["help", "tank drain TO"]
 
 
 async def test_one_asks_as_whom_one_wants() -> None:
