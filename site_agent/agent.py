@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from amon.clock import Clock, SystemClock
+from amon.health import Health
 from amon.runtime.account import Account, Connect, View
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
@@ -65,8 +66,13 @@ class Agent:
             await account.connection.wait_online()
 
     async def reload(self, wanted: Configuration) -> Changes:
-        """Become what `wanted` says; stops and starts only what is different, and tells what that was."""
+        """Become what `wanted` says; stops and starts only what is different, and tells what that was.
+
+        Raises `Failed`, before anything is changed, for what could not be taken over.
+        """
         changes = difference(self.configuration, wanted)
+        for plan in wanted.accounts:
+            self._context(plan)
         await self._stop(changes.stop_accounts)
         specs = {spec.name: spec for spec in wanted.specs}
         await self.node.change(changes.stop_instances, [specs[name] for name in changes.start_instances])
@@ -77,7 +83,12 @@ class Agent:
             elif plan.name in changes.update_accounts:
                 self.accounts[plan.name].show(_view(plan), wanted.settings.tags)
                 await self.accounts[plan.name].connection.review()
+        self.node.trouble("configuration", None)
         return changes
+
+    def keep(self, why: str) -> None:
+        """Stay what it is, because a new configuration is no good; everybody who sees this site sees that."""
+        self.node.trouble("configuration", Health.fair(why, state="refused"))
 
     def _start(self, plan: AccountPlan) -> None:
         account = Account(
@@ -110,11 +121,7 @@ class Agent:
             self._log.warning("not every instance has started within %g s", _SETTLE_WITHIN)
 
     def _connect(self, plan: AccountPlan) -> Connect:
-        # Building a context reads the authorities: 37 ms and 0.9 MB that accounts with the same trust share.
-        trust = plan.ca_file, plan.trust
-        if trust not in self._contexts:
-            self._contexts[trust] = tls_context(plan.ca_file)
-        context, trace = self._contexts[trust], self.configuration.settings.trace
+        context, trace = self._context(plan), self.configuration.settings.trace
 
         def connect(listener: Listener) -> Connection:
             return Connection(
@@ -122,6 +129,13 @@ class Agent:
             )
 
         return connect
+
+    def _context(self, plan: AccountPlan) -> ssl.SSLContext:
+        """Building one reads the authorities: 37 ms and 0.9 MB that accounts with the same trust share."""
+        trust = plan.ca_file, plan.trust
+        if trust not in self._contexts:
+            self._contexts[trust] = tls_context(plan.ca_file)
+        return self._contexts[trust]
 
 
 def _view(plan: AccountPlan) -> View:

@@ -28,6 +28,8 @@ class Running(Protocol):
 
     async def reload(self, wanted: Configuration) -> Changes: ...
 
+    def keep(self, why: str) -> None: ...
+
 
 class Life:
     """One agent from its start to its end.
@@ -95,15 +97,23 @@ class Life:
             for problem in loaded.problems:
                 self._log.error("%s", problem)
             text = f"not reloaded: {_count(loaded.problems)} in the configuration; the old one stays"
-            self._log.error("%s", text)
-            self._notify.ready(f"{text}. First: {visible(str(loaded.problems[0]))[:200]}")
+            self._refuse(text, visible(str(loaded.problems[0])))
             return
-        changes = await self._agent.reload(wanted)
+        try:
+            changes = await self._agent.reload(wanted)
+        except Failed as fault:
+            self._refuse("not reloaded; the old configuration stays", str(fault))
+            return
         if changes.log:
             self._set_level(wanted.settings.log)
         self._log.info("reloaded: %s", changes)
         self._status = status_of(wanted)
         self._notify.ready(self._status)
+
+    def _refuse(self, text: str, first: str) -> None:
+        self._log.error("%s", text)
+        self._agent.keep(text)
+        self._notify.ready(f"{text}. First: {first[:200]}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from amon import log
 from amon.errors import Failed, Problem
+from amon.xmpp.tls import small_buffers
 from amon.text import visible
 from site_agent.agent import Agent
 from site_agent.configuration import Configuration, World, load
@@ -38,6 +39,7 @@ def run(path: Path, loop: Loop = "auto") -> int:
     if configuration is None or problems:
         return _refuse(path, problems, notify)
     log.set_up(configuration.settings.log)
+    small_buffers()
     try:
         with alone(configuration.settings.state), asyncio.Runner(loop_factory=_factory(loop)) as runner:
             runner.run(_live(configuration, notify, path, world))

@@ -151,6 +151,7 @@ async def test_a_reload_changes_the_policy_without_a_new_login_and_a_bad_file_ch
         site.config.write_text("nonsense = [")
         site.signal(signal.SIGHUP)
         await site.notices.wait("nonsense")
+        assert "not reloaded" in await seen(fleet, "cern", "away")
         assert (await world.ask(fleet, "uptime"))["cern"].state is State.done
         policy = f'operator = ["{BOB}"]'
         site.config.write_text(world.configuration("cern", policy=policy))

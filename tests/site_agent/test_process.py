@@ -191,6 +191,9 @@ class Puppet:
         await self.breaks.wait()
         raise RuntimeError("broken")
 
+    def keep(self, why: str) -> None:
+        self.kept = why
+
     async def reload(self, wanted: Configuration) -> Changes:
         return Changes()
 
