@@ -12,8 +12,8 @@ from typing import Literal
 
 from amon import log
 from amon.errors import Failed, Problem
-from amon.xmpp.tls import small_buffers
 from amon.text import visible
+from amon.xmpp.tls import small_buffers
 from site_agent.agent import Agent
 from site_agent.configuration import Configuration, World, load
 from site_agent.names import foreign_names

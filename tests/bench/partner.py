@@ -8,7 +8,7 @@ from random import Random
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.login import Login
-from amon.xmpp.tls import tls_context
+from amon.xmpp.tls import small_buffers, tls_context
 from tests.bench.driver import Driver, echo, obey
 
 
@@ -53,6 +53,7 @@ class Partner:
 
 async def main(role: str, host: str, port: str, ca_file: str, me: str, peer: str, password: str) -> None:
     jid, _, resource = me.partition("/")
+    small_buffers()  # as the agent does
     partner = Partner(peer, role == "echo")
     login = Login(jid, password, resource=resource, host=host, port=int(port), tls="direct")
     partner.connection = Connection(login, partner, context=tls_context(Path(ca_file)), random=Random())
