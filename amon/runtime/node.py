@@ -28,6 +28,7 @@ from amon.wire import Ended, encode
 from amon.words import State
 
 _REMEMBER = 7 * 86_400.0  # seconds an outcome is kept
+_LOOK_AGAIN = 60.0  # seconds between looks at a journal that is broken
 _OWN = (AGENT, "maintenance")
 
 
@@ -61,6 +62,7 @@ class Node:
         self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
         self._missing: dict[str, Spec] = {}
         self._house: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
         self._troubles: dict[str, Health] = {}
         self._interrupted: list[tuple[Record, Ended]] = []
@@ -136,8 +138,10 @@ class Node:
     async def stop(self) -> None:
         """Stop every instance and the housekeeping; supervised services and the journal stay."""
         await self._stop(list(self._running))
-        if self._house is not None:
-            self._house.cancel()
+        self.journal.watch(lambda: None)
+        for keeper in (self._house, self._mending):
+            if keeper is not None:
+                keeper.cancel()
 
     async def wait_settled(self) -> None:
         """Until every instance has started or has failed to."""
@@ -230,6 +234,7 @@ class Node:
     def _journal_changed(self) -> None:
         if self.journal.fault:
             self._log.error("the journal cannot be written, nothing can be changed here: %s", self.journal.fault)
+            self._mending = self._tasks.create_task(self._wait_mended(), name="journal watch")
         else:
             self._log.info("the journal can be written again")
         self._tell()
@@ -240,6 +245,15 @@ class Node:
     def _tell(self) -> None:
         for listener in list(self._listeners):
             listener()
+
+    async def _wait_mended(self) -> None:
+        """Somebody makes room on the disk some day; nobody has to restart the agent for it."""
+        while self.journal.fault:
+            await self.clock.sleep(_LOOK_AGAIN)
+            try:
+                await self.journal.probe()
+            except Failed as fault:
+                self._log.debug("%s", fault)
 
     async def _keep_house(self) -> None:
         while True:

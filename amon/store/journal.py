@@ -74,12 +74,16 @@ class Journal:
 
     @property
     def fault(self) -> str:
-        """Why the last write did not succeed; empty while all is well."""
+        """Why a write did not succeed, until `probe` finds it mended; empty while all is well."""
         return self._writer.fault
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` when writing begins to fail, and when it is well again."""
         self._writer.watch = watcher
+
+    async def probe(self) -> None:
+        """Look whether what was broken is mended; `Failed` if not."""
+        await self._writer.probe()
 
     @property
     def transactions(self) -> int:

@@ -16,6 +16,7 @@ import aiosqlite
 from amon.errors import Failed
 
 _MOST = 512  # pieces of work in one transaction
+_PROBE = 262_144  # bytes
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -58,7 +59,8 @@ async def open_database(path: Path | str) -> Database:
 class Writer:
     """Runs pieces of work, each a plain function on the sqlite3 connection, in the database's own thread.
 
-    watch: called when writing begins to fail, and when it is well again.
+    fault: why a write failed. It stays until `probe` finds that all is well: on a disk that is nearly full the small
+    pieces go on succeeding between the large ones. watch: called when it begins and when it ends.
     """
 
     def __init__(self, db: Database) -> None:
@@ -76,6 +78,11 @@ class Writer:
         piece = _Piece(work, durable)
         await self._waiting.put(piece)
         return await piece.done
+
+    async def probe(self) -> None:
+        """Try to write more than a call needs; `Failed` if it still cannot be done."""
+        await self.do(_probe, durable=True)
+        self._noted("")
 
     async def run(self) -> None:
         """Until `close`, and then until all that had come in before is written."""
@@ -109,13 +116,18 @@ class Writer:
         else:
             self.transactions += 1
             _settle(pieces, results)
-            self._noted("")
 
     def _noted(self, fault: str) -> None:
         changed = bool(fault) is not bool(self.fault)
         self.fault = fault
         if changed:
             self.watch()
+
+
+def _probe(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE IF NOT EXISTS probe (filler BLOB)")
+    db.execute(f"INSERT INTO probe VALUES (zeroblob({_PROBE}))")
+    db.execute("DELETE FROM probe")
 
 
 def _is_of_the_file(fault: Exception) -> bool:

@@ -81,9 +81,15 @@ async def test_a_full_disk_is_told_to_everybody_and_nothing_is_kept(journal: Jou
     ] * 5
     assert journal.fault == "database or disk is full"
     assert await journal.find(RECORD.asker, "0") is None  # and reading goes on
-    assert noted == ["database or disk is full", ""]
+    assert noted == ["database or disk is full"]
+    with pytest.raises(Failed, match="database or disk is full"):
+        await journal.probe()
     await limit(journal, 10_000)
     assert await journal.accept(records[0], durable=True) is None
+    assert journal.fault == "database or disk is full"
+    await journal.probe()
+    assert noted == ["database or disk is full", ""]
+    assert journal.fault == ""
 
 
 async def test_what_cannot_be_written_does_not_take_others_with_it(journal: Journal) -> None:
