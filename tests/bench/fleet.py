@@ -3,7 +3,6 @@
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from amon.ids import new_id
 from amon.runtime.fleet import Fleet
@@ -67,7 +66,7 @@ async def _row(plan: Plan, fleet: Fleet, world: World, line: str) -> Row:
     what = f"{plan.kind}, `{line.partition(' 1h')[0]}` to {plan.sites:,} agents"
     note = f"{way}, {plan.processes} processes; {spread(took[1:])} s"
     if line == CHANGE:
-        note += f"; journals synced, {_sync(plan, world.folder) * 1e3:.2g} ms each here"
+        note += "; every journal synced"
     return Row(what, middle(took[1:]), "s", plan.budgets[line], "less", note)
 
 
@@ -82,21 +81,6 @@ async def _once(plan: Plan, fleet: Fleet, world: World, line: str) -> float:
         if under_way.book.counts() != {State.done: plan.sites}:
             raise RuntimeError(f"{line}: {under_way.book.summary()}")
     return took
-
-
-def _sync(plan: Plan, inside: Path) -> float:
-    """What one sync costs on this disk."""
-    file = os.open(inside / "sync", os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        took = []
-        for _ in range(50):
-            os.write(file, b"x" * 4096)
-            began = time.perf_counter()
-            os.fdatasync(file)
-            took.append(time.perf_counter() - began)
-    finally:
-        os.close(file)
-    return middle(took)
 
 
 def _memory(plan: Plan, running: Server, pids: list[int], online: float) -> Row:
