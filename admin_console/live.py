@@ -88,7 +88,7 @@ class LiveFace(PlainFace):
         self.console.print(Text(f"\n$ {command}", "bold cyan"))
 
     def line(self, text: str) -> None:
-        self.console.print(Text(visible(text)))
+        self.console.print(Text(visible(text)), soft_wrap=True)  # a line that is copied must be whole
 
 
 class _Picture:

@@ -23,6 +23,7 @@ class PlainFace:
     def __init__(self, out: TextIO | None = None, notes: TextIO | None = None) -> None:
         self.out, self.notes = out or sys.stdout, notes or sys.stderr
         self.can_ask = _is_terminal(sys.stdin) and _is_terminal(self.notes)
+        self._job = ""
         self._told: dict[str, Row] = {}
 
     def note(self, text: str) -> None:
@@ -36,6 +37,7 @@ class PlainFace:
 
     @contextlib.contextmanager
     def watching(self, job: Gathering) -> Iterator[None]:
+        self._begin(job.job.id)
         job.watch = lambda: self._changed(job)
         try:
             yield
@@ -45,6 +47,7 @@ class PlainFace:
 
     def report(self, report: Report) -> None:
         book = report.book
+        self._begin(report.job.id)
         for row in book.rows():
             self._tell(row)
         if book.unexpected:
@@ -64,11 +67,16 @@ class PlainFace:
     def line(self, text: str) -> None:
         print(text, file=self.out, flush=True)
 
+    def _begin(self, job: str) -> None:
+        """A face may see several jobs."""
+        if job != self._job:
+            self._job = job
+            self._told.clear()
+
     def _changed(self, job: Gathering) -> None:
         for name in job.book.names:
-            row = job.book[name]
-            if row.state.ended and name not in job.asking:
-                self._tell(row)
+            if name not in self._told and job.book[name].state.ended:
+                self._tell(job.book[name])
 
     def _tell(self, row: Row) -> None:
         """One site's end, once; again if it was put right."""

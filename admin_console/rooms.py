@@ -17,10 +17,8 @@ async def create_room(console: Console, members: Sequence[str], admins: Sequence
     members, admins = [bare(jid) for jid in members], [bare(jid) for jid in admins]
     async with logged_in(console) as session:
         await session.connection.create_room(session.room, members=members, admins=admins)
-    added = [f"{len(jids)} {what}" for jids, what in ((members, "members"), (admins, "admins")) if jids]
-    return f"{console.settings.room} is ready: members-only, real addresses shown" + "".join(
-        f", {one}" for one in added
-    )
+    named = [f"; {what}: {', '.join(jids)}" for what, jids in (("members", members), ("admins", admins)) if jids]
+    return f"{console.settings.room} is ready: members-only, real addresses shown{''.join(named)}"
 
 
 async def add_to_room(console: Console, jid: str, affiliation: str) -> None:

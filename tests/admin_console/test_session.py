@@ -88,7 +88,8 @@ async def test_two_consoles_of_one_person_do_not_disturb_each_other(ground: Grou
 async def test_a_room_can_be_made_again_and_keeps_who_was_in_it(ground: Ground) -> None:
     cern = await ground.member("cern")
     said = await create_room(ground.console(), ["fnal@agents.amon.test"], [BOB])
-    assert said == f"{OPS} is ready: members-only, real addresses shown, 1 members, 1 admins"
+    listed = "members: fnal@agents.amon.test; admins: bob@amon.test"
+    assert said == f"{OPS} is ready: members-only, real addresses shown; {listed}"
     grid, line = await show_room(ground.console())
     assert set(grid.rows) == {
         ("owner", ALICE), ("admin", BOB), ("member", cern), ("member", "fnal@agents.amon.test"),

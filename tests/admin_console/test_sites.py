@@ -1,5 +1,6 @@
 """`amon sites`: the fleet by presence."""
 
+import asyncio
 import json
 
 import pytest
@@ -9,6 +10,7 @@ from admin_console.fleet import show_sites
 from admin_console.report import JsonFace
 from amon.target import parse
 from tests.admin_console.ground import Ground, pipe, said
+from tests.admin_console.programs import AMON
 
 ILL = "[instance.odd.settings]\nwell = false\n"
 
@@ -58,3 +60,15 @@ async def test_what_was_learnt_is_remembered_for_completion(ground: Ground) -> N
     await show_sites(console, pipe(), parse("all"))
     memory = console.cache.everything()
     assert (memory.names, memory.tags, memory.modules) == (("cern",), ["tier=0"], ["odd"])
+
+
+async def test_a_reader_that_goes_away_is_no_trouble(ground: Ground) -> None:
+    for name in ("cern", "fnal"):
+        await ground.member(name)
+    words = [*AMON, "--config", str(ground.console().config), "run", "all", "status"]
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", '"$@" | head -n 0', "sh", *words, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(20):
+        _, complaint = await process.communicate()
+    assert complaint == b""

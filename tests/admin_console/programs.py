@@ -1,0 +1,133 @@
+"""The command `amon` as a process of its own, in a pipe or on a terminal, for the tests of this room."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import sys
+import termios
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+AMON = (sys.executable, "-P", "-c", "from admin_console.cli import main; main()")
+
+
+class Program:
+    """A running `amon` and what it has written so far, on both of its streams."""
+
+    def __init__(self, process: asyncio.subprocess.Process, write: Callable[[bytes], object]) -> None:
+        self.process, self.text, self.type = process, "", write
+        self._more = asyncio.Event()
+
+    def heard(self, data: bytes) -> None:
+        self.text += data.decode(errors="replace")
+        self._more.set()
+
+    async def wait_for(self, text: str, within: float = 20.0) -> None:
+        """Until it has written this."""
+        try:
+            async with asyncio.timeout(within):
+                while text not in self.text:
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            raise AssertionError(f"{text!r} was not written:\n{self.text}") from None
+
+    async def ended(self, within: float = 20.0) -> int:
+        async with asyncio.timeout(within):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def in_pipe(*words: str, folder: Path, **environment: str) -> AsyncIterator[Program]:
+    """Both streams in one pipe, nothing to read from."""
+    process = await asyncio.create_subprocess_exec(
+        *AMON, *words, env=_environment(folder, environment),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    program = Program(process, lambda _: None)
+
+    async def listen() -> None:
+        assert process.stdout is not None
+        while data := await process.stdout.read(65536):
+            program.heard(data)
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield program
+    finally:
+        _kill(process)
+        await process.wait()
+        await asyncio.wait([listening], timeout=5)  # whatever is still in the pipe
+        listening.cancel()
+
+
+@asynccontextmanager
+async def on_terminal(*words: str, folder: Path, **environment: str) -> AsyncIterator[Program]:
+    """A terminal of its own, which turns a typed Ctrl-C into the signal. Source: setsid(1), pty(7)."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+    process = await asyncio.create_subprocess_exec(
+        "setsid", "--ctty", *AMON, *words, env={**_environment(folder, environment), "TERM": "xterm"},
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    program = Program(process, lambda data: os.write(ours, data))
+    loop = asyncio.get_running_loop()
+
+    def listen() -> None:
+        try:
+            program.heard(os.read(ours, 65536))
+        except OSError:  # the last of them has closed it
+            loop.remove_reader(ours)
+
+    loop.add_reader(ours, listen)
+    try:
+        yield program
+    finally:
+        _kill(process)
+        await process.wait()
+        loop.remove_reader(ours)
+        os.close(ours)
+
+
+def _environment(folder: Path, more: dict[str, str]) -> dict[str, str]:
+    """Temporary files, caches and configurations lie below `folder`."""
+    own = {name: str(folder) for name in ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    return {**os.environ, **own, **more}
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+def living(folder: Path) -> list[str]:
+    """Processes that have to do with this folder: by their words, their environment or where they write to."""
+    return [" ".join(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"]) if _of(process, folder)]
+
+
+def _of(process: psutil.Process, folder: Path) -> bool:
+    if process.pid == os.getpid():
+        return False
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        said = " ".join((*process.cmdline(), *process.environ().values()))
+        return str(folder) in said or str(Path(f"/proc/{process.pid}/fd/1").readlink()).startswith(str(folder))
+    except (psutil.Error, OSError):
+        return False
+
+
+async def nothing_left(folder: Path, within: float = 10.0) -> None:
+    try:
+        async with asyncio.timeout(within):
+            while living(folder):  # noqa: ASYNC110 not our children: nothing tells of their end
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"still there: {living(folder)}") from None

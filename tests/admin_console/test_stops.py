@@ -1,0 +1,135 @@
+"""Ctrl-C: once tells the sites to stop, twice stops waiting for them; at a question it means no."""
+
+import asyncio
+import signal
+import socket
+
+import pytest
+
+from admin_console.broadcast import Interrupts
+from amon.job import ExitCode
+from amon.wire import Accepted, NeedsWord, Payload, Request
+from site_agent.agent import Agent
+from tests.admin_console.ground import Ground, Person, noted, pipe, states
+from tests.admin_console.programs import in_pipe, on_terminal
+
+
+async def busy(agent: Agent) -> None:
+    """Until it is at work for somebody."""
+    async with asyncio.timeout(15):
+        while not agent.node.dispatch.under_way():  # noqa: ASYNC110 a look from outside; agents tell nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_once_cancels_at_the_sites(ground: Ground) -> None:
+    agent = await ground.site("cern")
+    interrupts, face = Interrupts(), pipe()
+    running = asyncio.create_task(ground.run("all", "odd hang", face=face, deadline=60, interrupts=interrupts))
+    await busy(agent)
+    interrupts.hit()
+    async with asyncio.timeout(5):
+        report = await running
+    assert states(report) == {"cern": "cancelled"}
+    assert report.exit == ExitCode.cancelled
+    assert "Ctrl-C again to stop waiting" in noted(face)
+    assert agent.node.dispatch.under_way() == 0
+
+
+async def test_twice_does_not_wait_for_a_site_that_does_not_confirm(ground: Ground) -> None:
+    asked = asyncio.Event()
+
+    def accept(request: Request) -> list[Payload]:
+        asked.set()
+        return [Accepted(request.id)]
+
+    await ground.false_site("deaf", accept)
+    interrupts = Interrupts()
+    running = asyncio.create_task(ground.run("all", "status", deadline=60, interrupts=interrupts))
+    async with asyncio.timeout(10):
+        await asked.wait()
+    interrupts.hit()
+    interrupts.hit()
+    async with asyncio.timeout(1):  # less than the grace that is given to a site
+        report = await running
+    assert states(report) == {"deaf": "cancelled"}
+
+
+async def test_at_the_question_it_means_no(ground: Ground) -> None:
+    def plan(request: Request) -> list[Payload]:
+        return [NeedsWord(request.id, "change", "plan")]
+
+    for name in ("one", "two"):
+        await ground.false_site(name, plan)
+    interrupts, person = Interrupts(), Person(None)
+    running = asyncio.create_task(ground.run("all", "odd keep x", face=person, interrupts=interrupts))
+    async with asyncio.timeout(10):
+        await person.asked.wait()
+    interrupts.hit()
+    async with asyncio.timeout(5):
+        report = await running
+    assert states(report) == {"one": "not-started", "two": "not-started"}
+    assert report.exit == ExitCode.cancelled
+
+
+async def test_the_real_signal_closes_the_book_and_says_so(ground: Ground) -> None:
+    agent = await ground.site("cern")
+    config = str(ground.console().config)
+    async with in_pipe("--config", config, "run", "all", "odd", "hang", folder=ground.folder) as program:
+        await busy(agent)
+        program.process.send_signal(signal.SIGINT)
+        assert await program.ended() == ExitCode.cancelled
+    assert "cern: cancelled: cancelled" in program.text
+    assert "1 site: 1 cancelled" in program.text
+    assert "Traceback" not in program.text
+
+
+async def test_before_anything_was_asked_it_just_ends(ground: Ground) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        config = str(ground.console(port=server.getsockname()[1]).config)
+        async with in_pipe("--config", config, "run", "all", "status", folder=ground.folder) as program:
+            async with asyncio.timeout(15):
+                silent, _ = await asyncio.get_running_loop().sock_accept(server)
+            with silent:
+                program.process.send_signal(signal.SIGINT)
+                assert await program.ended() == 130
+    assert program.text == "stopped\n"
+
+
+async def test_on_a_terminal_one_sees_it_live_and_ends_it_by_key(ground: Ground) -> None:
+    await ground.site("cern")
+    config = str(ground.console().config)
+    async with on_terminal("--config", config, "run", "all", "odd", "hang", folder=ground.folder) as program:
+        await program.wait_for("25% hanging")
+        assert "0/1" in program.text
+        program.type(b"\x03")
+        assert await program.ended() == ExitCode.cancelled
+        await program.wait_for("1 site: 1 cancelled")
+
+
+@pytest.mark.parametrize(("answer", "code", "said"), [(b"y\n", 0, "2 done"), (b"n\n", 15, "2 not-started")])
+async def test_on_a_terminal_one_is_asked_and_answers(ground: Ground, answer: bytes, code: int, said: str) -> None:
+    for name in ("cern", "fnal"):
+        await ground.site(name)
+    config = str(ground.console().config)
+    async with on_terminal("--config", config, "run", "all", "odd", "keep", "x", folder=ground.folder) as program:
+        await program.wait_for("odd keep x on 2 sites: cern, fnal? [y/N] ")
+        program.type(answer)
+        assert await program.ended() == code
+        await program.wait_for(f"2 sites: {said}")
+
+
+async def test_colours_are_for_terminals_that_want_them(ground: Ground) -> None:
+    await ground.site("cern")
+    words = ("--config", str(ground.console().config), "sites")
+    async with on_terminal(*words, folder=ground.folder) as coloured:
+        await coloured.ended()
+        await coloured.wait_for("cern")
+    async with on_terminal(*words, folder=ground.folder, NO_COLOR="1") as grey:
+        await grey.ended()
+        await grey.wait_for("cern")
+    async with in_pipe(*words, folder=ground.folder) as piped:
+        await piped.ended()
+    assert "\x1b[32m" in coloured.text
+    assert "\x1b[32m" not in grey.text
+    assert "\x1b" not in piped.text
