@@ -14,7 +14,8 @@ from amon.xmpp import names
 
 _WINDOW = 50  # stanzas sent before the server is asked what it has
 _ASK_WITHIN = 1.0  # seconds after which it is asked for fewer
-_ANSWER_WITHIN = 0.02  # seconds in which an answer of ours may ride along: half the packets of a conversation
+_ANSWER_WITHIN = 0.02  # seconds in which an answer may ride along, and in which there is one: half the packets
+_ANSWER_AFTER = 100  # stanzas after which it goes anyhow: Prosody keeps 500
 _MODULO = 2**32
 
 
@@ -42,8 +43,9 @@ class Acks:
     def __init__(self, plugin: Any, write: Callable[[str], None], resume: Resume | None) -> None:
         self._sm, self._write = plugin, write
         self._timer: asyncio.TimerHandle | None = None
-        self._answer_timer: asyncio.TimerHandle | None = None
-        self._due = False
+        self._period: asyncio.TimerHandle | None = None
+        self._due = self._answered = False
+        self._told = 0
         self._carried = list(resume.waiting) if resume else []
         if resume is not None:
             plugin.sm_id, plugin.handled = resume.id, resume.handled
@@ -68,26 +70,34 @@ class Acks:
             self._sm.handled = (self._sm.handled + 1) % _MODULO
 
     def asked(self) -> None:
-        """The server wants to know what we have. The answer goes with what we say next, or soon by itself."""
-        self._due = True
-        if self._answer_timer is None:
-            self._answer_timer = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, self._answer)
+        """The server wants to know what we have. The answer goes with what we say next, or soon by itself.
 
-    def _answer(self) -> None:
-        self._answer_timer = None
+        It does not ask again before it has one. So that a quick conversation does not carry a question and an answer
+        with each message, there is one answer in a period; the first goes at once.
+        """
+        self._due = True
+        self._begin_period()
+
+    def _begin_period(self) -> None:
+        if self._period is None:
+            self._period = asyncio.get_running_loop().call_later(_ANSWER_WITHIN, self._end_period)
+
+    def _end_period(self) -> None:
+        self._period, self._answered = None, False
         if self._due:
+            self._begin_period()
             self._write("")
 
     def take_answer(self) -> str:
         """What to add to what is being written."""
-        if not self._due:
+        if not self._due or (self._answered and self._sm.handled - self._told < _ANSWER_AFTER):
             return ""
-        self._due = False  # the timer stays, for the next question: making one for each costs more than the answer
-        return f"<a xmlns='{names.SM}' h='{self._sm.handled}'/>"
+        self._due, self._answered, self._told = False, True, self._sm.handled
+        return f"<a xmlns='{names.SM}' h='{self._told}'/>"
 
     def last_answer(self) -> str:
         """What we have, before the stream is closed: the rest goes back to who sent it (XEP-0198, 4)."""
-        self._due = self._due or bool(self._sm.enabled_in)
+        self._due, self._answered = bool(self._sm.enabled_in), False
         return self.take_answer()
 
     def went(self, sent: Sent) -> None:
@@ -112,10 +122,10 @@ class Acks:
             self._write(f"<r xmlns='{names.SM}'/>")
 
     def stop(self) -> None:
-        for timer in (self._timer, self._answer_timer):
+        for timer in (self._timer, self._period):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._answer_timer = None
+        self._timer = self._period = None
 
     def not_resumed(self, failed: Any) -> None:
         """XEP-0198, 5: the server may tell how many of ours it had handled; the rest is lost."""

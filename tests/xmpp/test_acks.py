@@ -56,6 +56,21 @@ async def test_a_question_is_answered_with_what_is_said_next_or_soon() -> None:
     acks.stop()
 
 
+async def test_a_quick_conversation_has_one_answer_in_a_period_and_one_after_a_hundred_stanzas() -> None:
+    numbers, later = Numbers(), asyncio.Event()
+    acks = Acks(numbers, lambda text: later.set(), None)
+    answers = []
+    for _ in range(150):
+        acks.came()
+        acks.asked()
+        answers.append(acks.take_answer())
+    assert [number for number, answer in enumerate(answers) if answer] == [0, 100]
+    async with asyncio.timeout(5):
+        await later.wait()
+    assert "h='150'" in acks.take_answer()
+    acks.stop()
+
+
 async def test_the_last_answer_is_given_without_a_question() -> None:
     numbers = Numbers()
     acks = Acks(numbers, print, None)
