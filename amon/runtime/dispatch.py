@@ -84,7 +84,7 @@ class Dispatch:
         try:
             ask = self._grammar().read(normal_line(incoming.line))
         except Invalid as wrong:
-            audience.ended(Ended(incoming.id, State.invalid, visible(wrong.pointed())[:4096]))
+            audience.ended(Ended(incoming.id, State.invalid, wrong.pointed()))
             await self._audit(incoming, self._named(incoming.line), decision, State.invalid)
             return
         asked = _Asked(incoming, ask, self._decide(incoming, ask.command.role), _shown(ask))

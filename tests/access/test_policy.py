@@ -45,6 +45,10 @@ def test_the_highest_role_wins_and_no_star_crosses_the_at(jid: str, role: Role |
     assert (found[0] if found else None) is role
 
 
+def test_no_question_mark_stands_for_an_at() -> None:
+    assert Policy(owner=("a?b", "a*b")).role_of("a@b") is None
+
+
 @given(st.text(max_size=50), st.sampled_from(Role))
 def test_an_empty_policy_lets_nobody_do_anything(jid: str, needed: Role) -> None:
     assert not Policy().decide(Asker(jid), needed, AGENTS).allowed

@@ -34,6 +34,12 @@ def test_every_outcome_fits_into_a_stanza(letter: str, times: int, data: object)
     assert len(escape(travels).encode()) < PROSODY - 1000
 
 
+def test_rows_full_of_what_xml_escapes_are_fewer() -> None:
+    outcome = caps.ended(ID, State.done, Answer("&" * 20_000, ["&<>" * 30] * 2000), 1.0)
+    assert len(escape(encode(outcome)).encode()) < PROSODY // 2 + 1000
+    assert len(outcome.data) > 10
+
+
 def test_what_is_short_is_left_alone() -> None:
     rows = [{"name": "httpd", "state": "up"}] * 300
     outcome = caps.ended(ID, State.done, Answer("text", rows, (Column("name"), Column("state"))), 0.5)

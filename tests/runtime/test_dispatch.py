@@ -78,6 +78,7 @@ async def test_words_that_mean_nothing_are_invalid_and_audited_without_their_val
         ("restart", "needs what"),
         ("look what=\u202eevil", "invisible"),
         ("look a\x07", "invisible"),
+        ("unlock pass\u202eword", "invisible"),
         ("look " + "x" * 1_000_000, "1000005 characters long"),
         ("look " + "x" * 100, "100 characters long"),
     ],
@@ -366,6 +367,44 @@ async def test_only_its_own_asker_ends_a_call(lab: Site) -> None:
     assert await lab.audit() == [f"{ALICE} lab restart what=httpd: cancelled"]
     assert not lab.node.dispatch.cancel(("lab", ALICE, SAME))
     assert (await lab.ask("restart httpd", ident=SAME)).outcomes == ear.outcomes
+
+
+async def test_cancelling_leaves_no_trace_in_the_task_that_did_it(lab: Site) -> None:
+    lab.lab.body, _ = gate()
+    ear, left = Ear(), []
+
+    async def asking() -> None:
+        await lab.node.dispatch.handle(lab.incoming("restart httpd", ident=SAME), ear)
+        task = asyncio.current_task()
+        assert task is not None
+        left.append(task.cancelling())
+
+    one = asyncio.create_task(asking())
+    await lab.clock.wait_sleepers(2)
+    assert lab.node.dispatch.cancel(("lab", ALICE, SAME))
+    await one
+    assert left == [0]
+
+
+async def test_a_stop_of_the_agent_goes_before_a_cancelling_by_the_asker(lab: Site) -> None:
+    lab.lab.body, _ = gate()
+    ear, task = lab.begin("restart httpd", ident=SAME)
+    await lab.clock.wait_sleepers(2)
+    assert lab.node.dispatch.cancel(("lab", ALICE, SAME))
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert ear.heard == ["accepted"]
+    assert [record.id for record in await lab.journal.interrupted()] == [SAME]
+
+
+async def test_progress_that_comes_after_the_end_is_not_told(lab: Site) -> None:
+    calls: list[Call] = []
+    lab.lab.body = calls.append
+    ear = await lab.ask("look")
+    lab.clock.advance(1)
+    calls[0].progress("still here")
+    assert ear.heard == ["accepted", "done"]
 
 
 async def test_a_call_that_is_cancelled_before_it_began_does_not_begin(lab: Site) -> None:

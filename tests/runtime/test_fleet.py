@@ -7,7 +7,7 @@ import pytest
 from amon.runtime.about import mark_of
 from amon.runtime.fleet import Fleet
 from amon.target import parse, select
-from amon.wire import Ended
+from amon.wire import Ended, encode
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.roster import Contact
 from tests.runtime.console import Desk, jid
@@ -123,9 +123,9 @@ async def test_a_fleet_that_was_known_before_asks_nobody(desk: Desk) -> None:
 
 
 async def test_a_site_with_the_mark_of_another_cannot_tell_tags_for_it(desk: Desk) -> None:
-    await desk.enter("bad", "cern")
-    desk.wire.tags = {jid("bad"): {"tag": ("tier=9",)}, jid("cern"): TIER_1}
-    for name in ("bad", "cern"):
+    await desk.enter("cern", "zagreb")
+    desk.wire.tags = {jid("zagreb"): {"tag": ("tier=9",)}, jid("cern"): TIER_1}
+    for name in ("cern", "zagreb"):
         desk.show(name, mark=mark_of(TIER_1))
     await desk.fleet.look_up()
     assert chosen(desk, "tag:tier=9") == ()
@@ -160,7 +160,8 @@ async def test_what_is_no_payload_or_came_through_a_room_is_no_mail(desk: Desk) 
         for message in (
             Received(jid("cern"), "", "hello"),
             Received(jid("cern"), "", "", payload="{}"),
-            Received(None, "", "", payload="{}"),
+            Received(None, "", "", payload=encode(Ended(ID, "done"))),
+            Received(jid("cern"), "", "", room="ops@x", payload=encode(Ended(ID, "done"))),
         ):
             desk.fleet.received(message)
         assert letters.empty()

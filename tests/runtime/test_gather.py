@@ -184,6 +184,13 @@ async def test_sites_that_ask_back_wait_for_a_yes_however_long_it_takes(desk: De
     assert all(payload.confirmed for _, payload, _ in desk.wire.sent[3:] if isinstance(payload, Request))
 
 
+async def test_a_site_that_asks_back_although_it_was_confirmed_is_not_waited_for(desk: Desk) -> None:
+    await desk.enter("cern")
+    desk.replies = lambda site, payload: [NeedsWord(ID, "change")]
+    made = await gathered(desk, job("cern", confirmed=True), 5)
+    assert (made.asking, states(made)) == ({}, {"cern": "silent"})
+
+
 async def test_without_a_yes_nothing_was_done_and_the_book_says_so(desk: Desk) -> None:
     await desk.enter("cern", "desy")
     desk.replies = careful

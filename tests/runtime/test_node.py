@@ -84,6 +84,7 @@ async def test_a_change_stops_and_starts_what_is_named_and_nothing_else(tmp_path
     log: list[str] = []
     async with site(tmp_path, specs=(spec("a", log), spec("b", log), MISSING)) as lab:
         before = lab.node.find("a")
+        assert lab.node.picture().status.startswith("CRIT 1/4 switch")
         await lab.node.change(["b", "switch"], [spec("c", log)])
         await lab.node.wait_settled()
         assert log == ["start a", "start b", "stop b", "start c"]
