@@ -1,8 +1,9 @@
 """When a changed picture is told: bad news at once, all else at about one a minute; a flapping site stays quiet.
 
 A token bucket: `burst` pictures may follow each other, then one each `every` seconds. The burst lets an admin who
-restarts a service see it come back at once. News that is worse than what was told last may borrow one token beyond an
-empty bucket; what is not worse must have stood for `settle` seconds, so that nobody is told of a restart's steps.
+restarts a service see it come back at once, also right after the agent's own start, which on a busy machine takes four
+or five pictures. News that is worse than what was told last may borrow one token beyond an empty bucket; what is not
+worse must have stood for `settle` seconds, so that nobody is told of a restart's steps.
 """
 
 from amon.health.board import Picture
@@ -11,7 +12,7 @@ from amon.health.board import Picture
 class Pace:
     """Pure: `now` is handed in (monotonic seconds). Compare pictures by what they mean, not by their text."""
 
-    def __init__(self, every: float = 60.0, burst: int = 5, settle: float = 0.5) -> None:
+    def __init__(self, every: float = 60.0, burst: int = 8, settle: float = 0.5) -> None:
         self.every = every
         self.burst = burst
         self.settle = settle
