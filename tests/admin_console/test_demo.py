@@ -28,7 +28,7 @@ def files_left(folder: Path) -> list[Path]:
 async def test_it_shows_the_fleet_mends_the_broken_service_and_leaves_nothing(tmp_path: Path) -> None:
     svg = tmp_path / "demo.svg"
     async with in_pipe("demo", "--once", "--svg", str(svg), folder=tmp_path) as program:
-        assert await program.ended(40) == 0
+        assert await program.ended(50) == 0, program.text
     shown = program.text
     steps = ["$ amon sites", "CRIT 1/3 store failed", "$ amon run all status", "3 sites: 3 done", "$ amon run service:",
              "1 site: 1 done", "exit code 0", "$ amon sites", "OK 3/3", "gone again"]  # fmt: skip
