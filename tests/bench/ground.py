@@ -7,7 +7,7 @@ import asyncio
 import resource
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -104,5 +104,8 @@ def resident(pid: int) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of all threads of a process so far."""
-    tasks = Path(f"/proc/{pid}/task")
-    return sum(int(one.joinpath("schedstat").read_text().split()[0]) for one in tasks.iterdir()) / 1e9
+    nanoseconds = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread that ended while we looked
+            nanoseconds += int(task.joinpath("schedstat").read_text().split()[0])
+    return nanoseconds / 1e9

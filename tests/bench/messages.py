@@ -2,6 +2,7 @@
 
 Each client is two processes, one that echoes and one that drives; all stay connected to one server, with TLS, and take
 turns, so that a ratio compares two runs of the same second. Stream management is on in the client of `amon.xmpp` only.
+On a busy machine the share by CPU time (of both clients and the server, for one round trip) is the one to believe.
 """
 
 import asyncio
@@ -12,9 +13,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from tests.bench.ground import ROOT, Kind, Server, folder, has_ejabberd, server
+from tests.bench.ground import ROOT, Kind, Server, cpu_seconds, folder, has_ejabberd, server
 from tests.bench.rows import Row, middle
 from tests.e2e.world import PASSWORD
 
@@ -36,6 +37,13 @@ class Plan:
     repeats: int
 
 
+class Trips(NamedTuple):
+    """Round trips: how many a second, and the CPU seconds of all three processes for one."""
+
+    rate: float
+    cpu: float
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two connected processes of one client."""
@@ -43,14 +51,19 @@ class Pair:
     client: Client
     echo: asyncio.subprocess.Process
     drive: asyncio.subprocess.Process
+    server: int
 
-    async def rate(self, body: int, window: int, seconds: float) -> float:
-        """Round trips per second."""
+    async def trips(self, body: int, window: int, seconds: float) -> "Trips":
+        """Keeps so many messages of this size in flight for so long."""
+        before = self._cpu()
         async with asyncio.timeout(seconds + 30):
             if self.client != "perl":
                 await _tell(self.echo, f"{body}")
             count, took = (await _tell(self.drive, f"{body} {window} {seconds}")).split()
-        return int(count) / float(took)
+        return Trips(int(count) / float(took), (self._cpu() - before) / max(1, int(count)))
+
+    def _cpu(self) -> float:
+        return sum(map(cpu_seconds, (self.echo.pid, self.drive.pid, self.server)))
 
 
 async def measure(quick: bool) -> list[Row]:
@@ -71,16 +84,18 @@ async def compare(plan: Plan) -> list[Row]:
 
 
 async def _row(kind: Kind, body: int, window: int, pairs: Sequence[Pair], plan: Plan) -> Row:
-    rates: dict[Client, list[float]] = {pair.client: [] for pair in pairs}
+    made: dict[Client, list[Trips]] = {pair.client: [] for pair in pairs}
     for _ in range(plan.repeats):
         for pair in pairs:
-            rates[pair.client].append(await pair.rate(body, window, plan.seconds))
-    amon = rates["amon"]
-    shares = [100 * ours / raw for ours, raw in zip(amon, rates["raw"], strict=True)]
-    note = f"{middle(amon):,.0f}/s of {middle(rates['raw']):,.0f}/s raw; {min(shares):.0f} to {max(shares):.0f} %"
-    if "perl" in rates:
-        times = middle(ours / perl for ours, perl in zip(amon, rates["perl"], strict=True))
-        note += f"; {times:.1f} x Net::XMPP's {middle(rates['perl']):,.0f}/s"
+            made[pair.client].append(await pair.trips(body, window, plan.seconds))
+    both = list(zip(made["amon"], made["raw"], strict=True))
+    shares = [100 * ours.rate / raw.rate for ours, raw in both]
+    rates = {client: f"{middle(one.rate for one in trips):,.0f}/s" for client, trips in made.items()}
+    note = f"{rates['amon']} of {rates['raw']} raw; {min(shares):.0f} to {max(shares):.0f} %"
+    note += f"; by CPU time {100 * middle(raw.cpu / ours.cpu for ours, raw in both):.0f} %"
+    if "perl" in made:
+        times = middle(ours.rate / perl.rate for ours, perl in zip(made["amon"], made["perl"], strict=True))
+        note += f"; {times:.1f} x Net::XMPP's {rates['perl']}"
     size = f"{body} B" if body < 1000 else f"{body // 1024} KiB"
     return Row(f"messages, {kind}, {size}, {window} in flight", middle(shares), "% of raw", BUDGETS[body], "more", note)
 
@@ -107,7 +122,8 @@ async def _pair(client: Client, running: Server) -> AsyncIterator[Pair]:
             )
             async with asyncio.timeout(_START_WITHIN):
                 await _said(made[role])
-        yield Pair(client, made["echo"], made["drive"])
+        assert running.pid is not None
+        yield Pair(client, made["echo"], made["drive"], running.pid)
     finally:
         for process in made.values():
             await _stop(process)

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,12 +32,14 @@ def main(argv: Sequence[str]) -> int:
     if unknown:
         parser.error(f"no figure is called {unknown[0]!r}; there are {', '.join(NAMES)}")
     raise_file_limit()
+    before = os.getloadavg()
     rows, failed = _measured(asked.names or NAMES, asked.quick)
     if asked.json:
         print(json.dumps([{**dataclasses.asdict(row), "ratio": row.ratio} for row in rows], indent=1))
     else:
         print(table(rows))
         print("\nused: the part of the budget that is used; above 1 it is missed. Medians; read ratios, not times.")
+        print(f"{os.cpu_count()} cores; load before {before[0]:.1f}, since {os.getloadavg()[1]:.1f} (5 min)")
     for line in failed:
         print(line, file=sys.stderr)
     return 1 if failed or (asked.check and any(row.missed for row in rows)) else 0
