@@ -93,6 +93,11 @@ class Connection(Administration, Speech):
             except Exception as error:  # a bug of ours must not end the agent; it is logged and tried again
                 self._log.error("the connection of %s broke: %s", self.account, where(error))
                 fault = Fault("bug", f"an error of ours: {where(error)}")
+            # Python 3.11's TaskGroup loses a cancellation that comes while it ends its tasks: the session broke and
+            # somebody stopped us in the same moment, which is what a machine that goes down does.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             if self._clock.monotonic() - since >= self._times.stable:
                 backoff.reset()
             wait = backoff.next()

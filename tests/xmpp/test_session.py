@@ -185,3 +185,18 @@ async def test_a_stanza_that_is_too_long_costs_itself_and_not_the_session(
         assert (await cern.ear.wait(Received)).payload == "after it"
         assert "the content of a stanza was not read: it is longer than 97 KiB" in caplog.text
         assert not cern.ear.all(Offline)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_stopped_in_the_moment_in_which_the_session_breaks_it_stops(world: World, turns: int) -> None:
+    async with Relay(world.server.c2s_port) as relay, world.party(ALICE, port=relay.port) as alice:
+        await alice.up()
+        relay.cut()
+        async with asyncio.timeout(5):
+            while alice.connection.online:  # noqa: ASYNC110 the very turn of the loop counts here
+                await asyncio.sleep(0)
+        for _ in range(turns):  # of the event loop
+            await asyncio.sleep(0)
+        alice.task.cancel()
+        await asyncio.wait((alice.task,), timeout=3)
+        assert alice.task.cancelled()
