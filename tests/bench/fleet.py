@@ -8,7 +8,7 @@ from amon.ids import new_id
 from amon.runtime.fleet import Fleet
 from amon.runtime.gather import Job, gathering
 from amon.words import State
-from tests.bench.ground import Kind, Server, folder, has_ejabberd, resident, server
+from tests.bench.ground import Kind, Server, cpu_seconds, folder, has_ejabberd, resident, server
 from tests.bench.herds import herds, names
 from tests.bench.rows import Row, middle, spread
 from tests.e2e.world import ALICE, OPS, World, until
@@ -56,18 +56,22 @@ async def ask(plan: Plan) -> list[Row]:
                 async with world.console(settled=plan.room) as fleet:
                     await fleet.enter(jids)
                     await until(fleet, lambda: all(site.online for site in fleet.sites.values()), 60)
-                    rows = [await _row(plan, fleet, world, line) for line in plan.budgets]
+                    all_ = [os.getpid(), running.pid or 0, *pids]
+                    rows = [await _row(plan, fleet, world, line, all_) for line in plan.budgets]
                     return [*rows, _memory(plan, running, pids, online)]
 
 
-async def _row(plan: Plan, fleet: Fleet, world: World, line: str) -> Row:
-    took = [await _once(plan, fleet, world, line) for _ in range(plan.repeats + 1)]
+async def _row(plan: Plan, fleet: Fleet, world: World, line: str, pids: list[int]) -> Row:
+    await _once(plan, fleet, world, line)
+    before = sum(map(cpu_seconds, pids))
+    took = [await _once(plan, fleet, world, line) for _ in range(plan.repeats)]
+    worked = (sum(map(cpu_seconds, pids)) - before) / plan.repeats
     way = "through the room" if plan.room else "direct"
     what = f"{plan.kind}, `{line.partition(' 1h')[0]}` to {plan.sites:,} agents"
-    note = f"{way}, {plan.processes} processes; {spread(took[1:])} s"
+    note = f"{way}, {plan.processes} processes; {spread(took)} s; {worked:.2g} s of CPU by all"
     if line == CHANGE:
         note += "; every journal synced"
-    return Row(what, middle(took[1:]), "s", plan.budgets[line], "less", note)
+    return Row(what, middle(took), "s", plan.budgets[line], "less", note)
 
 
 async def _once(plan: Plan, fleet: Fleet, world: World, line: str) -> float:
