@@ -63,7 +63,7 @@ async def test_stopped_in_the_middle_it_cleans_up(tmp_path: Path, moment: str, n
         await program.wait_for(moment)
         program.process.send_signal(number)
         program.process.send_signal(number)  # an impatient one must not stop the cleaning up
-        assert await program.ended() == 130
+        assert await program.ended() == 130, program.text
     assert "Traceback" not in program.text
     assert files_left(tmp_path) == []
     await nothing_left(tmp_path, 1)

@@ -92,7 +92,7 @@ async def test_before_anything_was_asked_it_just_ends(ground: Ground) -> None:
                 silent, _ = await asyncio.get_running_loop().sock_accept(server)
             with silent:
                 program.process.send_signal(signal.SIGINT)
-                assert await program.ended() == 130
+                assert await program.ended() == 130, program.text
     assert program.text == "stopped\n"
 
 
