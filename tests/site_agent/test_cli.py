@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -157,8 +156,8 @@ def test_what_is_no_unit_never_gets_into_a_rule(name: str, capsys: pytest.Captur
 
 
 def test_uvloop_that_is_asked_for_but_not_there_is_said(place: Place) -> None:
-    if find_spec("uvloop"):
-        pytest.skip("uvloop is installed")
-    done = amon_agent("run", "--loop", "uvloop", "--config", str(place.write(GOOD)))
+    without = "import sys; sys.modules['uvloop'] = None; from site_agent.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", without, "run", "--loop", "uvloop", "--config", str(place.write(GOOD))]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
     assert done.returncode == 1
     assert "pip install 'amon[fast]'" in done.stderr
