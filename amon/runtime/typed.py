@@ -9,8 +9,6 @@ from amon.runtime.spoken import Reach
 from amon.target import All, Expression, Facts, parse
 from amon.text import normal_line
 
-_LONGEST_ADDRESS = 300  # characters in front of `site:`
-
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -38,7 +36,7 @@ def named(text: str, site: str, prefix: str) -> Line | None:
     """`site: line` or `site, line`: what clients make of a completed nick. `Invalid` for what no keyboard types."""
     for mark in (":", ","):
         name, found, rest = text.lstrip().partition(mark)
-        if found and len(name) <= _LONGEST_ADDRESS and name.strip().lower() == site.lower():
+        if found and name.strip().lower() == site.lower():
             return Line(normal_line(rest).removeprefix(prefix).strip(), Reach.alone)
     return None
 

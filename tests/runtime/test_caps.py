@@ -68,6 +68,18 @@ def test_of_a_table_every_name_stays_and_only_the_long_value_is_shortened() -> N
     assert 1000 < len(outcome.data["log"]) < 50_000
 
 
+def test_a_long_list_does_not_take_the_place_of_what_stands_beside_it() -> None:
+    lines = ["x" * 100] * 5000
+    outcome = caps.ended(ID, State.done, Answer("", {"lines": lines, "unit": "httpd"}), 0.5)
+    assert outcome.data["unit"] == "httpd"
+    assert 100 < len(outcome.data["lines"]) < 500
+
+
+def test_a_table_of_too_many_names_is_left_out() -> None:
+    outcome = caps.ended(ID, State.done, Answer("", {f"name-{n}": None for n in range(100_000)}), 0.5)
+    assert (outcome.data, outcome.cut) == ({}, True)
+
+
 def test_more_columns_than_travel_do_not_lose_the_answer() -> None:
     answer = Answer("x", {}, tuple(Column(str(n)) for n in range(100)))
     assert isinstance(decode(encode(caps.ended(ID, State.done, answer, 0.5))), Ended)

@@ -251,6 +251,11 @@ async def test_a_stranger_is_told_once_an_hour_and_every_try_is_audited(talk: Ta
     assert talk.lab.log == []
 
 
+async def test_a_stranger_is_not_told_of_mistakes(talk: Talk) -> None:
+    assert await talk.room("cern: look a\u202eb", by=EVE) == []
+    assert len(await talk.room("cern: look a\u202eb")) == 1
+
+
 async def test_a_stranger_in_a_crowd_hears_nothing(talk: Talk) -> None:
     for line in ("!look", "!more", "!yes ABC", "!cancel", "!restart httpd @all", "!look @c*"):
         assert await talk.room(line, by=EVE) == []

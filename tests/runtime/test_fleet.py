@@ -53,6 +53,12 @@ async def test_presence_that_came_before_the_member_list_is_not_lost(desk: Desk)
     assert "stranger" not in desk.fleet.sites
 
 
+async def test_presence_of_a_crowd_of_strangers_is_not_kept(desk: Desk) -> None:
+    for n in range(12_000):
+        desk.fleet.seen(Seen(f"s{n}@elsewhere.example", "x", True))
+    assert len(desk.fleet._seen_early) == 10_000
+
+
 async def test_targets_are_chosen_by_what_presence_says(desk: Desk) -> None:
     await desk.enter("cern", "desy", "fnal")
     desk.show("desy", "crit")

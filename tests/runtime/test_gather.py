@@ -184,6 +184,18 @@ async def test_sites_that_ask_back_wait_for_a_yes_however_long_it_takes(desk: De
     assert all(payload.confirmed for _, payload, _ in desk.wire.sent[3:] if isinstance(payload, Request))
 
 
+async def test_who_asked_back_and_then_said_how_it_ended_is_not_asked_again(desk: Desk) -> None:
+    await desk.enter("cern", "desy")
+    desk.replies = careful
+    with gathering(desk.fleet, None, job("cern", "desy"), desk.clock) as made:
+        await collect(desk, made)
+        desk.hear(jid("cern"), Ended(ID, "failed", "interrupted"))
+        await made.collect()
+        assert sorted(made.asking) == ["cern", "desy"]
+        made._enter(made._letters.get_nowait())
+        assert sorted(made.asking) == ["desy"]
+
+
 async def test_a_site_that_asks_back_although_it_was_confirmed_is_not_waited_for(desk: Desk) -> None:
     await desk.enter("cern")
     desk.replies = lambda site, payload: [NeedsWord(ID, "change")]

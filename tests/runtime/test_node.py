@@ -205,6 +205,14 @@ async def test_maintenance_of_the_site_covers_all_and_survives_a_restart(tmp_pat
         assert (await lab.ask("web may")).last.text == "yes"
 
 
+async def test_a_maintenance_that_was_ended_does_not_come_back_with_the_next_agent(tmp_path: Path) -> None:
+    async with site(tmp_path, file="j") as lab:
+        await lab.ask("maintenance begin 1h 'new disks'")
+        await lab.ask("maintenance end")
+    async with site(tmp_path, file="j") as lab:
+        assert lab.node.picture().status == "OK 1/1"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

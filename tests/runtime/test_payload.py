@@ -228,6 +228,11 @@ async def test_a_change_for_several_sites_asks_back_with_the_plan(line: Line) ->
     assert line.lab.log == ["plan httpd", "plan httpd", "restart httpd"]
 
 
+async def test_a_dry_run_is_a_plan_and_nothing_more(line: Line) -> None:
+    assert state(await line.hear(request("restart httpd", dry_run=True))) == "done"
+    assert line.lab.log == ["plan httpd"]
+
+
 async def test_whatever_a_module_says_the_answer_can_travel(line: Line) -> None:
     for text in ("&" * 1_000_000, '"' * 1_000_000, "\\" * 1_000_000, "\U0001f600" * 1_000_000, "<\x00>\n" * 1_000_000):
         line.lab.lab.body = raises(RuntimeError())
