@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from admin_console.session import Console, Session, logged_in
 from admin_console.tables import Grid
-from amon.errors import Failed
+from amon.errors import Failed, Invalid
 from amon.xmpp.address import bare
 from amon.xmpp.faults import StanzaError
 from amon.xmpp.roster import Member
@@ -14,11 +14,19 @@ STANDINGS = ("owner", "admin", "member", "outcast")
 
 async def create_room(console: Console, members: Sequence[str], admins: Sequence[str]) -> str:
     """Made, or brought to what is wanted; what was there already stays. A line that says so."""
-    members, admins = [bare(jid) for jid in members], [bare(jid) for jid in admins]
+    members, admins = [_account(jid) for jid in members], [_account(jid) for jid in admins]
     async with logged_in(console) as session:
         await session.connection.create_room(session.room, members=members, admins=admins)
     named = [f"; {what}: {', '.join(jids)}" for what, jids in (("members", members), ("admins", admins)) if jids]
     return f"{console.settings.room} is ready: members-only, real addresses shown{''.join(named)}"
+
+
+def _account(jid: str) -> str:
+    """Without a name before the `@` it is a server; a room would take that, too, and nobody could take it out again."""
+    account = bare(jid)
+    if "@" not in account:
+        raise Invalid(f"'{jid[:64]}' is no account such as site-1@agents.example.org")
+    return account
 
 
 async def add_to_room(console: Console, jid: str, affiliation: str) -> None:

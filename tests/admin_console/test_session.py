@@ -10,7 +10,7 @@ from admin_console.rooms import add_to_room, create_room, show_room
 from admin_console.server.certificate import certificate
 from admin_console.server.child import free_port
 from admin_console.session import Console, in_fleet
-from amon.errors import Failed
+from amon.errors import Failed, Invalid
 from amon.xmpp.login import Times
 from tests.admin_console.ground import ALICE, BOB, OPS, Ground
 
@@ -95,6 +95,13 @@ async def test_a_room_can_be_made_again_and_keeps_who_was_in_it(ground: Ground) 
         ("owner", ALICE), ("admin", BOB), ("member", cern), ("member", "fnal@agents.amon.test"),
     }  # fmt: skip
     assert line == f"{OPS} is safe: members-only, real addresses shown"
+
+
+async def test_a_member_without_a_name_before_the_at_is_refused_and_nothing_is_changed(ground: Ground) -> None:
+    before, _ = await show_room(ground.console())
+    with pytest.raises(Invalid, match="'fnal' is no account such as site-1@agents"):
+        await create_room(ground.console(), ["desy@agents.amon.test", "fnal"], [])
+    assert (await show_room(ground.console()))[0].rows == before.rows
 
 
 async def test_who_may_not_make_a_room_is_told(ground: Ground) -> None:
