@@ -13,6 +13,8 @@ def on_stop(act: Callable[[], object]) -> Iterator[None]:
     """The first such signal is `act`; those that follow are ignored, because cleaning up must come to its end."""
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]  # nohup(1): it is to outlive its terminal
     told = False
 
     def once() -> None:
@@ -21,11 +23,11 @@ def on_stop(act: Callable[[], object]) -> Iterator[None]:
             told = True
             act()
 
-    for number in SIGNALS:
+    for number in before:
         loop.add_signal_handler(number, once)
     try:
         yield
     finally:
-        for number in SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, before[number])
+            signal.signal(number, handler)

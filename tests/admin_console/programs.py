@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+# A shell that starts the tests in the background has SIGINT ignored, and that is inherited: env(1) undoes it.
+_DEFAULTS = ("/usr/bin/env", "--default-signal")
 AMON = (sys.executable, "-P", "-c", "from admin_console.cli import main; main()")
 
 
@@ -47,7 +49,7 @@ class Program:
 async def in_pipe(*words: str, folder: Path, **environment: str) -> AsyncIterator[Program]:
     """Both streams in one pipe, nothing to read from."""
     process = await asyncio.create_subprocess_exec(
-        *AMON, *words, env=_environment(folder, environment),
+        *_DEFAULTS, *AMON, *words, env=_environment(folder, environment),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     program = Program(process, lambda _: None)
@@ -73,7 +75,7 @@ async def on_terminal(*words: str, folder: Path, **environment: str) -> AsyncIte
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
     process = await asyncio.create_subprocess_exec(
-        "setsid", "--ctty", *AMON, *words, env={**_environment(folder, environment), "TERM": "xterm"},
+        "setsid", "--ctty", *_DEFAULTS, *AMON, *words, env={**_environment(folder, environment), "TERM": "xterm"},
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
