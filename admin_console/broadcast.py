@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from admin_console.session import Session
+from admin_console.tables import MOST_LISTED, listed
 from amon.clock import Clock
 from amon.errors import Refused
 from amon.ids import new_id
@@ -20,7 +21,6 @@ from amon.target import Expression, select, unknown_names
 from amon.target.expression import Tagged
 
 TYPE_THE_NUMBER = 5  # sites; for more than these a `y` comes too easily
-_NAMES_SHOWN = 12
 
 
 class NobodyMeant(Refused):
@@ -115,7 +115,7 @@ async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
         said = [
             f"{name!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "") for name, near in unknown.items()
         ]
-        text = f"no site named {', '.join(said[:_NAMES_SHOWN])}; nothing was sent; next: amon sites"
+        text = f"no site named {', '.join(said[:MOST_LISTED])}; nothing was sent; next: amon sites"
         raise NobodyMeant(text)
     names = select(target, facts)
     if not names:
@@ -166,10 +166,10 @@ async def _settle(job: Gathering, face: Face, wish: Wish, interrupts: Interrupts
     if stopped:
         job.decline("you stopped it; nothing was done")
         return
-    for name in names[:_NAMES_SHOWN]:
+    for name in names[:MOST_LISTED]:
         face.note(f"{name}: {job.asking[name].text}")
-    if len(names) > _NAMES_SHOWN:
-        face.note(f"and {len(names) - _NAMES_SHOWN} more")
+    if len(names) > MOST_LISTED:
+        face.note(f"and {len(names) - MOST_LISTED} more")
     if not face.can_ask:
         face.note(f"this changes {_sites(names)}, and nobody is here to say yes: nothing was done; next: --yes")
         job.decline("nobody was there to say yes; nothing was done")
@@ -182,7 +182,7 @@ async def _settle(job: Gathering, face: Face, wish: Wish, interrupts: Interrupts
 async def _says_yes(names: Sequence[str], face: Face, wish: Wish, interrupts: Interrupts) -> bool:
     many = len(names) > TYPE_THE_NUMBER
     how = f"type {len(names)} to do it" if many else "y/N"
-    question = f"{wish.line} on {_sites(names)}: {_listed(names)}? [{how}] "
+    question = f"{wish.line} on {_sites(names)}: {listed(names)}? [{how}] "
     asking = asyncio.ensure_future(face.ask(question))
     with interrupts.mean(lambda: void(asking.cancel())):
         await asyncio.wait((asking,))
@@ -196,8 +196,3 @@ def void(_: object) -> None:
 
 def _sites(names: Sequence[str]) -> str:
     return f"{len(names)} {'site' if len(names) == 1 else 'sites'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -60,7 +60,8 @@ def run_command(
 ) -> None:
     """Say COMMAND to every site of TARGET, and collect every answer.
 
-    Options of amon stand before TARGET; all that follows TARGET is the command, as one would type it in a chat.
+    What follows TARGET is the command, as one would type it in a chat. --json, --yes and --dry-run may stand anywhere,
+    the other options before TARGET.
 
     \b
     amon run all uptime
@@ -72,11 +73,13 @@ def run_command(
     """
     from admin_console.broadcast import Wish
     from admin_console.fleet import run_broadcast
-    from admin_console.words import line_of
+    from admin_console.words import line_of, own_flags
     from amon.target import parse
 
-    wish = Wish(parse(target), line_of(command), timeout, min(accept_by, timeout), dry_run, yes)
-    face = face_of(as_json)
+    words, flags = own_flags(command)
+    line = line_of(words)
+    wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes or "--yes" in flags)
+    face = face_of(as_json or "--json" in flags)
     report = run(run_broadcast(console_of(ctx.obj), face, wish))
     ctx.exit(int(report.exit))
 

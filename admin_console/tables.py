@@ -17,6 +17,7 @@ from amon.words import Column, State
 LONGEST_CELL = 400  # characters
 LONGEST_TEXT = 16_384
 _DEEPEST = 12
+MOST_LISTED = 12  # names
 _MOST_ROWS = 2_000
 
 OFFLINE = "offline"
@@ -34,7 +35,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A closed book on paper: grids, then what has lines of its own, each under its site."""
+    """A closed book on paper: grids, then what has lines of its own, each under its sites."""
 
     grids: tuple[Grid, ...]
     blocks: tuple[tuple[str, str], ...] = ()
@@ -109,8 +110,21 @@ def book_layout(book: Book) -> Layout:
         grids.append(Grid(("site", "state", "result"), tuple(_end_row(row) for row in others)))
     if tabled:
         grids.append(_results(sorted(tabled, key=lambda row: row.site)))
-    blocks = tuple((row.site, some_lines(row.text)) for row in others if _lines(row))
-    return Layout(tuple(grids), blocks)
+    return Layout(tuple(grids), _blocks([row for row in others if _lines(row)]))
+
+
+def _blocks(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    """What has lines of its own, once for all sites that say the same."""
+    sites: dict[str, list[str]] = {}
+    for row in rows:
+        sites.setdefault(some_lines(row.text), []).append(row.site)
+    return tuple((listed(names), text) for text, names in sites.items())
+
+
+def listed(names: Sequence[str]) -> str:
+    """`cern, fnal and 8 more`."""
+    more = len(names) - MOST_LISTED
+    return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def apart(unexpected: Sequence[Unexpected]) -> Grid:

@@ -11,6 +11,16 @@ _PLAIN = re.compile(r"[^\s\"'\\]+")
 _PAIR = re.compile(r"((?:--)?[^\W\d][\w-]*=)(.*)", re.DOTALL)
 
 
+def own_flags(words: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """The words of a command without the console's own flags, and which of them were there.
+
+    No command has parameters of these names, so they may stand anywhere before a `--`.
+    """
+    end = words.index("--") if "--" in words else len(words)
+    found = frozenset(word for word in words[:end] if word in OWN_FLAGS)
+    return [word for word in words[:end] if word not in OWN_FLAGS] + list(words[end:]), found
+
+
 def line_of(words: Sequence[str]) -> str:
     """The line for these words; `Invalid` for what no site would read.
 

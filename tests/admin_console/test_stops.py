@@ -71,6 +71,17 @@ async def test_at_the_question_it_means_no(ground: Ground) -> None:
     assert report.exit == ExitCode.cancelled
 
 
+async def test_a_server_that_goes_away_leaves_a_closed_book(ground: Ground) -> None:
+    agent = await ground.site("cern")
+    running = asyncio.create_task(ground.run("all", "odd hang", deadline=1.5))
+    await busy(agent)
+    ground.server.kill()
+    async with asyncio.timeout(8):
+        report = await running
+    assert states(report)["cern"] in ("lost", "silent")
+    assert report.exit == ExitCode.no_answer
+
+
 async def test_the_real_signal_closes_the_book_and_says_so(ground: Ground) -> None:
     agent = await ground.site("cern")
     config = str(ground.console().config)

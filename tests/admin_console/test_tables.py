@@ -64,6 +64,16 @@ def test_answers_of_different_kinds_stay_text_under_their_site() -> None:
     assert layout.blocks == (("cern", "text\nof it"), ("fnal", "other\nlines"))
 
 
+def test_sites_that_say_the_same_at_length_are_named_together() -> None:
+    same = Answer("commands:\n  status")
+    assert book_layout(book(cern=same, fnal=same, desy=Answer("a\nb"))).blocks == (
+        ("cern, fnal", "commands:\n  status"),
+        ("desy", "a\nb"),
+    )
+    many = book(**{f"s{number:02}": same for number in range(20)})
+    assert book_layout(many).blocks[0][0].endswith("s10, s11 and 8 more")
+
+
 @pytest.mark.parametrize("data", [[{"name": {"deep": 1}}], {"name": [{"a": 1}]}, "text", [3], [{"size": 1}, "x"]])
 def test_data_that_is_no_table_stays_text(data: Any) -> None:
     layout = book_layout(book(cern=Answer("a\nb", data, DISKS)))
