@@ -10,7 +10,7 @@ from amon.runtime.fleet import Site
 from amon.target import Expression
 from amon.words import State
 
-_OUR_OPTIONS = ("--json", "--yes", "--timeout", "--accept-by")
+_OUR_OPTIONS = ("--timeout", "--accept-by")
 
 
 class FleetFace(Protocol):

@@ -141,8 +141,8 @@ def told(place: Place, server: PrivateServer, password: Path) -> str:
         "server": f"{place.reached_at} port {server.c2s_port} (STARTTLS), {server.tls_port} (direct TLS)",
         "trust": str(server.ca_file),
         "room": place.room,
-        "console": f"amon --config {place.config} sites",
-        "add a site": f"amon server account --directory {place.folder} SITE@{place.agents}",
+        "console": f"{called()} --config {place.config} sites",
+        "add a site": f"{called()} server account --directory {place.folder} SITE@{place.agents}",
     }
     return "\n".join(f"{name + ':':<12} {value}" for name, value in known.items()) + "\nstops with Ctrl-C"
 

@@ -7,6 +7,7 @@ from amon.command import split
 from amon.errors import Invalid
 from amon.text import LONGEST_LINE, normal_line
 
+OWN_FLAGS = ("--json", "--yes")
 _PLAIN = re.compile(r"[^\s\"'\\]+")
 _PAIR = re.compile(r"((?:--)?[^\W\d][\w-]*=)(.*)", re.DOTALL)
 

@@ -16,6 +16,7 @@ from admin_console.demo.sites import BROKEN_SERVICE, BROKEN_SITE, PLANS
 from admin_console.demo.stage import Stage, staged
 from admin_console.fleet import sites_of
 from admin_console.plain import PlainFace
+from admin_console.program import called
 from admin_console.session import Session, in_fleet
 from admin_console.stopping import on_stop
 from amon.errors import Failed
@@ -92,7 +93,7 @@ async def _stay(stage: Stage, show: Show) -> None:
     show.stop = stop.set
     place, server = stage.place, stage.server
     password = place.password_file(place.admin).read_text().strip()
-    amon = f"amon --config {place.config}"
+    amon = f"{called()} --config {place.config}"
     known = {
         "JID": place.admin,
         "password": password,

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import os
 import re
+import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ class PrivateServer:
         program = shutil.which(self._program)
         if program is None:
             raise Failed("prosody is not installed; next: apt-get install prosody")
+        _allow_many_files()
         shown = certificate(self._private_folder("certs"), (self.domain, self.agents, self.rooms), self.host)
         for left in reversed(range(_TRIES)):
             ports = self._filled()
@@ -202,3 +204,9 @@ async def serve(
     )
     await server.start()
     return server
+
+
+def _allow_many_files() -> None:
+    """Every client is an open file: with the usual soft limit of 1,024 a server ends below a thousand sites."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -23,6 +23,8 @@ R = TypeVar("R", covariant=True)
 S = TypeVar("S")
 
 MISSING = dataclasses.MISSING
+RESERVED = frozenset({"dry_run", "json", "yes"})
+"""What may be typed behind any command: `--dry-run` for the site, `--json` and `--yes` for the console."""
 
 
 class BadDeclaration(TypeError):
@@ -222,8 +224,8 @@ def _param(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -
         raise BadDeclaration(f"{where} must be a plain one: neither *, ** nor keyword-only")
     if name not in hints:
         raise BadDeclaration(f"{where} has no type")
-    if name == "dry_run":
-        raise BadDeclaration(f"{where} bears the name of what every command takes; use call and plan")
+    if name in RESERVED:
+        raise BadDeclaration(f"{where} bears the name of what every command takes already")
     hint = hint_of(hints[name])
     _check_bounded(where, hint)
     default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default

@@ -49,7 +49,8 @@ class Grammar:
         return _Reader(line, instance, command).read(words[used:])
 
     def find(self, line: str, words: tuple[Word, ...]) -> tuple[str, Command, int]:
-        """Instance, command and how many words named them."""
+        """Instance, command and how many words named them. Phones begin a line with a capital; it means the same."""
+        words = tuple(replace(word, text=word.text.lower()) for word in words[:2])
         first = words[0]
         commands = self.offered.get(first.text)
         if commands is not None:

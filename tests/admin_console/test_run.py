@@ -234,5 +234,5 @@ async def test_our_own_options_behind_the_target_are_explained(ground: Ground) -
 
     await ground.site("cern", ODD)
     face = pipe()
-    hint_at_options(face, await ground.run("all", "odd try --json", face=face))
-    assert "if --json was meant for amon: its options stand before the target" in noted(face)
+    hint_at_options(face, await ground.run("all", "odd try --timeout 5", face=face))
+    assert "if --timeout was meant for amon: its options stand before the target" in noted(face)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_console.words import line_of, quoted
+from admin_console.words import line_of, own_flags, quoted
 from amon.command import split
 from amon.errors import Invalid
 
@@ -50,3 +50,12 @@ def test_invisible_characters_are_refused(bad: str) -> None:
 def test_an_open_quote_is_pointed_at() -> None:
     with pytest.raises(Invalid, match="never closed"):
         line_of(['say "two words'])
+
+
+def test_the_consoles_own_flags_may_stand_behind_the_command_as_people_type_them() -> None:
+    assert own_flags(["uptime", "--json"]) == (["uptime"], {"--json"})
+    assert own_flags(["service", "restart", "--yes", "httpd", "--dry-run"]) == (
+        ["service", "restart", "httpd", "--dry-run"],
+        {"--yes"},
+    )
+    assert own_flags(["say", "--", "--json"]) == (["say", "--", "--json"], frozenset())

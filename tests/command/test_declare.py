@@ -157,7 +157,7 @@ def test_only_plain_parameters_are_taken() -> None:
 
 
 def test_the_name_of_what_every_command_takes_is_taken() -> None:
-    async def odd(self: object, call: Call, dry_run: bool) -> None:
+    async def odd(self: object, call: Call, json: bool) -> None:
         """Odd."""
 
     assert "bears the name of what every command takes" in mistake(command()(odd))

@@ -222,3 +222,9 @@ def test_no_line_takes_long(line: str) -> None:
     began = time.perf_counter()
     read(line)
     assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize("line", ["Service Restart httpd", "SERVICE restart httpd", "Restart httpd"])
+def test_a_phone_that_begins_with_a_capital_is_understood(line: str) -> None:
+    ask = GRAMMAR.read(line)
+    assert (ask.name, ask.args["names"]) == ("service restart", ("httpd",))
