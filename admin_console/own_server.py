@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from admin_console.program import called
 from admin_console.rooms import add_to_room, create_room
 from admin_console.server import Ports, PrivateServer
 from admin_console.server.files import write_private

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from admin_console.cli import cli
-from admin_console.program import Amon
+from admin_console.program import Amon, called
 
 AMON = [sys.executable, "-P", "-c", "import sys; from admin_console.cli import main; main()"]
 
@@ -119,3 +119,18 @@ def test_a_pipe_that_closes_is_quiet() -> None:
         ["sh", "-c", '"$@" example | head -n 0', "sh", *AMON], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.stderr == ""
+
+
+def test_it_names_itself_as_another_terminal_has_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "a folder" / "amon"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["a folder/amon", "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert called() == f"'{program}'"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert called() == "amon"
+    monkeypatch.setattr(sys, "argv", ["-c", "demo"])
+    assert called() == "amon"
