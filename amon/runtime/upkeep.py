@@ -1,6 +1,6 @@
 """`maintenance`: people say that they work on the site or on one instance, and until when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from amon.command import Call, command
@@ -53,7 +53,7 @@ class MaintenanceModule(Module[None]):
         """End a maintenance before its time."""
         one = self._running(scope)
         await self._node.end_maintenance(scope)
-        return _work(one)
+        return replace(_work(one), text=f"ended: {one}")
 
     @end.plan
     async def end_plan(self, call: Call, scope: Scope = SITE) -> Work:
@@ -69,7 +69,8 @@ class MaintenanceModule(Module[None]):
 
     def _made(self, call: Call, seconds: float, reason: str, scope: str) -> Maintenance:
         if scope not in self.scopes():
-            raise Refused(f"there is no instance {scope!r}{did_you_mean(scope, self.scopes())}")
+            guess = did_you_mean(scope, self.scopes()) or "; a reason of several words goes in quotes"
+            raise Refused(f"there is no instance {scope!r}{guess}")
         return Maintenance(scope, self.env.clock.time() + seconds, reason, call.asker.jid)
 
     def _running(self, scope: str) -> Maintenance:

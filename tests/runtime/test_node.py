@@ -208,7 +208,8 @@ async def test_maintenance_of_the_site_covers_all_and_survives_a_restart(tmp_pat
 async def test_a_maintenance_that_was_ended_does_not_come_back_with_the_next_agent(tmp_path: Path) -> None:
     async with site(tmp_path, file="j") as lab:
         await lab.ask("maintenance begin 1h 'new disks'")
-        await lab.ask("maintenance end")
+        said = (await lab.ask("maintenance end")).last.text
+        assert said.startswith("ended: site until")
     async with site(tmp_path, file="j") as lab:
         assert lab.node.picture().status == "OK 1/1"
 
@@ -216,7 +217,7 @@ async def test_a_maintenance_that_was_ended_does_not_come_back_with_the_next_age
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("maintenance begin 1h why nowhere", "there is no instance 'nowhere'"),
+        ("maintenance begin 1h new disks", "no instance 'disks'; a reason of several words goes in quotes"),
         ("maintenance begin 1h why lob", "did you mean lab?"),
         ("maintenance end", "no maintenance of 'site' is under way; there is: none"),
         ("maintenance begin 10s why", "at least 60"),
