@@ -78,8 +78,9 @@ def run_command(
 
     words, flags = own_flags(command)
     line = line_of(words)
-    wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes or "--yes" in flags)
-    face = face_of(as_json or "--json" in flags)
+    dry_run, yes, as_json = dry_run or "--dry-run" in flags, yes or "--yes" in flags, as_json or "--json" in flags
+    wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes)
+    face = face_of(as_json)
     report = run(run_broadcast(console_of(ctx.obj), face, wish))
     ctx.exit(int(report.exit))
 

@@ -7,7 +7,7 @@ from amon.command import split
 from amon.errors import Invalid
 from amon.text import LONGEST_LINE, normal_line
 
-OWN_FLAGS = ("--json", "--yes")
+OWN_FLAGS = ("--json", "--yes", "--dry-run")
 _PLAIN = re.compile(r"[^\s\"'\\]+")
 _PAIR = re.compile(r"((?:--)?[^\W\d][\w-]*=)(.*)", re.DOTALL)
 

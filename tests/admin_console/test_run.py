@@ -11,6 +11,7 @@ from admin_console.report import JsonFace, job_document
 from amon.job import ExitCode
 from amon.wire import Ended, Payload, Request
 from tests.admin_console.ground import ALICE, BOB, ODD, Ground, Person, noted, pipe, said, states
+from tests.admin_console.programs import in_pipe
 
 FAILS = "[instance.odd.settings]\nfails = true\n"
 
@@ -236,3 +237,22 @@ async def test_our_own_options_behind_the_target_are_explained(ground: Ground) -
     face = pipe()
     hint_at_options(face, await ground.run("all", "odd try --timeout 5", face=face))
     assert "if --timeout was meant for amon: its options stand before the target" in noted(face)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--dry-run", "all", "odd", "keep", "x"),
+        ("all", "--dry-run", "odd", "keep", "x"),
+        ("all", "odd", "keep", "--dry-run", "x"),
+        ("all", "odd", "keep", "x", "--dry-run"),
+        ("all", "odd keep x --dry-run"),
+    ],
+)
+async def test_a_dry_run_may_be_asked_for_anywhere_in_the_line(ground: Ground, words: tuple[str, ...]) -> None:
+    await ground.site("cern")
+    config = str(ground.console().config)
+    async with in_pipe("--config", config, "run", *words, folder=ground.folder) as program:
+        assert await program.ended() == ExitCode.all_done, program.text
+    assert "would keep x" in program.text
+    assert kept(ground, "cern") == ""

@@ -54,8 +54,8 @@ def test_an_open_quote_is_pointed_at() -> None:
 
 def test_the_consoles_own_flags_may_stand_behind_the_command_as_people_type_them() -> None:
     assert own_flags(["uptime", "--json"]) == (["uptime"], frozenset({"--json"}))
-    assert own_flags(["service", "restart", "--yes", "httpd", "--dry-run"]) == (
-        ["service", "restart", "httpd", "--dry-run"],
-        frozenset({"--yes"}),
+    assert own_flags(["--dry-run", "service", "restart", "--yes", "httpd"]) == (
+        ["service", "restart", "httpd"],
+        frozenset({"--yes", "--dry-run"}),
     )
     assert own_flags(["say", "--", "--json"]) == (["say", "--", "--json"], frozenset())
