@@ -18,7 +18,7 @@ from amon.ids import new_id
 from amon.job import Book, ExitCode
 from amon.runtime.gather import Gathering, Job, gathering
 from amon.target import Expression, select, unknown_names
-from amon.target.expression import Tagged
+from amon.target.expression import PartState, Tagged
 
 TYPE_THE_NUMBER = 5  # sites; for more than these a `y` comes too easily
 
@@ -105,7 +105,7 @@ class Interrupts:
 async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
     """The sites that are meant, frozen from now on. `NobodyMeant` for a name that is none, or no name at all."""
     fleet = session.fleet
-    if any(isinstance(term, Tagged) for term in target.terms()):
+    if any(isinstance(term, Tagged | PartState) for term in target.terms()):
         await fleet.look_up()
     facts = fleet.facts()
     if not facts:

@@ -14,7 +14,7 @@ from typing import Any
 
 Known = Mapping[str, Mapping[str, tuple[str, ...]]]
 
-_MOST = 4 * 1024 * 1024  # bytes read
+_MOST = 16 * 1024 * 1024  # bytes read; of a large fleet with many parts, some 4 KiB for each site
 _MOST_MARKS = 20_000
 
 

@@ -50,12 +50,16 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A site's health as it is told: level, how many things of each level, what is not ok (worst first), a line."""
+    """A site's health as it is told: level, how many things of each level, what is not ok (worst first), a line.
+
+    names: the full names of all that was counted.
+    """
 
     level: Level
     counts: Mapping[Level, int]
     troubles: tuple[Trouble, ...]
     status: str
+    names: tuple[str, ...] = ()
 
     @property
     def show(self) -> str:
@@ -81,6 +85,7 @@ class Board:
     def picture(self, now: float, maintenances: Maintenances, revealed: frozenset[str] | None = None) -> Picture:
         counts = dict.fromkeys(Level, 0)
         troubles: list[Trouble] = []
+        names: list[str] = []
         for instance, health in self._of.items():
             if revealed is not None and instance not in revealed:
                 continue
@@ -88,6 +93,7 @@ class Board:
             for name, leaf in health.leaves(instance):
                 level = Level.maintenance if covered and leaf.level is not Level.ok else leaf.level
                 counts[level] += 1
+                names.append(visible(name, lines=False))
                 if level is not Level.ok:
                     troubles.append(_trouble(name, level, leaf))
         troubles.sort(key=lambda trouble: (-trouble.level, trouble.name))
@@ -99,7 +105,7 @@ class Board:
         ]
         if running and level is Level.ok:
             level = Level.maintenance
-        return Picture(level, counts, tuple(troubles), _status(level, counts, troubles, running))
+        return Picture(level, counts, tuple(troubles), _status(level, counts, troubles, running), tuple(names))
 
 
 def _trouble(name: str, level: Level, leaf: Health) -> Trouble:

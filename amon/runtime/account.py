@@ -8,7 +8,7 @@ from random import Random
 
 from amon.clock import Clock
 from amon.health import Pace, Picture
-from amon.runtime.about import amon_version, mark_of
+from amon.runtime.about import amon_version, mark_of, tell_parts
 from amon.runtime.chat import Chat
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
@@ -22,6 +22,7 @@ from amon.xmpp.events import Bounced, Listener, Offline, Online, Received, RoomS
 _MOST_AT_ONCE = 1024  # messages being handled; what comes beyond is dropped and counted
 
 Connect = Callable[[Listener], Connection]
+Told = Mapping[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Account:
         self._random = random
         self._stir = asyncio.Event()
         self._pace = Pace()
-        self._marked = ""
+        self._told: tuple[Told, Told] = ({}, {})
+        self._told_at = 0.0
         self._tasks: asyncio.TaskGroup | None = None
         self._busy = 0
         self._log = logging.getLogger(f"amon.account.{self.site}")
@@ -159,30 +161,46 @@ class Account:
                 stirred.cancel()
 
     def _show_now(self) -> float:
-        """Show the picture if it is due, and new facts at once; seconds until the next look."""
-        facts = self._disco()
-        mark = mark_of(facts)
-        if mark != self._marked:
-            self._marked = mark
-            self.connection.set_facts(facts, mark)
+        """Show the picture if it is due, and new facts; seconds until the next look."""
         picture = self._node.picture(self.view.revealed)
         now = self._clock.monotonic()
-        wait = self._pace.due(picture, now)
-        if wait == 0:
+        due = self._pace.due(picture, now)
+        waits = [3600.0, self._show_facts(picture, now, at_once=due == 0)]
+        if due == 0:
             health = encode_health(_report(picture, self._node.kinds()))
             self.connection.set_presence("" if picture.show == "available" else picture.show, picture.status, health)
             self._pace.told(picture, now)
-            wait = None
+        elif due is not None:
+            waits.append(due)
         ends = self._node.next_maintenance_end()
-        until_end = ends - self._clock.time() + 1 if ends is not None else 3600.0
-        return max(0.05, min(wait if wait is not None else 3600.0, until_end))
+        if ends is not None:
+            waits.append(ends - self._clock.time() + 1)
+        return max(0.05, min(waits))
+
+    def _show_facts(self, picture: Picture, now: float, *, at_once: bool) -> float:
+        """Tags and modules are shown at once. Parts may come and go by themselves: with a picture, or at its pace."""
+        told = self._disco(), tell_parts(self._parts(picture))
+        if told == self._told:
+            return 3600.0
+        wait = self._told_at + self._pace.every - now
+        if not at_once and told[0] == self._told[0] and wait > 0:
+            return wait
+        self._told, self._told_at = told, now
+        facts = {**told[0], **told[1]}
+        self.connection.set_facts(facts, mark_of(facts))
+        return 3600.0
 
     def _facts(self) -> Facts:
         picture = self._node.picture(self.view.revealed)
-        parts = {trouble.name: trouble.state for trouble in picture.troubles}
-        return Facts(self.site, self._tags, picture.level.word, parts, frozenset(self._node.kinds()), True)
+        bad = {trouble.name: trouble.state for trouble in picture.troubles}
+        modules, known = frozenset(self._node.kinds()), self._parts(picture)
+        return Facts(self.site, self._tags, picture.level.word, bad, modules, known)
 
-    def _disco(self) -> dict[str, list[str]]:
+    def _parts(self, picture: Picture) -> dict[str, str]:
+        """Full names of all parts that this account shows, each with the module it belongs to."""
+        return {name: self._node.kind_of(name.partition("/")[0]) for name in picture.names}
+
+    def _disco(self) -> Told:
         tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
         return {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
 

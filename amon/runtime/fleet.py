@@ -1,7 +1,8 @@
 """The fleet as a console sees it: who belongs to it, how each is, and the mail that comes back.
 
 Who belongs is the room's member list on the server, and nothing else. How a site is, is its presence, which reaches
-this account because it is subscribed to. Tags come by service discovery, once for each mark a presence carries.
+this account because it is subscribed to. Tags and names of parts come by service discovery, once for each mark that a
+presence carries.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from amon.clock import Clock
 from amon.errors import Failed
-from amon.runtime.about import mark_of
+from amon.runtime.about import mark_of, told_parts
 from amon.target import Facts
 from amon.wire import HealthReport, Payload, WireError, decode, decode_health
 from amon.xmpp.connection import Connection
@@ -37,6 +38,7 @@ class Site:
     mark: str = ""
     agent: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, str] | None = None  # all parts, each with its module, where discovery told them
     changed: float | None = None  # epoch seconds of the last news
 
     @property
@@ -47,9 +49,9 @@ class Site:
     def facts(self) -> Facts:
         report = self.health
         if report is None:
-            return Facts(self.name, self.tags, None, {}, frozenset(), self.online)
+            return Facts(self.name, self.tags, online=self.online)
         parts = {name: state for name, _, state in report.bad}
-        return Facts(self.name, self.tags, report.level, parts, frozenset(report.modules), self.online)
+        return Facts(self.name, self.tags, report.level, parts, frozenset(report.modules), self.known, self.online)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class Fleet:
             await self.connection.roster()
 
     async def look_up(self) -> None:
-        """Ask the sites whose mark is new for their tags."""
+        """Ask the sites whose mark is new for their tags and the names of their parts."""
         limit = asyncio.Semaphore(_LOOK_UPS)
         new = [site for site in self.sites.values() if site.online and site.mark and site.mark not in self.known]
         async with asyncio.TaskGroup() as tasks:
@@ -228,4 +230,4 @@ def _told(site: Site, facts: Mapping[str, tuple[str, ...]] | None) -> Site:
     if facts is None:
         return site
     tags = dict(pair.partition("=")[::2] for pair in facts.get("tag", ()) if "=" in pair)
-    return replace(site, tags=tags, agent=next(iter(facts.get("agent", ())), ""))
+    return replace(site, tags=tags, known=told_parts(facts), agent=next(iter(facts.get("agent", ())), ""))

@@ -164,6 +164,12 @@ class Node:
         """The modules that are loaded, each once, for `module:` targets."""
         return tuple(sorted({instance.kind for instance in self.instances()}))
 
+    def kind_of(self, instance: str) -> str:
+        """The module that an instance is of, loaded or not; the agent's own for what it says of itself."""
+        if instance in self._running:
+            return self._running[instance][0].kind
+        return self._missing[instance].kind if instance in self._missing else instance
+
     def take_interrupted(self, account: str) -> list[tuple[Record, Ended]]:
         """Calls of this account that an earlier agent died in; told once, when the account is online."""
         taken = [pair for pair in self._interrupted if pair[0].account == account]

@@ -95,7 +95,10 @@ class HasModule(Expression):
 
 @dataclass(frozen=True, slots=True)
 class PartState(Expression):
-    """A part of a module in a state: `service:httpd=down`. The part may be a glob, and may name its instance."""
+    """A part in a state: `service:httpd=down`. The part may be a glob, and may name its instance.
+
+    module: whose part, by the name of a module or of an instance.
+    """
 
     module: str
     part: str
@@ -104,13 +107,24 @@ class PartState(Expression):
     def matches(self, facts: Facts) -> bool:
         if not facts.online:
             return False
-        states = [state.lower() for path, state in facts.parts.items() if self._is_meant(path)]
+        states = [state.lower() for path, state in facts.parts.items() if self._is_meant(path, facts)]
         if self.state in UP:
-            return self.module in facts.modules and all(state in UP for state in states)
+            return self._exists(facts) and all(state in UP for state in states)
         return self.state in states
 
-    def _is_meant(self, path: str) -> bool:
-        return matches_glob(self.part, path if "/" in self.part else path.rpartition("/")[2])
+    def _exists(self, facts: Facts) -> bool:
+        if facts.known is None:
+            return self.module in facts.modules
+        return any(self._is_meant(path, facts) for path in facts.known)
+
+    def _is_meant(self, path: str, facts: Facts) -> bool:
+        if not matches_glob(self.part, path if "/" in self.part else path.rpartition("/")[2]):
+            return False
+        module = (facts.known or {}).get(path)
+        if self.module in (module, path.partition("/")[0]):
+            return True
+        # Where nobody said whose part it is, any instance may be one of the module.
+        return module is None and self.module in facts.modules
 
     def __str__(self) -> str:
         return f"{self.module}:{self.part}={self.state}"

@@ -25,6 +25,8 @@ class Facts:
     parts: Mapping[str, str] = field(default_factory=dict)
     """Parts that are not well: `service/httpd` (instance, part) to its one-word state, such as `down`."""
     modules: frozenset[str] = frozenset()
+    known: Mapping[str, str] | None = None
+    """Every part, well or not, by its full name, to the module it belongs to; None where that is not known."""
     online: bool = True
 
     def health_word(self) -> str:

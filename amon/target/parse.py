@@ -22,6 +22,7 @@ _TOKEN = re.compile(r"[(),]|[^\s(),]+")
 _NAME = re.compile(r"[\w.+*?-]+")
 _KEY = re.compile(r"[\w.-]+")
 _VALUE = re.compile(r"[\w.+*?:/@%~-]+")
+_OWNER = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PART = re.compile(r"(?:[\w.+*?@:-]+/)?[\w.+*?@:-]+")
 _STARS = re.compile(r"\*{2,}")
 
@@ -130,10 +131,20 @@ def _term(line: str, word: Word) -> Expression:
     if not colon:
         return _name(line, word)
     if key not in TERMS:
-        near = did_you_mean(key, tuple(TERMS)) or f"; known are {', '.join(f'{known}:' for known in TERMS)}"
-        raise Invalid(f"no target begins with {key + ':'!r}{near}", line, word.start, word.start + len(key))
+        return _other(line, word, key, rest)
     place = word.start + len(key) + 1
     return TERMS[key](line, Word(rest, place if rest else word.start, word.end))
+
+
+def _other(line: str, word: Word, key: str, rest: str) -> Expression:
+    """A part of any module or instance. Which there are, each site knows itself, so a slip is what is near to a key."""
+    # `storage` has the letters of `tag`, and is none.
+    near = did_you_mean(key, [known for known in TERMS if abs(len(known) - len(key)) <= 2])
+    part, equals, state = rest.rpartition("=")
+    if not near and equals and _OWNER.fullmatch(key) and _PART.fullmatch(part) and _KEY.fullmatch(state):
+        return PartState(key, _STARS.sub("*", part), state)
+    known = near or f"; known are {', '.join(f'{known}:' for known in TERMS)}, and MODULE:PART=STATE"
+    raise Invalid(f"no target begins with {key + ':'!r}{known}", line, word.start, word.start + len(key))
 
 
 def _name(line: str, word: Word) -> Expression:

@@ -125,6 +125,7 @@ async def test_the_first_presence_shows_health_and_facts(desk: Desk) -> None:
     assert (report.level, report.ok, report.modules) == ("ok", 1, ("lab",))
     ((facts, mark),) = desk.wire.facts
     assert (facts["tag"], facts["module"], len(mark)) == (["tier=1"], ["lab"], 16)
+    assert (facts["parts"], facts["part"]) == (["1"], ["lab:lab"])
 
 
 async def test_what_is_said_already_is_not_said_again(desk: Desk) -> None:
@@ -176,9 +177,32 @@ async def test_an_account_reveals_only_what_it_may_also_to_targets(tmp_path: Pat
     async with site(tmp_path) as lab, account(lab, view(revealed=frozenset({"other"}))) as desk:
         await desk.becomes(Health.bad("down"))
         assert desk.wire.shown == [("", "OK 0/0")]
+        assert desk.wire.facts[-1][0]["parts"] == ["0"]
         desk.account.received(Received(ALICE, f"{ALICE}/x", "look @health:crit"))
         await desk.wait(1, "said")
         assert desk.lab.log == []
+
+
+async def test_names_of_parts_follow_the_picture_and_never_outrun_it(desk: Desk) -> None:
+    for n in range(300):
+        await desk.becomes(Health.of({f"p{n}": Health.good()}))  # the same line each time: one thing, and well
+        await desk.pass_by(1)
+    assert 4 <= len(desk.wire.facts) <= 7
+    assert desk.wire.shown == [("", "OK 1/1")]
+    await desk.becomes(Health.of({"httpd": Health.good(), "nginx": Health.good()}))
+    await desk.pass_by(1)
+    facts, _ = desk.wire.facts[-1]
+    assert (facts["parts"], facts["part"]) == (["2"], ["lab:lab/httpd", "lab:lab/nginx"])
+
+
+async def test_a_line_for_a_part_that_is_up_is_for_sites_that_have_it(desk: Desk) -> None:
+    await desk.becomes(Health.of({"httpd": Health.good()}))
+    for number, target in enumerate(("@lab:nosuch=up", "@service:httpd=up", "@lab:httpd=up")):
+        desk.account.room(RoomState(ROOM, True, "cern", safe=True))
+        desk.account.received(Received(ALICE, f"{ALICE}/x", f"!look {target}", room=ROOM, nick="a", id=str(number)))
+        await settle()
+    await desk.wait(1, "said")
+    assert desk.lab.log == ["look all"]
 
 
 async def test_presence_is_for_those_who_may_ask(desk: Desk) -> None:

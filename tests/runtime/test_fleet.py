@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from amon.runtime.about import mark_of
+from amon.runtime.about import mark_of, tell_parts
 from amon.runtime.fleet import Fleet
 from amon.target import parse, select
 from amon.wire import Ended, encode
@@ -115,6 +115,24 @@ async def test_tags_are_asked_once_for_each_mark(desk: Desk) -> None:
     await desk.fleet.look_up()
     assert len(desk.wire.asked) == asked
     assert chosen(desk, "tag:tier=1") == ("cern", "desy")
+
+
+async def test_a_part_that_is_up_is_one_that_the_site_has(desk: Desk) -> None:
+    await desk.enter("cern", "desy", "fnal")
+    for name, parts in (
+        ("cern", ["service/httpd"]),
+        ("desy", ["service/nginx"]),
+        ("fnal", [f"s/{n}" for n in range(300)]),
+    ):
+        told = tell_parts(dict.fromkeys(parts, "service"))
+        facts = {"agent": ("1.0",), **{key: tuple(values) for key, values in told.items()}}
+        desk.wire.tags[jid(name)] = facts
+        desk.show(name, mark=mark_of(facts))
+    await desk.fleet.look_up()
+    assert chosen(desk, "service:httpd=up") == ("cern", "fnal")  # of three hundred, none can be told
+    assert chosen(desk, "service:nginx=up") == ("desy", "fnal")
+    desk.show("cern", "crit", mark=desk.fleet.sites["cern"].mark)
+    assert chosen(desk, "service:httpd=up") == ("fnal",)
 
 
 async def test_a_fleet_that_was_known_before_asks_nobody(desk: Desk) -> None:

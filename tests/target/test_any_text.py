@@ -33,7 +33,7 @@ TERMS: st.SearchStrategy[Expression] = st.one_of(
     st.builds(Tagged, PLAIN, st.none() | WORDS),
     st.builds(InHealth, st.sampled_from(["ok", "warn", "crit", "unknown", "maint"])),
     st.builds(HasModule, WORDS),
-    st.builds(PartState, st.just("service"), WORDS, PLAIN),
+    st.builds(PartState, st.sampled_from(["service", "host", "disk-2"]), WORDS, PLAIN),
 )
 TREES: st.SearchStrategy[Expression] = st.recursive(
     TERMS,
@@ -51,6 +51,7 @@ FACTS = st.builds(
     st.sampled_from([None, "ok", "warn", "crit", "nonsense"]),
     st.dictionaries(PLAIN, PLAIN, max_size=2),
     st.frozensets(PLAIN | st.just("service"), max_size=3),
+    st.none() | st.dictionaries(PLAIN, PLAIN, max_size=2),
     st.booleans(),
 )
 PIECES = ["all", "and", "or", "not", "(", ")", ",", " ", "a*", "tag:", "tag:b", "=", "health:ok", ":", "service:x=up"]

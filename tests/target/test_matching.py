@@ -63,6 +63,50 @@ def test_a_target_means_these_sites(target: str, names: str) -> None:
     assert select(parse(target), FLEET) == tuple(names.split())
 
 
+ALL_WELL = Facts(
+    "well", modules=frozenset({"service", "host"}),
+    known={"service/httpd": "service", "web/nginx": "service", "host/disk-root": "host", "host/load": "host"},
+)  # fmt: skip
+FULL = Facts(
+    "full", parts={"host/disk-root": "full", "new/late": "down"}, modules=frozenset({"service", "host"}),
+    known={"host/disk-root": "host", "host/load": "host", "service": "service"},
+)  # fmt: skip
+HOST = Facts("host", modules=frozenset({"host"}), known={"host/disk-root": "host"})
+DARK = Facts("dark", modules=frozenset({"service"}), known={"service/httpd": "service"}, online=False)
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("service:httpd=up", "well"),
+        ("service:nosuch=up", ""),
+        ("service:nginx=up", "well"),
+        ("service:web/nginx=up", "well"),
+        ("web:nginx=up", "well"),
+        ("service:service/nginx=up", ""),
+        ("service:http*=up", "well"),
+        ("host:disk-root=full", "full"),
+        ("host:disk-root=up", "host well"),
+        ("host:load=up", "full well"),
+        ("host:*=up", "host well"),
+        ("service:disk-root=full", ""),
+        ("host:httpd=up", ""),
+        ("service:late=down", "full"),
+        ("new:late=down", "full"),
+        ("nosuch:load=up", ""),
+        ("not service:httpd=up", "dark full host"),
+    ],
+)
+def test_where_its_parts_are_known_only_a_site_that_has_the_part_is_meant(target: str, names: str) -> None:
+    assert select(parse(target), (ALL_WELL, FULL, HOST, DARK)) == tuple(names.split())
+
+
+@pytest.mark.parametrize(("known", "names"), [({}, ()), ({"host/load": "host"}, ()), ({"web/a": "service"}, ("x",))])
+def test_all_services_are_up_only_where_there_is_one(known: dict[str, str], names: tuple[str, ...]) -> None:
+    site = Facts("x", modules=frozenset({"service", "host"}), known=known)
+    assert select(parse("service:*=up"), [site]) == names
+
+
 def test_nobody_is_selected_from_an_empty_fleet_even_by_all() -> None:
     assert select(parse("all"), ()) == ()
 
