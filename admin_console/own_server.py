@@ -113,6 +113,7 @@ async def run_server(place: Place, say: Say) -> None:
     stop = asyncio.Event()
     with on_stop(stop.set):
         server = place.server()
+        server.installed()
         password = await ensure_account(place, server, place.admin)
         async with server:
             console = write_console(place, server)

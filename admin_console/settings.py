@@ -30,12 +30,25 @@ class Settings:
     ]
     password: Annotated[Secret | None, Field("the password itself; better in a file of its own", secret=True)] = None
     password_file: Annotated[Path | None, Field("file with the password, mode 0600", example="console.password")] = None
-    host: Annotated[str | None, Field("server to connect to, if DNS does not tell (SRV records)", longest=255)] = None
-    port: Annotated[int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1")] = None
+    host: Annotated[
+        str | None,
+        Field("server to connect to, if DNS does not tell (SRV records)", longest=255, example="xmpp.example.org"),
+    ] = None
+    port: Annotated[
+        int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1", example=5222)
+    ] = None
     tls: Annotated[Literal["starttls", "direct"], Field("direct goes with port 5223 or 443")] = "starttls"
-    ca_file: Annotated[Path | None, Field("trust only the authorities in this file (PEM); else the system's")] = None
+    ca_file: Annotated[
+        Path | None,
+        Field("trust only the authorities in this file (PEM); else the system's", example="/etc/amon/ca.pem"),
+    ] = None
     proxy: Annotated[
-        Secret | None, Field("http://user:password@host:port (HTTP CONNECT) or socks5://host:port", secret=True)
+        Secret | None,
+        Field(
+            "http://user:password@host:port (HTTP CONNECT) or socks5://host:port",
+            secret=True,
+            example="http://proxy.example.org:3128",
+        ),
     ] = None
 
 

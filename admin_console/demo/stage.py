@@ -73,6 +73,7 @@ async def staged() -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="amon-demo-") as folder:
         place = Place(Path(folder), ports=Ports(0, 0))
         server = place.server()
+        server.installed()
         jids = [f"{plan.name}@{place.agents}" for plan in PLANS]
         for jid in (place.admin, *jids):
             await ensure_account(place, server, jid)

@@ -99,13 +99,18 @@ class PrivateServer:
         # PBKDF2 takes some ms and lets other threads run.
         await asyncio.to_thread(write_account, path, password, self._iterations)
 
+    def installed(self) -> str:
+        """Where Prosody is; `Failed`, with the next step, if it is nowhere. Asked before anything is written."""
+        program = shutil.which(self._program)
+        if program is None:
+            raise Failed("prosody is not installed; next: apt-get install prosody")
+        return program
+
     async def start(self) -> None:
         """Starts Prosody and waits until it listens on both ports; nothing to do when it runs."""
         if self.pid is not None:
             return
-        program = shutil.which(self._program)
-        if program is None:
-            raise Failed("prosody is not installed; next: apt-get install prosody")
+        program = self.installed()
         _allow_many_files()
         shown = certificate(self._private_folder("certs"), (self.domain, self.agents, self.rooms), self.host)
         for left in reversed(range(_TRIES)):

@@ -76,3 +76,11 @@ async def test_a_server_that_dies_is_reported_with_the_end_of_its_log(tmp_path: 
         os.kill(pid, signal.SIGKILL)
         assert await program.ended() == 1
     assert "amon: the server ended by itself; the end of" in program.text
+
+
+async def test_without_prosody_nothing_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    async with in_pipe(*RUN, str(folder), folder=tmp_path, PATH="/nowhere") as program:
+        assert await program.ended() == 1
+    assert program.text == "amon: prosody is not installed; next: apt-get install prosody\n"
+    assert not folder.exists()

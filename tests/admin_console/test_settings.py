@@ -80,3 +80,10 @@ def test_the_example_can_be_read_back() -> None:
 def test_where_it_is_looked_for() -> None:
     assert default_path({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}) == Path("/x/amon/console.toml")
     assert default_path({"HOME": "/h"}) == Path("/h/.config/amon/console.toml")
+
+
+def test_the_example_suggests_what_somebody_could_mean() -> None:
+    text = example_text()
+    for line in ('# host = "xmpp.example.org"', "# port = 5222", '# ca_file = "/etc/amon/ca.pem"'):
+        assert f"{line}\n" in text
+    assert '# proxy = "http://proxy.example.org:3128"\n' in text
