@@ -91,8 +91,8 @@ def test_a_payload_in_which_one_letter_was_changed_never_brings_down_the_reader(
 @pytest.mark.parametrize(
     "changed",
     [
-        {"type": "reqest"}, {"id": "1"}, {"id": "../../etc"}, {"id": ID.lower()}, {"id": None}, {"names": "cern"},
-        {"names": [""]}, {"names": ["x" * 256]}, {"names": ["x"] * 257}, {"line": "x" * 8193}, {"line": 7},
+        {"type": "reqest"}, {"id": "1"}, {"id": "../../etc"}, {"id": ID.lower()}, {"id": ID + "\n"}, {"id": None},
+        {"names": "cern"}, {"names": [""]}, {"names": ["x" * 256]}, {"names": ["x"] * 257}, {"line": "x" * 8193}, {"line": 7},
         {"deadline": 0}, {"deadline": -1}, {"deadline": 86_401}, {"deadline": 1e999}, {"deadline": "soon"},
         {"deadline": 10**400}, {"job_sites": 0}, {"job_sites": 10**30}, {"job_sites": 1.5}, {"confirmed": "yes"},
         {"confirmed": 1}, {"unknown": 1}, {"dry-run": True},
@@ -152,13 +152,13 @@ def test_deep_nesting_in_an_answer_is_an_error_and_not_the_end() -> None:
 
 
 def test_huge_numbers_in_an_answer_cost_no_time() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     for number in ("9" * 100_000, "9" * 4000, "1e999999"):
         try:
             decode(container('{"type":"ended","id":"' + ID + '","state":"done","data":' + number + "}"))
         except WireError:
             pass
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_what_is_too_long_is_neither_written_nor_read() -> None:
