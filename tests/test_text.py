@@ -33,10 +33,10 @@ def test_an_invisible_character_in_a_line_is_refused_and_named(character: str) -
 
 
 def test_a_megabyte_is_refused_before_it_is_looked_at() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(Invalid, match="1000000 characters long; at most 8192"):
         normal_line("\u202e" * 1_000_000)
-    assert time.perf_counter() - began < 0.05
+    assert time.thread_time() - began < 0.05
 
 
 def test_a_line_that_only_grows_too_long_is_refused_too() -> None:
@@ -75,9 +75,9 @@ def test_nothing_hidden_passes(text: str) -> None:
 
 def test_fifty_megabytes_are_made_visible_without_holding_up_the_loop() -> None:
     log = "an ordinary line of a log, äöü\n" * 200_000
-    began = time.perf_counter()
+    began = time.thread_time()
     assert visible(log) == log
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_a_cut_leaves_whole_lines_and_says_that_it_cut() -> None:
@@ -103,6 +103,6 @@ def test_a_near_miss_is_answered_with_what_was_likely_meant() -> None:
 
 
 def test_a_very_long_word_is_compared_quickly() -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     did_you_mean("a" * 1_000_000, ["a" * 60] * 200)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1

@@ -115,9 +115,9 @@ def test_good_patterns_have_no_problem() -> None:
 
 def test_an_address_chosen_by_a_stranger_does_not_keep_the_agent_busy() -> None:
     policy = Policy(owner=("*a*a*a*a*a*a*b*@example.org",))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert policy.role_of("a" * 1000 + "@example.org") is None
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
     assert policy.role_of("aaaaaaab@example.org") is not None
 
 

@@ -219,9 +219,9 @@ def test_any_text_is_an_ask_or_refused(line: str) -> None:
      "kill " + "after=1 " * 1000, "a" * 1_000_000],
 )  # fmt: skip
 def test_no_line_takes_long(line: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     read(line)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.parametrize("line", ["Service Restart httpd", "SERVICE restart httpd", "Restart httpd"])

@@ -50,10 +50,10 @@ def test_what_is_opened_and_never_closed_is_pointed_at(line: str, says: str, pla
 
 @pytest.mark.parametrize("line", ["a " * 500_000, '"' * 1_000_000, "@(" * 500_000, "(" * 1_000_000, "\\" * 1_000_000])
 def test_a_megabyte_is_refused_at_once(line: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(Invalid, match="1000000 characters long"):
         split(line)
-    assert time.perf_counter() - began < 0.05
+    assert time.thread_time() - began < 0.05
 
 
 @pytest.mark.parametrize("character", ["\x00", "\n", "\x1b", "\u202e", "\u2066", "\u200b", "\ud800"])

@@ -101,9 +101,9 @@ async def test_fifty_megabytes_cost_little_time_and_stay_nowhere(tmp_path: Path,
     async with site(tmp_path, file="j") as lab:
         lab.lab.body = lambda call: results[kind]
         tracemalloc.start()
-        began = time.perf_counter()
+        began = time.process_time()
         ear = await lab.ask("restart httpd")
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         left, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert ear.last.state == "done"
