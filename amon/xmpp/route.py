@@ -58,13 +58,15 @@ async def addresses(login: Login, random: Random, **resolver: Any) -> list[tuple
 
 async def _records(name: str, random: Random, options: dict[str, Any]) -> list[tuple[str, int]]:
     """SRV records (RFC 2782) in the order to try them; none where there are none or no name server answers."""
-    import aiodns  # comes with slixmpp; an account with `host` never needs it
+    import aiodns  # an account with `host` never needs it
 
     resolver = aiodns.DNSResolver(tries=2, timeout=2.0, **options)
     answer: Any = None
-    with suppress(aiodns.error.DNSError):
-        answer = await resolver.query_dns(name, "SRV")
-    await resolver.close()
+    try:
+        with suppress(aiodns.error.DNSError):
+            answer = await resolver.query_dns(name, "SRV")
+    finally:
+        await resolver.close()
     records = [record.data for record in answer.answer] if answer is not None else []
     records = [record for record in records if getattr(record, "target", ".") not in ("", ".")]
     # A draw without putting back, by weight, so that a fleet spreads over the servers of a cluster.

@@ -54,7 +54,7 @@ class Visit:
             features = await self._features(room.address)
             await self._enter(room)
         except StanzaError as error:
-            return _ROOM.get(error.condition, f"does not let {{jid}} in: {error}").format(jid=self._account)
+            return _ROOM.get(error.condition, f"does not let {{jid}} in: {error}").replace("{jid}", self._account)
         finally:
             self._rooms.pop(room.address, None)
         room.learned(features)
