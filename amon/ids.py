@@ -2,11 +2,9 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def new_id(now: float) -> str:
@@ -22,10 +20,6 @@ def typed_id(asker: str, room: str | None, message_id: str) -> str:
     """
     seed = "\0".join((asker, room or "", message_id))
     return _base32(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16]) >> 3, 26)
-
-
-def is_id(text: str) -> bool:
-    return _ULID.fullmatch(text) is not None
 
 
 def short(ident: str, others: Iterable[str] = (), least: int = 4) -> str:

@@ -1,6 +1,5 @@
 """The words every room uses: role, effect, asker, state, outcome. docs/architecture.md lists them all."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -101,5 +100,3 @@ class Outcome:
     def text(self) -> str:
         return self.answer.text
 
-
-Tags = Mapping[str, str]

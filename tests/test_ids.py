@@ -1,16 +1,19 @@
 """Identifiers: in order of time, the same for the same message, short for people."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.ids import code, is_id, new_id, short, typed_id
+from amon.ids import code, new_id, short, typed_id
 
 WORDS = st.text(max_size=40)
+ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 @given(st.floats(0, 4e9))
 def test_a_fresh_id_is_an_id_and_no_two_are_alike(now: float) -> None:
-    assert is_id(new_id(now))
+    assert ULID.fullmatch(new_id(now))
     assert new_id(now) != new_id(now)
 
 
@@ -23,16 +26,10 @@ def test_a_known_moment_is_written_as_other_ulid_programs_write_it() -> None:
     assert new_id(1_469_918_176.385)[:10] == "01ARYZ6S41"  # the example of the ULID specification
 
 
-def test_what_is_nearly_an_id_is_none() -> None:
-    good = new_id(1e9)
-    for text in ("", good[:-1], good + "0", "8" + good[1:], good[:-1] + "U", good.lower(), good + "\n"):
-        assert not is_id(text)
-
-
 @given(WORDS, st.none() | WORDS, WORDS)
 def test_a_typed_line_has_the_same_id_each_time_it_comes(asker: str, room: str | None, message: str) -> None:
     assert typed_id(asker, room, message) == typed_id(asker, room, message)
-    assert is_id(typed_id(asker, room, message))
+    assert ULID.fullmatch(typed_id(asker, room, message))
 
 
 def test_another_asker_room_or_message_is_another_id() -> None:

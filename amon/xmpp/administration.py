@@ -131,10 +131,6 @@ class Administration(ABC):
         await self.ask(None, "set", roster.roster_item(bare(jid), name, groups))
         self.post(outgoing.directed("subscribe", bare(jid)))
 
-    async def unsubscribe(self, jid: str) -> None:
-        """Removes an account from the contacts, with both subscriptions."""
-        await self.ask(None, "set", roster.roster_item(bare(jid), "", (), remove=True))
-
     async def facts(self, jid: str) -> dict[str, tuple[str, ...]]:
         """What an agent tells about its site; empty if it is none. `Failed` if it does not let us know."""
         return read_facts(await self.ask(jid, "get", info_query()))

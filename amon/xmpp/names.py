@@ -7,7 +7,6 @@ STREAM: Final = "http://etherx.jabber.org/streams"  # RFC 6120
 TLS: Final = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL: Final = "urn:ietf:params:xml:ns:xmpp-sasl"
 STANZAS: Final = "urn:ietf:params:xml:ns:xmpp-stanzas"
-STREAMS: Final = "urn:ietf:params:xml:ns:xmpp-streams"
 XML: Final = "http://www.w3.org/XML/1998/namespace"
 
 MESSAGE: Final = f"{{{CLIENT}}}message"
@@ -39,7 +38,6 @@ NO_STORE: Final = "{urn:xmpp:hints}no-store"  # XEP-0334
 NO_COPY: Final = "{urn:xmpp:hints}no-copy"
 FALLBACK: Final = "{urn:xmpp:fallback:0}fallback"  # XEP-0428
 REPLY: Final = "{urn:xmpp:reply:0}reply"  # XEP-0461
-REPLY_NS: Final = "urn:xmpp:reply:0"
 AMON_NS: Final = "urn:amon:1"
 REPLACE: Final = "{urn:xmpp:message-correct:0}replace"  # XEP-0308
 ORIGIN_ID: Final = "{urn:xmpp:sid:0}origin-id"  # XEP-0359

@@ -56,7 +56,7 @@ class Room:
     def safe(self) -> bool:
         return self.joined and self.shows_addresses and self.members_only
 
-    def join(self, nick: str, password: str | None = None) -> Element:
+    def join(self, nick: str) -> Element:
         """The presence that asks to be let in, without history: what was said before us is not for us."""
         self.forget("")
         self.nick = nick

@@ -30,7 +30,6 @@ class Scram:
         name = user.replace("=", "=3D").replace(",", "=2C")
         self._first = f"n={name},r={self._nonce}"
         self._proof = b""
-        self.proven = False
 
     def first(self) -> str:
         # "n": we do no channel binding; Python cannot on TLS 1.3 before 3.14.
@@ -59,7 +58,6 @@ class Scram:
         given = _items(_decode(success)).get("v", "")
         if not self._proof or not hmac.compare_digest(given.encode(), base64.b64encode(self._proof)):
             raise Mistrust("the server could not prove that it knows this account's password")
-        self.proven = True
 
     def _key(self, salt: bytes, rounds: int) -> bytes:
         known = self._keys.get((self._hash, salt, rounds))
