@@ -92,7 +92,8 @@ def test_a_payload_in_which_one_letter_was_changed_never_brings_down_the_reader(
     "changed",
     [
         {"type": "reqest"}, {"id": "1"}, {"id": "../../etc"}, {"id": ID.lower()}, {"id": ID + "\n"}, {"id": None},
-        {"names": "cern"}, {"names": [""]}, {"names": ["x" * 256]}, {"names": ["x"] * 257}, {"line": "x" * 8193}, {"line": 7},
+        {"names": "cern"}, {"names": [""]}, {"names": ["x" * 256]}, {"names": ["x"] * 257},
+        {"line": "x" * 8193}, {"line": 7},
         {"deadline": 0}, {"deadline": -1}, {"deadline": 86_401}, {"deadline": 1e999}, {"deadline": "soon"},
         {"deadline": 10**400}, {"job_sites": 0}, {"job_sites": 10**30}, {"job_sites": 1.5}, {"confirmed": "yes"},
         {"confirmed": 1}, {"unknown": 1}, {"dry-run": True},
