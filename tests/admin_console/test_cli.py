@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from admin_console.cli import cli
 from admin_console.program import Amon, called
 
-AMON = [sys.executable, "-P", "-c", "import sys; from admin_console.cli import main; main()"]
+AMON = [sys.executable, "-P", "-c", "import sys; from admin_console.entry import main; main()"]
 
 
 def amon(*words: str, config: Path | None = None) -> Result:
@@ -20,7 +20,7 @@ def amon(*words: str, config: Path | None = None) -> Result:
 
 HEAVY = """
 import sys
-from admin_console.cli import main
+from admin_console.entry import main
 try:
     main()
 except SystemExit:
@@ -34,6 +34,13 @@ def test_help_names_every_command_and_imports_little() -> None:
     for command in ("sites", "run", "room", "server", "demo", "completion", "example"):
         assert f"\n  {command}" in seen.stdout
     assert seen.stdout.splitlines()[-1] == "[]"
+
+
+def test_where_only_an_agent_was_installed_the_next_step_is_said() -> None:
+    code = "import sys; sys.modules['click'] = None; from admin_console.entry import main; main()"
+    seen = subprocess.run([sys.executable, "-P", "-c", code, "sites"], capture_output=True, text=True, timeout=30)
+    assert (seen.returncode, seen.stdout) == (1, "")
+    assert seen.stderr == "amon: the console needs click; next: pip install 'amon[console]'\n"
 
 
 def test_without_a_configuration_the_next_step_is_said() -> None:
