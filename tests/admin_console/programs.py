@@ -22,8 +22,13 @@ AMON = (sys.executable, "-P", "-c", "from admin_console.cli import main; main()"
 class Program:
     """A running `amon` and what it has written so far, on both of its streams."""
 
-    def __init__(self, process: asyncio.subprocess.Process, write: Callable[[bytes], object]) -> None:
-        self.process, self.text, self.type = process, "", write
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        write: Callable[[bytes], object],
+        hang_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.process, self.text, self.type, self.hang_up = process, "", write, hang_up
         self._more = asyncio.Event()
 
     def heard(self, data: bytes) -> None:
@@ -70,32 +75,42 @@ async def in_pipe(*words: str, folder: Path, **environment: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def on_terminal(*words: str, folder: Path, **environment: str) -> AsyncIterator[Program]:
-    """A terminal of its own, which turns a typed Ctrl-C into the signal. Source: setsid(1), pty(7)."""
+async def on_terminal(
+    *words: str, folder: Path, leader: tuple[str, ...] = (), **environment: str
+) -> AsyncIterator[Program]:
+    """A terminal of its own, which turns a typed Ctrl-C into the signal. Source: setsid(1), pty(7).
+
+    leader: a program before ours that leads the session, as `make` or a shell may.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
     process = await asyncio.create_subprocess_exec(
-        "setsid", "--ctty", *_DEFAULTS, *AMON, *words, env={**_environment(folder, environment), "TERM": "xterm"},
-        stdin=theirs, stdout=theirs, stderr=theirs,
+        "setsid", "--ctty", *leader, *_DEFAULTS, *AMON, *words,
+        env={**_environment(folder, environment), "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
-    program = Program(process, lambda data: os.write(ours, data))
     loop = asyncio.get_running_loop()
+    terminal = open(ours, "r+b", buffering=0)  # noqa: ASYNC230, PTH123, SIM115 it is there already
 
     def listen() -> None:
         try:
-            program.heard(os.read(ours, 65536))
+            program.heard(terminal.read(65536))
         except OSError:  # the last of them has closed it
-            loop.remove_reader(ours)
+            loop.remove_reader(terminal)
 
-    loop.add_reader(ours, listen)
+    def hang_up() -> None:
+        if not terminal.closed:
+            loop.remove_reader(terminal)
+            terminal.close()
+
+    program = Program(process, terminal.write, hang_up)
+    loop.add_reader(terminal, listen)
     try:
         yield program
     finally:
         _kill(process)
         await process.wait()
-        loop.remove_reader(ours)
-        os.close(ours)
+        hang_up()
 
 
 def _environment(folder: Path, more: dict[str, str]) -> dict[str, str]:

@@ -95,6 +95,22 @@ async def test_on_a_terminal_it_stays_up_for_whoever_wants_to_join(tmp_path: Pat
     await nothing_left(tmp_path, 1)
 
 
+# Like make(1): it leads the session, is told of the hang-up, and waits for its child all the same.
+LEADER = ("sh", "-c", 'trap : HUP; "$@"; exit $?', "sh")
+
+
+@pytest.mark.parametrize("moment", ["starting a private", "$ amon run service:", "run all service list"])
+async def test_when_the_terminal_goes_away_it_cleans_up_even_if_another_leads_the_session(
+    tmp_path: Path, moment: str
+) -> None:
+    async with on_terminal("demo", folder=tmp_path, leader=LEADER) as program:
+        await program.wait_for(moment, 40)
+        program.hang_up()
+        await program.ended()
+    assert files_left(tmp_path) == []
+    await nothing_left(tmp_path, 1)
+
+
 async def test_without_prosody_it_says_what_to_install(tmp_path: Path) -> None:
     async with in_pipe("demo", "--once", folder=tmp_path, PATH="/nowhere") as program:
         assert await program.ended() == 1
