@@ -26,11 +26,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was looked at and what was found. accounts: name to what was seen of it working."""
+    """What was looked at and what was found. accounts: name to what was seen of it working.
+
+    instances: those that are in order. faulty: those that are not.
+    """
 
     path: Path
     found: tuple[Finding, ...]
     instances: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
     accounts: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -49,7 +53,8 @@ class Report:
         count = len(self.problems)
         ends = {0: "no problems", 1: "1 problem"}.get(count, f"{count} problems")
         lines += [f"account.{name}: {seen}" for name, seen in self.accounts.items()]
-        lines.append(f"{self.path}: {ends}; instances: {', '.join(self.instances) or 'none'}")
+        faulty = f"; not in order: {', '.join(self.faulty)}" if self.faulty else ""
+        lines.append(f"{self.path}: {ends}; instances: {', '.join(self.instances) or 'none'}{faulty}")
         return visible("\n".join(lines)) + "\n"
 
     def json(self) -> str:
@@ -63,6 +68,7 @@ class Report:
             "notes": [plain(one) for one in self.found if one.group is Group.note],
             "accounts": self.accounts,
             "instances": list(self.instances),
+            "faulty_instances": list(self.faulty),
         }
         return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
 
@@ -87,7 +93,9 @@ async def check(
             found += faults
             if text:
                 seen[plan.name] = text
-    return Report(path, tuple(found), tuple(spec.name for spec in loaded.specs), seen)
+    faulty = {*loaded.faulty(), *(spec.name for spec in loaded.specs if spec.cls is None)}
+    good, bad = ([name for name in loaded.names if (name in faulty) is wanted] for wanted in (False, True))
+    return Report(path, tuple(found), tuple(good), tuple(bad), seen)
 
 
 def _unloadable(loaded: Loaded) -> list[Finding]:

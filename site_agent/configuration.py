@@ -58,6 +58,7 @@ class Loaded:
     """What could be made of a file. `accounts` and `specs` hold what is in order, also when other things are not."""
 
     settings: AgentSettings | None = None
+    names: tuple[str, ...] = ()  # of all instances that stand there
     specs: list[Spec] = field(default_factory=list)
     accounts: list[AccountPlan] = field(default_factory=list)
     found: list[Finding] = field(default_factory=list)
@@ -69,6 +70,10 @@ class Loaded:
     @property
     def notes(self) -> list[Finding]:
         return [one for one in self.found if one.group is Group.note]
+
+    def faulty(self) -> tuple[str, ...]:
+        """The instances that something is wrong with."""
+        return tuple(name for name in self.names if _is_told(f"instance.{name}", self.problems))
 
     @property
     def configuration(self) -> Configuration | None:
@@ -113,6 +118,7 @@ def _look(tables: dict[str, Any], world: World, loaded: Loaded) -> None:
     loaded.found += findings(problems, Group.settings)
     instances = _tables(tables, "instance")
     accounts = _tables(tables, "account")
+    loaded.names = tuple(tables["instance"]) if isinstance(tables.get("instance"), Mapping) else ()
     _look_at_state(tables, world, loaded)
     for name, table in instances.items():
         spec = _instance(name, table, world.registry, loaded.found)
@@ -149,7 +155,7 @@ def _look_at_state(tables: Mapping[str, Any], world: World, loaded: Loaded) -> N
 
 def _account(name: str, table: Mapping[str, Any], instances: list[str], world: World, loaded: Loaded) -> None:
     path = f"account.{name}"
-    whole = not any(one.path == path or one.path.startswith(f"{path}.") for one in loaded.found)
+    whole = not _is_told(path, loaded.found)
     account = known_good(table, Account)
     if account is None:
         return
@@ -189,14 +195,46 @@ def _spec(
     try:
         settings = from_data(dict(written), hint, path, problems)
         if settings is not None and not problems:
-            said = [Problem(f"{path}.{one.path}" if one.path else path, one.text) for one in cls.problems(settings)]
-            problems += said
+            problems += _own_problems(cls, settings, path)
     except Exception as broken:  # whatever a module does while it is asked is that module's trouble
         return Spec(
             name, kind, None, None, f"module {kind!r} cannot read its settings: {type(broken).__name__}: {broken}"
         )
+    if settings is None:
+        problems += _more_problems(cls, known_good(written, hint), written, path, problems)
     found += findings(problems, Group.settings)
     return None if problems else Spec(name, kind, cls, settings)
+
+
+def _own_problems(cls: type[Module[Any]], settings: Any, path: str) -> list[Problem]:
+    return [Problem(f"{path}.{one.path}" if one.path else path, one.text) for one in cls.problems(settings)]
+
+
+def _more_problems(
+    cls: type[Module[Any]], settings: Any, written: Mapping[str, Any], path: str, told: Iterable[Problem]
+) -> list[Problem]:
+    """What the module itself says of the settings that are in order; nothing of what only seems to be missing."""
+    if settings is None:
+        return []
+    try:
+        said = _own_problems(cls, settings, path)
+    except Exception:  # settings with a hole in them are more than it has to bear
+        return []
+    return [one for one in said if _stands_in(written, one.path, path) and not _is_told(one.path, told)]
+
+
+def _stands_in(value: Any, wanted: str, path: str) -> bool:
+    """Whether somebody wrote a value for `wanted`, which is `path` or below it."""
+    if wanted == path or (wanted.startswith(f"{path}[") and isinstance(value, list | tuple)):
+        return True
+    if not wanted.startswith(f"{path}.") or not isinstance(value, Mapping):
+        return False
+    return any(_stands_in(below, wanted, f"{path}.{name}") for name, below in value.items())
+
+
+def _is_told(path: str, told: Iterable[Problem]) -> bool:
+    """Whether something is known to be wrong there, or with a part of it."""
+    return any(one.path == path or one.path.startswith((f"{path}.", f"{path}[")) for one in told)
 
 
 def _holds_secret(tables: Mapping[str, Any], specs: Iterable[Spec]) -> bool:

@@ -66,7 +66,7 @@ def plan_account(
     trust = _trust(account.ca_file, path, uid, found)
     _check_reveal(account.reveal, instances, f"{path}.reveal", found)
     found += findings(role_problems(account.policy, jid.rpartition("@")[2], f"{path}.policy"), Group.policy)
-    found += _notes(account, path)
+    found += _notes(account, path) if whole else []
     if password is None or any(one.group is not Group.note for one in found):
         return None, found
     login = _login(account, jid, password, site, rooms)

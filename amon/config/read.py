@@ -1,13 +1,15 @@
 """A file's text, or a part of its tables, as the dataclass that describes it; every mistake at once."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any, Final, TypeVar, get_type_hints
 
 from amon.config.toml import parse
-from amon.convert import from_data
+from amon.convert import Hint, from_data, hint_of
 from amon.errors import Problem
 
 T = TypeVar("T")
+_NOTHING: Final = object()
 
 
 def read(text: str, cls: type[T], problems: list[Problem]) -> T | None:
@@ -22,15 +24,33 @@ def read(text: str, cls: type[T], problems: list[Problem]) -> T | None:
 def known_good(value: Any, cls: type[T]) -> T | None:
     """What is right of a table that also holds mistakes (told elsewhere), so that more can be looked at.
 
-    Keys that are unknown or wrong count as not given; None if one that must be given is among them.
+    Keys that are unknown or wrong count as not given, at any depth; None if one that must be given is among them.
     """
-    if not isinstance(value, Mapping):
-        return None
-    good: dict[str, Any] = {}
-    for name, hint in get_type_hints(cls, include_extras=True).items():
-        problems: list[Problem] = []
-        if name in value:
-            from_data(value[name], hint, "", problems)
-            if not problems:
-                good[name] = value[name]
-    return from_data(good, cls, "", [])
+    good = _good(value, cls)
+    return None if good is _NOTHING else from_data(good, cls, "", [])
+
+
+def _good(value: Any, hint: Any) -> Any:
+    """The part of a plain value that can be read as `hint`; `_NOTHING` if it is none. A list is right or wrong."""
+    if _reads(value, hint):
+        return value
+    taken = hint_of(hint)
+    if not isinstance(value, Mapping) or not (is_dataclass(taken.bare) or taken.origin is dict):
+        return _NOTHING
+    hints = _below(value, taken)
+    kept = {name: _good(value[name], inner) for name, inner in hints.items() if name in value}
+    good = {name: one for name, one in kept.items() if one is not _NOTHING}
+    return good if _reads(good, hint) else _NOTHING
+
+
+def _below(value: Mapping[str, Any], taken: Hint) -> Mapping[str, Any]:
+    if taken.origin is dict:
+        # A name may be what is wrong.
+        return {name: taken.args[1] for name in value if hint_of(taken.args[0]).field.problem(name) is None}
+    return get_type_hints(taken.bare, include_extras=True)
+
+
+def _reads(value: Any, hint: Any) -> bool:
+    problems: list[Problem] = []
+    from_data(value, hint, "", problems)
+    return not problems

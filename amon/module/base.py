@@ -47,7 +47,10 @@ class Module(Generic[S]):
 
     @classmethod
     def problems(cls, settings: S) -> Iterable[Problem]:
-        """What is wrong with settings whose types are right; asked by `amon-agent check` and before a start."""
+        """What is wrong with settings whose types are right; asked by `amon-agent check` and before a start.
+
+        Beside mistakes it is asked of what is in order: what seems to be missing then is not passed on.
+        """
         return ()
 
     async def start(self) -> None:

@@ -98,3 +98,18 @@ def test_what_is_right_beside_a_mistake_can_still_be_looked_at() -> None:
     assert known_good({"address": "a", "every": "soon", "evrey": 1}, Check) == Check("a")
     assert known_good({"every": 5}, Check) is None
     assert known_good([], Check) is None
+
+
+def test_what_is_right_deep_beside_a_mistake_is_found_too() -> None:
+    @dataclass(frozen=True)
+    class Watch:
+        checks: dict[Annotated[str, Field(pattern="[a-z]+")], Check]
+        one: Check | None = None
+        tags: tuple[int, ...] = ()
+
+    written = {
+        "checks": {"a": {"address": "a", "evrey": 1}, "b": {"every": 5}, "C": {"address": "c"}, "d": 7},
+        "one": {"address": "x", "every": "soon"},
+        "tags": [1, "two"],
+    }
+    assert known_good(written, Watch) == Watch({"a": Check("a")}, Check("x"))

@@ -194,17 +194,28 @@ async def test_a_name_that_does_not_resolve_is_said(place: Place) -> None:
 
 async def test_offline_asks_no_server_and_all_groups_come_in_the_order_of_mending(place: Place) -> None:
     place.password.chmod(0o644)
-    text = direct(free_port("127.0.0.1"), "polciy = {}") + "[instance.broken]\n"
+    text = "tag = {}\n" + direct(free_port("127.0.0.1")) + "[instance.broken]\n"
     names = [Finding("modules", "is somebody else's too", Group.names)]
     report = await check(place.write(text), place.world(), offline=True, names=lambda: names)
     headings = [line for line in report.text().splitlines() if line and not line.startswith(" ")]
     assert headings == [
         "settings:", "owners and modes:", "modules:", "import names:", "worth a look, not wrong:",
-        f"{place.path}: 4 problems; instances: broken",
+        f"{place.path}: 4 problems; instances: none; not in order: broken",
     ]  # fmt: skip
     data = json.loads(report.json())
     assert data["ok"] is False
     assert [one["group"] for one in data["problems"]] == ["settings", "mode", "module", "names"]
+
+
+async def test_the_last_line_tells_which_instances_are_in_order_and_which_are_not(place: Place) -> None:
+    text = direct(free_port("127.0.0.1")) + (
+        "[instance.uptime]\n[instance.broken]\n[instance.host]\nmodlue = 'host'\n"
+        "[instance.up]\nmodule = 'uptime'\nsettings = { settel = 5 }\n[instance.agent]\nmodule = 'uptime'\n"
+    )
+    report = await check(place.write(text), place.world(), offline=True, names=list)
+    assert report.text().endswith("; instances: uptime; not in order: broken, host, up, agent\n")
+    data = json.loads(report.json())
+    assert (data["instances"], data["faulty_instances"]) == (["uptime"], ["broken", "host", "up", "agent"])
 
 
 # Who owns the names that amon is imported by

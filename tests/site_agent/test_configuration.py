@@ -125,6 +125,45 @@ def test_all_mistakes_of_all_kinds_are_told_at_once(place: Place) -> None:
     ]  # fmt: skip
 
 
+def test_an_unknown_key_hides_nothing_else_in_its_table_and_makes_no_note(place: Place) -> None:
+    loaded = place.load(WITH_PASSWORD + '[account.main.policy]\nadmin = ["alice"]\noprator = ["bob@example.org"]\n')
+    assert [str(one) for one in loaded.problems] == [
+        "account.main.policy.oprator: is not known here; did you mean operator?",
+        "account.main.policy.admin[0]: 'alice' is not a bare address like alice@example.org",
+    ]
+    assert loaded.notes == []
+    assert place.load(WITH_PASSWORD + 'policy = { oprator = ["bob@example.org"] }').notes == []
+
+
+def test_a_module_is_asked_about_what_is_in_order_beside_a_mistake(place: Place) -> None:
+    problems = place.problems(
+        GOOD
+        + """
+        [instance.service.settings.services]
+        web = { driver = "systemd", unit = "apache2", retsart = {} }
+        ce = { driver = "process", agrv = ["/bin/x"], directory = "here", check = { htpt = "x" } }
+        se = { driver = "systmd", unit = "x" }
+        s3 = { driver = "systemd", unit = "s3.service", check = { tcp = "x", http = 5 } }
+        ok = { driver = "systemd", unit = "ok" }
+        """
+    )
+    path = "instance.service.settings.services."
+    assert all(one.startswith(path) for one in problems)
+    assert sorted(one.removeprefix(path).partition(":")[0] for one in problems) == [
+        "ce.agrv", "ce.check.htpt", "ce.directory", "ok.unit", "s3.check.http", "s3.check.tcp",
+        "se.driver", "web.retsart", "web.unit",
+    ]  # fmt: skip
+
+
+def test_a_module_that_breaks_over_what_is_left_of_its_settings_leaves_the_mistakes_to_be_told(tmp_path: Path) -> None:
+    place = Place(tmp_path, modules={"breaks": "tests.site_agent.samples:Breaks"})
+    loaded = place.load(GOOD.replace("uptime", "breaks").replace('settle = "1 min"', "odd = {}, todken = 'x'"))
+    assert [str(one) for one in loaded.problems] == [
+        "instance.breaks.settings.todken: is not known here; did you mean token?"
+    ]
+    assert loaded.specs == []
+
+
 def test_a_module_that_does_not_load_stops_nothing_and_has_its_reason(place: Place) -> None:
     configuration = place.configuration(GOOD + "[instance.broken]\n[instance.web]\nmodule = 'servce'\n")
     reasons = {spec.name: spec.reason for spec in configuration.specs if spec.cls is None}
