@@ -15,11 +15,11 @@ from amon.command import Command, commands_of
 from amon.errors import Failed, Refused
 from amon.health import Health
 from amon.module.base import Env, Module
+from amon.tasks import is_cancelled
 
-_FIRST_WAIT = 1.0
-_LONGEST_WAIT = 300.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0  # seconds before a crashed module starts again; doubled each time
 _STABLE = 60.0  # seconds after which a crash counts as the first again
-_STOP_WITHIN = 10.0
+_STOP_WITHIN = 10.0  # seconds
 _NOTICE_WITHIN = 1.0  # a stop() that is ended gets this long to take notice
 
 Make = Callable[[Env[Any]], Module[Any]]
@@ -90,7 +90,7 @@ class Instance:
             except Exception as crash:
                 first = _first(crash)
                 self._log.error("%s crashed", self.name, exc_info=first)
-                if _is_cancelled():  # a task group that fails while it is cancelled tells only of the failure
+                if is_cancelled():
                     raise asyncio.CancelledError from crash
                 if self._clock.monotonic() - began > _STABLE:
                     wait = _FIRST_WAIT
@@ -177,14 +177,9 @@ async def _contained(body: Coroutine[Any, Any, None]) -> None:
     except SystemExit as leaving:
         raise RuntimeError(f"wanted to end the whole program (exit {leaving.code})") from leaving
     except asyncio.CancelledError as stray:
-        if _is_cancelled():
+        if is_cancelled():
             raise
         raise RuntimeError("was ended by a cancellation that nobody asked for") from stray
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _checked(said: object) -> Health:

@@ -15,6 +15,7 @@ from amon.errors import Failed, Invalid, Refused
 from amon.module import Module
 from amon.runtime import caps
 from amon.runtime.incoming import Audience, Incoming
+from amon.tasks import is_cancelled
 from amon.text import visible
 from amon.wire import Ended
 from amon.words import Answer, Role, State
@@ -102,7 +103,7 @@ class Work:
                 text = f"{self._ask.name} timed out{f': {late}' if str(late) else ''}"
             return State.failed, _said(text), False
         except (Exception, SystemExit, asyncio.CancelledError) as bug:
-            if isinstance(bug, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(bug, asyncio.CancelledError) and is_cancelled():
                 raise
             return State.failed, self._incident(), False
 
@@ -126,8 +127,3 @@ class Work:
 def _said(text: str) -> Answer:
     """Messages quote what was typed and what hosts say."""
     return Answer(visible(text))
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -13,6 +13,7 @@ from random import Random
 from xml.etree.ElementTree import Element
 
 from amon.clock import Clock, SystemClock
+from amon.tasks import is_cancelled
 from amon.xmpp import names, outgoing
 from amon.xmpp.acks import Resume
 from amon.xmpp.address import bare, prepared_password
@@ -58,7 +59,9 @@ class Connection(Administration, Speech):
         times: Times | None = None,
         limits: Limits | None = None,
         trace: bool = False,
+        guards_presence: bool = True,
     ) -> None:
+        """guards_presence: at each login our presence is taken from contacts that may not see it."""
         self.account = bare(login.jid)
         self.jid = ""  # full, of the current or last session
         self._login = replace(login, jid=self.account)
@@ -67,6 +70,7 @@ class Connection(Administration, Speech):
         self._context, self._random = context, random
         self._listener = Guarded(listener, self._log)
         self._times, self._limits, self._trace = times or Times(), limits or Limits(), trace
+        self._guards_presence = guards_presence
         self._inbox = Inbox(self.account, self._listener, self.post)
         self._stream: Stream | None = None
         self._resume: Resume | None = None
@@ -93,10 +97,8 @@ class Connection(Administration, Speech):
             except Exception as error:  # a bug of ours must not end the agent; it is logged and tried again
                 self._log.error("the connection of %s broke: %s", self.account, where(error))
                 fault = Fault("bug", f"an error of ours: {where(error)}")
-            # Python 3.11's TaskGroup loses a cancellation that comes while it ends its tasks: the session broke and
-            # somebody stopped us in the same moment, which is what a machine that goes down does.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            # The session broke and somebody stopped us in the same moment: what a machine that goes down does.
+            if is_cancelled():
                 raise asyncio.CancelledError
             if self._clock.monotonic() - since >= self._times.stable:
                 backoff.reset()
@@ -282,14 +284,17 @@ class Connection(Administration, Speech):
         presence.extend(outgoing.presence(show, status, None, None, "-"))
 
     async def review(self) -> None:
-        """Takes our presence from those who may not (or no longer) see it."""
+        """Takes our presence from those who may not (or no longer) see it.
+
+        The contacts are asked for in any case: RFC 6121, 2.2; who did not is not told of subscriptions that end.
+        """
         try:
             contacts = await self.roster()
         except StanzaError as error:
             self._log.warning("%s: contacts not reviewed: %s", self.account, error)
             return
         for contact in contacts:
-            if contact.sees_us and not self._listener.may_see(contact.jid):
+            if self._guards_presence and contact.sees_us and not self._listener.may_see(contact.jid):
                 self.post(outgoing.directed("unsubscribed", contact.jid))
 
     # --- rooms

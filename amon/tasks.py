@@ -1,0 +1,13 @@
+"""What a task of asyncio does not say by itself."""
+
+import asyncio
+
+
+def is_cancelled() -> bool:
+    """Whether somebody wants the running task to end.
+
+    Who catches a failure and goes on has to ask: Python 3.11's TaskGroup loses a cancellation that comes while it ends
+    its tasks, and tells only of the failure.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
