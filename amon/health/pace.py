@@ -3,7 +3,8 @@
 A token bucket: `burst` pictures may follow each other, then one each `every` seconds. The burst lets an admin who
 restarts a service see it come back at once, also right after the agent's own start, which on a busy machine takes four
 or five pictures. News that is worse than what was told last may borrow one token beyond an empty bucket; what is not
-worse must have stood for `settle` seconds, so that nobody is told of a restart's steps.
+worse must have stood for `settle` seconds, so that nobody is told of a restart's steps. What a person asked for and
+got costs nothing: each such call brings a token, so whoever stops and starts a service ten times sees it ten times.
 """
 
 from amon.health.board import Picture
@@ -38,6 +39,11 @@ class Pace:
         self._tokens = self._tokens_at(now) - 1
         self._counted = now
         self._told, self._next = picture, None
+
+    def grant(self, now: float) -> None:
+        """Somebody had something changed here: what became of it is told at once, whatever was told before."""
+        self._tokens = min(float(self.burst), max(1.0, self._tokens_at(now) + 1))
+        self._counted = now
 
     def _tokens_at(self, now: float) -> float:
         return min(float(self.burst), self._tokens + (now - self._counted) / self.every)

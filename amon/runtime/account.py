@@ -76,7 +76,7 @@ class Account:
 
     async def run(self) -> None:
         """Until cancelled: connected, present, answering. Calls under way end with it."""
-        quiet = self._node.listen(self._stir.set)
+        quiet = self._node.listen(self._stir.set), self._node.listen_changes(self._asked_for)
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -84,7 +84,8 @@ class Account:
                 tasks.create_task(self.connection.run(), name=f"connection of {self.jid}")
         finally:
             self._tasks = None
-            quiet()
+            for end in quiet:
+                end()
 
     # What the connection tells (amon.xmpp.events.Listener)
 
@@ -159,6 +160,10 @@ class Account:
             finally:
                 sleeping.cancel()
                 stirred.cancel()
+
+    def _asked_for(self) -> None:
+        self._pace.grant(self._clock.monotonic())
+        self._stir.set()
 
     def _show_now(self) -> float:
         """Show the picture if it is due, and new facts; seconds until the next look."""

@@ -61,13 +61,24 @@ class _Asked:
 
 
 class Dispatch:
-    """grammar: asked anew each time, because instances come and go. find: where an instance's module is."""
+    """grammar: asked anew each time, because instances come and go. find: where an instance's module is.
 
-    def __init__(self, grammar: Callable[[], Grammar], find: Find, journal: Journal, clock: Clock) -> None:
+    changed: called whenever something was changed here that somebody asked for, well or not.
+    """
+
+    def __init__(
+        self,
+        grammar: Callable[[], Grammar],
+        find: Find,
+        journal: Journal,
+        clock: Clock,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._grammar = grammar
         self._find = find
         self._journal = journal
         self._clock = clock
+        self._changed = changed
         self._under: dict[tuple[str, str, str], Work] = {}
         self._refusals = Quota(*_REFUSALS)
         self._log = logging.getLogger("amon.dispatch")
@@ -174,6 +185,8 @@ class Dispatch:
             return
         work.audience.accepted(work.name)
         outcome = await work.outcome(asked.ask.command.run, self._find)
+        if changes and outcome.state not in (State.refused, State.invalid):
+            self._changed()
         ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
         try:
             await self._journal.end(ended, self._line(asked.incoming, asked.shown, asked.decision, outcome.state))

@@ -54,7 +54,7 @@ class Node:
     def __init__(self, tasks: asyncio.TaskGroup, journal: Journal, clock: Clock, state: Path) -> None:
         self.clock = clock
         self.journal = journal
-        self.dispatch = Dispatch(lambda: Grammar(self.offered()), self.find, journal, clock)
+        self.dispatch = Dispatch(lambda: Grammar(self.offered()), self.find, journal, clock, self._asked_for)
         self._tasks = tasks
         self._state = state
         self._board = Board()
@@ -64,6 +64,7 @@ class Node:
         self._house: asyncio.Task[None] | None = None
         self._mending: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._heralds: list[Callable[[], None]] = []
         self._troubles: dict[str, Health] = {}
         self._interrupted: list[tuple[Record, Ended]] = []
         self._log = logging.getLogger("amon.node")
@@ -194,6 +195,11 @@ class Node:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def listen_changes(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever something was changed here because somebody asked for it; returns what ends that."""
+        self._heralds.append(listener)
+        return lambda: self._heralds.remove(listener)
+
     def healths(self) -> dict[str, Health]:
         found = {instance.name: instance.health() for instance in self.instances()}
         found.update({name: Health.bad(spec.reason, state="not-loaded") for name, spec in self._missing.items()})
@@ -247,6 +253,10 @@ class Node:
 
     def _changed(self, name: str) -> None:
         self._tell()
+
+    def _asked_for(self) -> None:
+        for listener in list(self._heralds):
+            listener()
 
     def _tell(self) -> None:
         for listener in list(self._listeners):

@@ -115,6 +115,31 @@ def test_what_is_true_in_the_end_is_told_in_the_end(news: list[tuple[float, Pict
         assert pace.due(last, now + wait + 1e-6) == 0
 
 
+def test_what_a_person_had_changed_is_told_at_once_however_often() -> None:
+    pace = Pace(burst=3)
+    pace.told(OK, 0)
+    for n in range(50):
+        now = 1.0 + 4 * n
+        assert pace.due(WARNING, now) == 0
+        pace.told(WARNING, now)
+        assert (pace.due(OK, now + 1) or 0) > 0
+        pace.grant(now + 1)
+        assert pace.due(OK, now + 1.5) == 0
+        pace.told(OK, now + 1.5)
+
+
+def test_what_people_had_changed_makes_no_longer_burst_than_there_ever_is() -> None:
+    pace = Pace(burst=3, settle=0)
+    for _ in range(100):
+        pace.grant(0)
+    said = 0
+    for one in [WARNING, OK] * 10:
+        if pace.due(one, 1) == 0:
+            pace.told(one, 1)
+            said += 1
+    assert said in (3, 4)
+
+
 def test_what_is_not_worse_must_have_stood_for_a_moment_so_that_a_restart_shows_no_steps() -> None:
     pace = Pace(settle=0.5)
     pace.told(CRITICAL, 0)

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from amon.access import Policy
+from amon.command import Call
 from amon.health import Health
 from amon.runtime.account import Account, View
 from amon.runtime.incoming import Door
@@ -151,6 +152,29 @@ async def test_a_site_that_flaps_for_an_hour_is_told_about_once_a_minute_and_at_
     await desk.becomes(Health.bad("for good"))
     await desk.pass_by(120)
     assert desk.wire.shown[-1] == ("dnd", "CRIT 1/1 lab for good")
+
+
+async def test_whoever_stops_and_starts_something_many_times_sees_each_end_at_once(desk: Desk) -> None:
+    def stop(call: Call) -> None:
+        desk.lab.lab.now = Health.fair("stopped", state="down")
+        desk.lab.lab.env.changed()
+
+    def start(call: Call) -> None:
+        desk.lab.lab.now = Health.good()
+        desk.lab.lab.env.changed()
+
+    for n in range(20):
+        for body, shown in ((stop, "WARN 1/1 lab stopped"), (start, "OK 1/1")):
+            desk.lab.lab.body = body
+            await desk.lab.ask("restart httpd")
+            await desk.pass_by(1)
+            assert desk.wire.shown[-1][1] == shown, n
+    desk.lab.lab.body = lambda call: None
+    shown_before = len(desk.wire.shown)
+    for n in range(60):  # and then it flaps by itself
+        await desk.becomes(Health.bad(f"down {n}") if n % 2 else Health.good())
+        await desk.pass_by(1)
+    assert len(desk.wire.shown) - shown_before <= 10
 
 
 async def test_maintenance_that_ends_by_itself_shows_without_anybody_asking(desk: Desk) -> None:
@@ -302,4 +326,4 @@ async def test_who_says_goodbye_leaves_no_listener_behind(tmp_path: Path) -> Non
     async with site(tmp_path) as lab:
         async with account(lab):
             pass
-        assert lab.node._listeners == []
+        assert (lab.node._listeners, lab.node._heralds) == ([], [])
