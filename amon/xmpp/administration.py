@@ -131,6 +131,10 @@ class Administration(ABC):
         await self.ask(None, "set", roster.roster_item(bare(jid), name, groups))
         self.post(outgoing.directed("subscribe", bare(jid)))
 
+    async def unsubscribe(self, jid: str) -> None:
+        """Takes an account out of the contacts, and with it both subscriptions (RFC 6121, 2.5)."""
+        await self.ask(None, "set", roster.roster_removal(bare(jid)))
+
     async def facts(self, jid: str) -> dict[str, tuple[str, ...]]:
         """What an agent tells about its site; empty if it is none. `Failed` if it does not let us know."""
         return read_facts(await self.ask(jid, "get", info_query()))

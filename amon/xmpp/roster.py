@@ -56,9 +56,13 @@ def read_roster(iq: Element) -> list[Contact]:
     return contacts
 
 
-def roster_item(jid: str, name: str, groups: Iterable[str]) -> Element:
+def roster_item(jid: str, name: str, groups: Iterable[str], remove: bool = False) -> Element:
     query = roster_query()
-    item = child(query, f"{_ROSTER}item", jid=jid, name=name)
+    item = child(query, f"{_ROSTER}item", jid=jid)
+    if remove:
+        item.set("subscription", "remove")
+        return query
+    item.set("name", name)
     for group in groups:
         child(item, f"{_ROSTER}group", group)
     return query
