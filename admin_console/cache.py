@@ -53,6 +53,10 @@ class Cache:
         names = sorted({name for memory in memories for name in memory.names})
         return Memory(tuple(names), {mark: facts for memory in memories for mark, facts in memory.known.items()})
 
+    def elsewhere(self, room: str) -> frozenset[str]:
+        """Names of the sites of all other rooms."""
+        return frozenset(name for other in self._read() if other != room for name in self.recall(other).names)
+
     def remember(self, room: str, names: Iterable[str], known: Known, marks: Iterable[str]) -> None:
         """Only facts of marks that are still shown are kept."""
         shown = set(marks)

@@ -71,7 +71,13 @@ async def logged_in(console: Console) -> AsyncIterator[Session]:
     fleet = Fleet(console.clock, console.cache.recall(settings.room).known)
     context = tls_context(settings.ca_file)
     fleet.connection = Connection(
-        _login(settings), fleet, context=context, clock=console.clock, random=Random(), times=console.times
+        _login(settings),
+        fleet,
+        context=context,
+        clock=console.clock,
+        random=Random(),
+        times=console.times,
+        guards_presence=False,  # that somebody looks at the fleet is no secret from its sites
     )
     life = asyncio.create_task(fleet.connection.run(), name="connection")
     try:
@@ -87,7 +93,7 @@ async def in_fleet(console: Console) -> AsyncIterator[Session]:
     """Ready to ask: in the room, with the sites that belong to it and their presence. What was learnt is kept."""
     async with logged_in(console) as session:
         await _enter(session, console)
-        await _gather_fleet(session)
+        await _gather_fleet(session, console.cache.elsewhere(session.room))
         try:
             yield session
         finally:
@@ -159,19 +165,19 @@ def _check_admin(session: Session, nick: str, console: Console) -> None:
         )
 
 
-async def _gather_fleet(session: Session) -> None:
-    fleet = session.fleet
+async def _gather_fleet(session: Session, elsewhere: frozenset[str]) -> None:
+    fleet, ours = session.fleet, session.connection.account
     members = await session.connection.members(session.room)
-    new = await fleet.enter(member.jid for member in members if member.jid != session.connection.account)
+    new = await fleet.enter((member.jid for member in members if member.jid != ours), elsewhere)
     await fleet.settle()
     await _see(fleet, new)
 
 
 async def _see(fleet: Fleet, new: tuple[str, ...]) -> None:
-    """Sites that are new to us show themselves a moment after they let us see them."""
+    """Sites that are new to us show themselves, or say that they will not, a moment after they were asked."""
     try:
         async with asyncio.timeout(_FIRST_SIGHT):
-            while any(fleet.sites[name].changed is None for name in new):
+            while any(fleet.sites[name].changed is None and not fleet.sites[name].hidden for name in new):
                 fleet.changed.clear()
                 await fleet.changed.wait()
     except TimeoutError:

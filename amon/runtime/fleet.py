@@ -8,7 +8,7 @@ presence carries.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from amon.clock import Clock
@@ -18,6 +18,7 @@ from amon.target import Facts
 from amon.wire import HealthReport, Payload, WireError, decode, decode_health
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
+from amon.xmpp.roster import Contact
 
 GROUP = "amon sites"  # the group in everybody's contact list
 AGENT_RESOURCE = "agent"
@@ -26,7 +27,10 @@ _LOOK_UPS = 50  # service discoveries under way at once
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One site: address, what its presence last said, and what discovery told."""
+    """One site: address, what its presence last said, and what discovery told.
+
+    hidden: it does not let us see it, so nobody here knows whether it is there.
+    """
 
     name: str
     jid: str
@@ -40,6 +44,7 @@ class Site:
     tags: Mapping[str, str] = field(default_factory=dict)
     known: Mapping[str, str] | None = None  # all parts, each with its module, where discovery told them
     changed: float | None = None  # epoch seconds of the last news
+    hidden: bool = False
 
     @property
     def address(self) -> str:
@@ -78,15 +83,17 @@ class Fleet:
         self._clock = clock
         self._by_jid: dict[str, str] = {}
         self._seen_early: dict[str, Seen] = {}
+        self._refused_early: set[str] = set()
         self._mail: dict[str, asyncio.Queue[Letter]] = {}
         self._log = logging.getLogger("amon.fleet")
 
     # Becoming complete
 
-    async def enter(self, members: Iterable[str]) -> tuple[str, ...]:
+    async def enter(self, members: Iterable[str], elsewhere: Container[str] = ()) -> tuple[str, ...]:
         """Take these bare addresses as the fleet and see to it that their presence reaches us.
 
-        The names of those that are asked for it the first time: they show themselves a moment later.
+        The names of those whose word on it is not known yet: they show themselves, or refuse to, a moment later.
+        elsewhere: names of sites of our other rooms, which stay in our contact list though they are no members here.
         """
         jids = sorted({jid.lower() for jid in members})
         locals_ = [jid.partition("@")[0] for jid in jids]
@@ -94,18 +101,27 @@ class Fleet:
             # Two sites of one name (agents of two domains) are told apart by the whole address.
             name = local if locals_.count(local) == 1 else jid
             self._by_jid[jid] = name
-            self.sites.setdefault(name, Site(name, jid))
+            self.sites.setdefault(name, Site(name, jid, hidden=jid in self._refused_early))
+        self._refused_early.clear()
         for seen in list(self._seen_early.values()):
             self.seen(seen)
         self._seen_early.clear()
-        return await self._subscribe(jids)
-
-    async def _subscribe(self, jids: list[str]) -> tuple[str, ...]:
         contacts = {contact.jid: contact for contact in await self.connection.roster()}
+        await self._forget(contacts.values(), elsewhere)
+        return await self._subscribe(jids, contacts)
+
+    async def _forget(self, contacts: Iterable[Contact], elsewhere: Container[str]) -> None:
+        """Take those out of our group that are no members any more; what else is in the list is not ours to touch."""
+        for contact in contacts:
+            if contact.groups == (GROUP,) and contact.jid not in self._by_jid and contact.name not in elsewhere:
+                await self.connection.unsubscribe(contact.jid)
+
+    async def _subscribe(self, jids: list[str], contacts: Mapping[str, Contact]) -> tuple[str, ...]:
         missing = [jid for jid in jids if jid not in contacts or not contacts[jid].seen]
         for jid in missing:
             await self.connection.subscribe(jid, self._by_jid[jid], (GROUP,))
-        return tuple(self._by_jid[jid] for jid in missing if jid not in contacts)
+        # One that was asked before and said nothing is not there, and is not waited for at each login.
+        return tuple(self._by_jid[jid] for jid in missing if jid not in contacts or not contacts[jid].asked)
 
     async def settle(self) -> None:
         """Until presence that was under way when we came has arrived: our own question to the server comes after it."""
@@ -173,11 +189,12 @@ class Fleet:
     def seen(self, presence: Seen) -> None:
         name = self._by_jid.get(presence.jid.lower())
         if name is None:
-            if len(self._seen_early) < 10_000:
-                self._seen_early[presence.jid] = presence
+            self._keep_early(presence)
             return
         site = self.sites[name]
-        if not presence.available:
+        if presence.refused:
+            self.sites[name] = replace(site, hidden=True)
+        elif not presence.available:
             if presence.resource == site.resource:
                 # Of one that was never seen we do not know since when it is gone.
                 changed = self._clock.time() if site.online else presence.at
@@ -188,6 +205,15 @@ class Fleet:
             self.sites[name] = self._shown(site, presence)
         self.changed.set()
 
+    def _keep_early(self, presence: Seen) -> None:
+        """Of somebody whom the list of members, which is still to come, may name."""
+        if len(self._seen_early) + len(self._refused_early) >= 10_000:
+            return
+        if presence.refused:
+            self._refused_early.add(presence.jid.lower())
+        else:
+            self._seen_early[presence.jid] = presence
+
     def room(self, state: RoomState) -> None:
         self.rooms[state.room] = state
         self.changed.set()
@@ -197,7 +223,7 @@ class Fleet:
         if not event.resumed:
             # A new session is told anew who is there; what the last one knew may be long past.
             for name, site in self.sites.items():
-                self.sites[name] = replace(site, online=False, status="", health=None)
+                self.sites[name] = replace(site, online=False, status="", health=None, hidden=False)
         self.changed.set()
 
     def offline(self, event: Offline) -> None:
@@ -216,6 +242,7 @@ class Fleet:
         shown = replace(
             site,
             online=True,
+            hidden=False,
             resource=presence.resource,
             show=presence.show,
             status=presence.status,

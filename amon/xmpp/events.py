@@ -42,6 +42,7 @@ class Bounced:
 class Seen:
     """Presence of one resource of an account. `health` and `site` are the texts of our own children.
 
+    refused: it does not let us see it (`unsubscribed`, RFC 6121, 3.2), whether or not it is there.
     at: when it was said, where the server kept it for us (XEP-0203, epoch seconds); None for what is said now.
     """
 
@@ -53,6 +54,7 @@ class Seen:
     health: str | None = None
     site: str | None = None
     at: float | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def _text(element: Element) -> str:
 def read_presence(element: Element) -> Seen | None:
     """Presence of a person or an agent, not of a room; None for what is not presence."""
     kind = element.get("type")
-    if kind not in (None, "unavailable"):
+    if kind not in (None, "unavailable", "unsubscribed"):
         return None
     bare, resource = split(element.get("from", ""))
     show = element.findtext(names.SHOW) or ""
@@ -111,6 +111,7 @@ def read_presence(element: Element) -> Seen | None:
         health=element.findtext(names.HEALTH),
         site=element.findtext(names.SITE),
         at=_said_at(element.find(names.DELAY)),
+        refused=kind == "unsubscribed",
     )
 
 

@@ -15,12 +15,16 @@ _ADMIN = f"{{{names.MUC_ADMIN}}}"
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A contact; `sees_us` and `seen` are the two directions of its subscription."""
+    """A contact; `sees_us` and `seen` are the two directions of its subscription.
+
+    asked: we asked to see it, and nobody has said yes or no (RFC 6121, 2.1.2.2).
+    """
 
     jid: str
     name: str
     subscription: str
     groups: tuple[str, ...]
+    asked: bool = False
 
     @property
     def sees_us(self) -> bool:
@@ -48,11 +52,11 @@ def read_roster(iq: Element) -> list[Contact]:
     for item in iq.iterfind(f"{_ROSTER}query/{_ROSTER}item"):
         groups = tuple(group.text or "" for group in item.iterfind(f"{_ROSTER}group"))
         try:
-            contacts.append(
-                Contact(bare(item.get("jid", "")), item.get("name", ""), item.get("subscription", "none"), groups)
-            )
+            jid = bare(item.get("jid", ""))
         except Invalid:
             continue  # somebody else wrote it there; it is nobody
+        asked = item.get("ask") == "subscribe"
+        contacts.append(Contact(jid, item.get("name", ""), item.get("subscription", "none"), groups, asked))
     return contacts
 
 
@@ -65,6 +69,12 @@ def roster_item(jid: str, name: str, groups: Iterable[str], remove: bool = False
     item.set("name", name)
     for group in groups:
         child(item, f"{_ROSTER}group", group)
+    return query
+
+
+def roster_removal(jid: str) -> Element:
+    query = roster_query()
+    child(query, f"{_ROSTER}item", jid=jid, subscription="remove")
     return query
 
 

@@ -69,3 +69,11 @@ def test_where_it_lies() -> None:
 )
 def test_completion_offers_what_is_known(typed: str, offered: list[str]) -> None:
     assert targets(typed, Memory(("cern", "fnal"), {name: KNOWN[name] for name in ("m1", "m2")})) == offered
+
+
+def test_names_of_other_rooms_are_told_apart_from_ours(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "fleet.json")
+    cache.remember("a@rooms", ["cern"], {}, [])
+    cache.remember("b@rooms", ["fnal"], {}, [])
+    assert cache.elsewhere("a@rooms") == {"fnal"}
+    assert cache.elsewhere("c@rooms") == {"cern", "fnal"}

@@ -30,6 +30,7 @@ class Wire:
     online: bool = True
     sent: list[tuple[str, Payload, str | None]] = field(default_factory=list)
     subscribed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     answer: Callable[[str, Payload], None] = lambda to, payload: None
 
@@ -40,6 +41,9 @@ class Wire:
 
     async def subscribe(self, address: str, name: str, groups: Iterable[str]) -> None:
         self.subscribed.append(address)
+
+    async def unsubscribe(self, address: str) -> None:
+        self.removed.append(address)
 
     async def facts(self, address: str) -> dict[str, tuple[str, ...]]:
         self.asked.append(address)

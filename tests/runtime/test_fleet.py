@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from amon.runtime.about import mark_of, tell_parts
-from amon.runtime.fleet import Fleet
+from amon.runtime.fleet import GROUP, Fleet
 from amon.target import parse, select
 from amon.wire import Ended, encode
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
@@ -38,10 +38,38 @@ async def test_two_sites_of_one_name_are_told_apart_by_their_address(desk: Desk)
 
 
 async def test_presence_is_asked_of_those_who_do_not_show_it_yet(desk: Desk) -> None:
-    desk.wire.contacts = [Contact(jid("cern"), "cern", "both", ()), Contact(jid("desy"), "desy", "from", ())]
-    new = await desk.fleet.enter(map(jid, ("cern", "desy", "fnal")))
-    assert desk.wire.subscribed == [jid("desy"), jid("fnal")]
-    assert new == ("fnal",)
+    desk.wire.contacts = [
+        Contact(jid("cern"), "cern", "both", ()),
+        Contact(jid("desy"), "desy", "none", (), asked=True),
+        Contact(jid("kek"), "kek", "none", ()),
+    ]
+    new = await desk.fleet.enter(map(jid, ("cern", "desy", "fnal", "kek")))
+    assert desk.wire.subscribed == [jid("desy"), jid("fnal"), jid("kek")]
+    assert new == ("fnal", "kek")  # desy was asked before and says nothing: it is not there
+
+
+async def test_former_members_leave_our_group_of_contacts_and_nobody_else_does(desk: Desk) -> None:
+    desk.wire.contacts = [
+        Contact(jid("cern"), "cern", "both", (GROUP,)),
+        Contact(jid("gone"), "gone", "to", (GROUP,)),
+        Contact(jid("other"), "other", "to", (GROUP,)),
+        Contact(jid("friend"), "friend", "both", ("Friends",)),
+        Contact(jid("kept"), "kept", "both", (GROUP, "Mine")),
+        Contact(jid("plain"), "plain", "both", ()),
+    ]
+    await desk.fleet.enter([jid("cern")], elsewhere={"other"})
+    assert desk.wire.removed == [jid("gone")]
+
+
+async def test_a_site_that_does_not_let_us_see_it_is_hidden_until_it_shows_itself(desk: Desk) -> None:
+    desk.fleet.seen(Seen(jid("desy"), "", False, refused=True))  # before the list of members came
+    await desk.enter("cern", "desy", "kek", online=False)
+    desk.fleet.seen(Seen(jid("cern"), "", False, refused=True))
+    assert {name: site.hidden for name, site in desk.fleet.sites.items()} == {"cern": True, "desy": True, "kek": False}
+    desk.show("cern")
+    assert not desk.fleet.sites["cern"].hidden
+    desk.fleet.online(Online(False, "a@b/c"))
+    assert not desk.fleet.sites["desy"].hidden
 
 
 async def test_presence_that_came_before_the_member_list_is_not_lost(desk: Desk) -> None:
@@ -55,8 +83,8 @@ async def test_presence_that_came_before_the_member_list_is_not_lost(desk: Desk)
 
 async def test_presence_of_a_crowd_of_strangers_is_not_kept(desk: Desk) -> None:
     for n in range(12_000):
-        desk.fleet.seen(Seen(f"s{n}@elsewhere.example", "x", True))
-    assert len(desk.fleet._seen_early) == 10_000
+        desk.fleet.seen(Seen(f"s{n}@elsewhere.example", "x", n % 2 == 0, refused=n % 2 == 1))
+    assert len(desk.fleet._seen_early) + len(desk.fleet._refused_early) == 10_000
 
 
 async def test_targets_are_chosen_by_what_presence_says(desk: Desk) -> None:

@@ -84,6 +84,7 @@ class World:
         ca_file: Path | None = None,
         may_see: Callable[[str], bool] = lambda jid: True,
         trace: bool = False,
+        guards_presence: bool = True,
         ear: Ear | None = None,
         **changes: Any,
     ) -> AsyncIterator["Party"]:
@@ -97,6 +98,7 @@ class World:
             times=times,
             limits=limits,
             trace=trace,
+            guards_presence=guards_presence,
         )
         task = asyncio.create_task(connection.run())
         try:

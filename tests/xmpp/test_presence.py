@@ -140,3 +140,22 @@ async def test_a_message_larger_than_servers_take_is_refused_and_the_session_liv
             alice.connection.send_payload(CERN, "é" * 200_000, id="1")
         assert alice.connection.send_payload(CERN, "x" * 200_000, id="2")
         await alice.connection.roster()
+
+
+async def test_who_does_not_guard_its_presence_takes_it_from_nobody_and_lets_no_stranger_in(world: World) -> None:
+    async with world.party(EVE) as eve:
+        await eve.settled()
+        async with world.party(ALICE) as alice:
+            await alice.settled()
+            await eve.connection.subscribe(ALICE)
+            await eve.ear.wait(Seen, lambda event: event.available)
+        async with (
+            world.party(CERN) as stranger,
+            world.party(ALICE, may_see=lambda jid: False, guards_presence=False) as console,
+        ):
+            await stranger.settled()
+            await console.settled()
+            await stranger.connection.subscribe(ALICE)
+            await stranger.ear.wait(Seen, lambda event: event.refused and event.jid == ALICE)
+            assert [contact.jid for contact in await console.connection.roster() if contact.sees_us] == [EVE]
+        assert not any(event.refused for event in eve.ear.all(Seen))
