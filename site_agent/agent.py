@@ -24,7 +24,6 @@ from site_agent.configuration import AccountPlan, Configuration
 from site_agent.reload import Changes, difference
 
 _SETTLE_WITHIN = 3.0  # seconds that instances have before the first presence; the slow ones show as starting
-RESOURCE = "agent"
 
 
 class Agent:

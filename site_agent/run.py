@@ -32,8 +32,7 @@ def run(path: Path, loop: Loop = "auto") -> int:
     # Until the agent listens: a hangup that comes early must not end it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notify = Notify.from_environment(os.environ, os.getpid())
-    world = World.here()
-    loaded = load(path, world)
+    loaded = load(path, World.here())
     configuration = loaded.configuration
     problems: Sequence[Problem] = loaded.problems or foreign_names()
     if configuration is None or problems:
@@ -42,7 +41,7 @@ def run(path: Path, loop: Loop = "auto") -> int:
     small_buffers()
     try:
         with alone(configuration.settings.state), asyncio.Runner(loop_factory=_factory(loop)) as runner:
-            runner.run(_live(configuration, notify, path, world))
+            runner.run(_live(configuration, notify, path))
     except Failed as error:
         logging.getLogger("amon.process").error("%s", error)
         return FAILED
@@ -52,7 +51,7 @@ def run(path: Path, loop: Loop = "auto") -> int:
     return OK
 
 
-async def _live(configuration: Configuration, notify: Notify, path: Path, world: World) -> None:
+async def _live(configuration: Configuration, notify: Notify, path: Path) -> None:
     life = Life(
         Agent(configuration),
         notify,

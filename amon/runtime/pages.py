@@ -2,10 +2,9 @@
 
 from amon.clock import Clock
 
-_LINES = 20
-_CHARACTERS = 2048
+_LINES, _CHARACTERS = 20, 2048  # of a page
 _KEPT = 600.0  # seconds
-_MOST = 200
+_MOST = 200  # people and places
 
 Where = tuple[str, str | None]  # who reads, and in which room (None: one to one)
 

@@ -21,7 +21,7 @@ Send = Callable[[str, str, str], bool]  # to, payload, id -> whether it went out
 
 _ACCEPT_AFTER = 0.1  # seconds: a call that ends sooner needs no acceptance, its outcome is one
 _MANY = 200  # sites; above this, first signs of life are spread over some seconds
-_SPREAD = 2.0
+_SPREAD = 2.0  # seconds
 
 
 class PayloadFront:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from amon.wire.codec import WireError
 
-LONGEST_HEALTH = 1024
+LONGEST_HEALTH = 1024  # bytes
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 

@@ -19,7 +19,7 @@ _NO_DISK = frozenset(
         "rpc_pipefs", "securityfs", "selinuxfs", "squashfs", "sysfs", "tmpfs", "tracefs", "udf",
     }
 )  # fmt: skip
-_LONGEST_NAME = 48
+_LONGEST_NAME = 48  # characters
 _UNFIT = re.compile(r"[^\w.+@:-]")
 
 

@@ -21,8 +21,8 @@ from .run import run
 from .settings import Check
 from .single import Single
 
-_STATUS_LINE = 4096
-_TEXT = 160
+_STATUS_LINE = 4096  # bytes
+_TEXT = 160  # characters of an answer that are told
 
 
 class Checker:
@@ -136,7 +136,5 @@ def _reason(error: Exception) -> str:
         return "closed the connection without an answer"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return (
-        visible(text, lines=False)[:_TEXT].lower() if isinstance(error, OSError) else visible(text, lines=False)[:_TEXT]
-    )
+    text = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    return visible(text, lines=False)[:_TEXT]

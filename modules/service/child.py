@@ -20,7 +20,7 @@ from .proc import look
 # What a program may know of ours. NOTIFY_SOCKET, WATCHDOG_PID, LISTEN_FDS and secrets are the agent's alone.
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_POLL = 0.2
+_POLL = 0.2  # seconds
 
 OpenPid = Callable[[int], int]
 

@@ -26,7 +26,7 @@ from .units import Units
 
 Name = Annotated[str, Field("name of a service", pattern=NAME, longest=64, complete="names")]
 # Longer than any start_timeout and stop_timeout may be; the call goes on telling that it runs.
-_LONGEST = 1800.0
+_LONGEST = 1800.0  # seconds
 
 
 class ServiceModule(Module[Settings]):

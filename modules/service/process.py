@@ -26,7 +26,7 @@ from .states import Condition, Seen
 
 _DYING = 5.0  # seconds between SIGKILL and "it hangs in the kernel"
 _AT_ONCE = 5.0  # a program that ends well this soon and leaves others went into the background
-_LOOK_AGAIN = 0.05
+_LOOK_AGAIN = 0.05  # seconds
 
 
 class ProcessDriver:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_LARGEST = 1024 * 1024
+_LARGEST = 1024 * 1024  # characters read
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from .settings import Service
 from .single import Single
 from .states import Condition, Seen
 
-_STATUS_TIMEOUT = 10.0
+_STATUS_TIMEOUT = 10.0  # seconds
 _LSB = {0: Condition.UP, 1: Condition.FAILED, 2: Condition.FAILED, 3: Condition.DOWN}
 _LSB_TEXT = {1: "dead, its pid file is left", 2: "dead, its lock file is left"}
 

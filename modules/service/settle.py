@@ -11,7 +11,7 @@ from .driver import Driver
 from .settings import Service
 from .states import Condition, Seen
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds between two looks
 
 
 async def settle(service: Service, driver: Driver, checker: Checker | None) -> Count:

@@ -14,7 +14,7 @@ from .bus import Bus, NoBus
 from .settings import Settings
 from .systemctl import Programs, Systemctl
 
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0  # seconds before D-Bus is tried again; doubled each time
 _UNSET = 2**64 - 1  # how systemd writes "no number" in a 64 bit field
 
 Watcher = Callable[[], None]

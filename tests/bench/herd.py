@@ -12,8 +12,9 @@ from amon.module import Registry, settings_type
 from amon.runtime.node import Spec
 from amon.xmpp.login import Login
 from amon.xmpp.tls import small_buffers
-from site_agent.agent import RESOURCE, Agent
+from site_agent.agent import Agent
 from site_agent.configuration import AccountPlan, Configuration
+from site_agent.plans import RESOURCE
 from site_agent.settings import AgentSettings
 
 _LOGINS = 100  # a second and process: a fleet does not log in all at once either
