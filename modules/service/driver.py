@@ -41,7 +41,7 @@ class Driver(Protocol):
     async def restart(self) -> None: ...
 
     async def last_lines(self) -> tuple[str, ...]:
-        """The end of its log, bounded and clean."""
+        """The end of its log, bounded and clean; `Failed` where it cannot be read, which is not the same as empty."""
         ...
 
     def says(self, verb: Verb) -> tuple[str, ...]:

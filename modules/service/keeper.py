@@ -130,7 +130,10 @@ class Keeper:
             raise trouble
 
     async def _log_lines(self) -> tuple[str, ...]:
-        lines = await self.driver.last_lines()
+        try:
+            lines = await self.driver.last_lines()
+        except Failed as failed:
+            return (f"its log cannot be shown: {failed}",)
         return ("last lines of its log:", *(f"  {line}" for line in lines)) if lines else ("its log is empty",)
 
     async def look(self) -> None:

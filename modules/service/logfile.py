@@ -7,6 +7,7 @@ having no pipe.
 
 import asyncio
 import os
+import pwd
 import re
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from amon.text import visible
 
 LINES = 10
 MOST = 2048  # characters
-_READ = 16 * 1024
-_CHUNK = 1024 * 1024
+_READ = 16 * 1024  # bytes looked at for the last lines
+_CHUNK = 1024 * 1024  # bytes copied at a time
 _EVERY = 2.0  # seconds between looks at the size: bounds what a raging service can write in excess
 # Colours and cursor movements of programs that believe to be on a terminal (ECMA-48, 5.4).
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
@@ -93,3 +94,11 @@ def _end(path: Path, since: int) -> str:
     except OSError:
         return ""
     return text.decode("utf-8", "replace")
+
+
+def own_user() -> str:
+    """Whom the administrator of this host has to let in."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

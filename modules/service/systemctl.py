@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from amon.errors import Failed
 
 from .bus import Denied
-from .logfile import LINES, clean
+from .logfile import LINES, clean, own_user
 from .run import Ran, run
 
-_SHOW = 10.0
+_SHOW = 10.0  # seconds for anything that is not a job
 _SAID = 200  # characters
 _PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "StateChangeTimestampMonotonic", "Result", "MainPID", "ExecMainStatus",
     "ExecMainCode", "NRestarts", "MemoryCurrent",
 )  # fmt: skip
+_CLOSED = ("insufficient permissions", "not seeing messages from other users")  # as it says them in every language
 _VERBS = {"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart"}
 
 
@@ -62,12 +63,26 @@ class Systemctl:
         await self._run(_SHOW, "reset-failed", "--", unit)
 
     async def last_lines(self, unit: str) -> tuple[str, ...]:
+        ran = await self._journal(unit, "--quiet")
+        lines = clean(ran.output)
+        if ran.status == 0 and lines:
+            return lines
+        # Of a journal that is closed to us it says so only aloud, if it finds another that is open.
+        said = ran.output or (await self._journal(unit)).output
+        if any(sign in said for sign in _CLOSED):
+            user = own_user()
+            raise Failed(
+                f"user {user} may not read the journal; "
+                f"next: usermod --append --groups systemd-journal {user}, then restart the agent"
+            )
+        if ran.status != 0:
+            raise Failed(f"journalctl: {_said(ran) or 'no answer'}")
+        return ()
+
+    async def _journal(self, unit: str, *quiet: str) -> Ran:
         unit_option = f"--user-unit={unit}" if self._user else f"--unit={unit}"
-        argv = (*self._programs.journalctl, "--quiet", "--no-pager", f"--lines={LINES}", "--output=cat", unit_option)
-        try:
-            return clean((await run(argv, _SHOW)).output)
-        except Failed:
-            return ()
+        words = (*quiet, "--no-pager", f"--lines={LINES}", "--output=cat", unit_option)
+        return await run((*self._programs.journalctl, *words), _SHOW)
 
     async def _run(self, timeout: float, *words: str) -> Ran:
         options = ("--no-ask-password", "--no-pager", *self._user)

@@ -5,7 +5,6 @@ Source: systemd(1), "Units": the meaning of ActiveState; systemd.exec(5), "Proce
 
 import asyncio
 import os
-import pwd
 from pathlib import Path
 
 from amon.errors import Failed
@@ -107,10 +106,7 @@ def _text(condition: Condition, unit: Unit) -> str:
 
 
 def _next_step(unit: str) -> str:
-    try:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        user = str(os.geteuid())
+    user = logfile.own_user()
     return (
         f"- a polkit rule is needed that lets user {user} do org.freedesktop.systemd1.manage-units for {unit}: "
         f"put what `amon-agent polkit {unit}` prints into /etc/polkit-1/rules.d"

@@ -31,6 +31,7 @@ class Puppet:
         self.hold = asyncio.Event()
         self.hold.set()
         self.trouble: Exception | None = None
+        self.log_trouble: Exception | None = None
         self.begins = begins
 
     async def open(self) -> bool:
@@ -56,6 +57,8 @@ class Puppet:
         self.seen = Seen(condition, 1.0, (len(self.told) + 1,))
 
     async def last_lines(self) -> tuple[str, ...]:
+        if self.log_trouble is not None:
+            raise self.log_trouble
         return ("no licence",)
 
     def says(self, verb: Verb) -> tuple[str, ...]:
@@ -145,6 +148,13 @@ async def test_a_failed_stop_is_told_and_stays_a_wish(tmp_path: Path, clock: Fak
         await on.becomes(Seen(Condition.FAILED, 2.0))
         await clock.turn(100)
         assert on.puppet.told == ["stop"]
+
+
+async def test_a_log_that_cannot_be_read_is_not_called_empty(tmp_path: Path, clock: FakeClock) -> None:
+    async with scene(tmp_path, clock, Puppet()) as on:
+        on.puppet.trouble, on.puppet.log_trouble = Failed("it hangs"), Failed("it is locked away")
+        with pytest.raises(Failed, match=r"^ce did not stop: it hangs\nits log cannot be shown: it is locked away$"):
+            await on.keeper.do("stop", "alice")
 
 
 async def test_an_agent_that_stops_in_the_middle_tells_who_asked(tmp_path: Path, clock: FakeClock) -> None:
