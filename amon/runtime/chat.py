@@ -220,16 +220,16 @@ class Chat:
     def _more(self, asker: Asker, line: Line) -> None:
         text = self._pages.more(self._where(asker, line.alone))
         if text is not None:
-            self._answer(asker, line.alone, text)
+            self._answer(asker, line.alone, text, goes_on=True)
         elif line.alone:
             self._answer(asker, line.alone, "there is no more; ask again")
 
     # Saying
 
-    def _answer(self, asker: Asker, alone: bool, text: str, rest: str = "") -> None:
+    def _answer(self, asker: Asker, alone: bool, text: str, rest: str = "", *, goes_on: bool = False) -> None:
         """Say it in the room only where exactly one site was named, else to the asker alone."""
         where = self._where(asker, alone)
-        page = shown(self._pages.first(where, text, rest))
+        page = shown(self._pages.first(where, text, rest), goes_on=goes_on)
         if where[1] is not None:
             self._voice.say_room(where[1], page)
         else:

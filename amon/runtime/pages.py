@@ -50,9 +50,12 @@ def _page(text: str) -> tuple[str, str]:
     return "\n".join(taken), "\n".join(lines[_LINES:])
 
 
-def shown(page: str) -> str:
-    """Columns in a fence (XEP-0393), below a first line that is the verdict. A single line needs none."""
-    first, _, rest = page.partition("\n")
+def shown(page: str, *, goes_on: bool = False) -> str:
+    """Columns in a fence (XEP-0393), below a first line that is the verdict. A single line needs none.
+
+    goes_on: a later page, which has no verdict but more of the columns.
+    """
+    first, _, rest = ("", "", page) if goes_on else page.partition("\n")
     if not rest:
         return page
     notes = ""
@@ -61,4 +64,5 @@ def shown(page: str) -> str:
         notes = f"\n{note}"
     # A fence inside the text would end ours early.
     fenced = rest.replace("```", "'''")
-    return f"{first}\n```\n{fenced}\n```{notes}" if rest else f"{first}{notes}"
+    head = "" if goes_on else f"{first}\n"
+    return f"{head}```\n{fenced}\n```{notes}" if rest else f"{first}{notes}"

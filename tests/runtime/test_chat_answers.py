@@ -123,7 +123,7 @@ async def test_a_line_for_everyone_is_answered_in_one_line_and_more_tells_the_re
     talk.lab.lab.body = lambda call: ROWS
     for line in ("!look", "!look @all"):
         assert await talk.room(line) == [(DESK, "cern: 2 up, 1 down\n(4 more lines: say more)")]
-    assert await talk.alone("more") == [TABLE.replace("\n", "\n```\n", 1) + "\n```"]
+    assert await talk.alone("more") == [f"```\n{TABLE}\n```"]
 
 
 async def test_long_answers_come_in_pages_of_twenty_lines(talk: Talk) -> None:
@@ -132,7 +132,7 @@ async def test_long_answers_come_in_pages_of_twenty_lines(talk: Talk) -> None:
     assert first.startswith("lab look\n```\nline 0\n")
     assert first.endswith("line 18\n```\n(26 more lines: say more)")
     (second,) = await talk.alone("more")
-    assert second.startswith("line 19\n")
+    assert second.startswith("```\nline 19\n")
     assert second.endswith("(6 more lines: say more)")
     (third,) = await talk.alone("!more")
     assert third.endswith("line 44\n```")
@@ -145,7 +145,7 @@ async def test_more_continues_where_it_was_said(talk: Talk) -> None:
     assert await talk.alone("more") == ["there is no more; ask again"]
     assert await talk.alone("more", by=BOB) == ["there is no more; ask again"]
     ((to, text),) = await talk.room("cern: more")
-    assert (to, text.splitlines()[0]) == (ROOM, "line 19")
+    assert (to, text.splitlines()[:2]) == (ROOM, ["```", "line 19"])
     talk.lab.clock.advance(601)
     assert await talk.room("cern: more") == [(ROOM, "there is no more; ask again")]
 

@@ -51,3 +51,9 @@ def test_the_note_stands_below_the_fence_and_a_single_line_needs_none() -> None:
     assert shown("one") == "one"
     assert shown("one\n(1 more line: say more)") == "one\n(1 more line: say more)"
     assert shown("one\ntwo\n(1 more line: say more)") == "one\n```\ntwo\n```\n(1 more line: say more)"
+
+
+def test_a_later_page_is_all_columns() -> None:
+    assert shown("one\ntwo", goes_on=True) == "```\none\ntwo\n```"
+    assert shown("one", goes_on=True) == "```\none\n```"
+    assert shown("one\n(1 more line: say more)", goes_on=True) == "```\none\n```\n(1 more line: say more)"
