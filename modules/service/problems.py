@@ -15,7 +15,6 @@ _OWN = {
     "unit": ("systemd",),
     "argv": ("process",),
     "begin": ("process",),
-    "settle": ("process",),
     "directory": ("process", "command"),
     "environment": ("process", "command"),
     "log_limit": ("process", "command"),

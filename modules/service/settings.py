@@ -36,7 +36,9 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service. Which keys belong to which driver is checked in `problems.py`."""
+    """One service. A key whose meaning begins with the name of a driver is for that driver alone."""
+
+    # Whether they are is looked at in problems.py.
 
     driver: Annotated[Literal["systemd", "process", "command"], Field("who runs it")]
 
@@ -65,7 +67,7 @@ class Service:
         float, Field("process: killed after this; command: given up", unit="s", least=0.1, most=600)
     ] = 10
     settle: Annotated[
-        float, Field("without a check: must live this long to count as started", unit="s", least=0, most=60)
+        float, Field("must live this long to count as started, its check good or not", unit="s", least=0, most=60)
     ] = 1
     poll: Annotated[float, Field("state looked at this often where nothing tells of changes", unit="s", least=1)] = 30
     check: Annotated[Check | None, Field("how to ask whether it works")] = None
