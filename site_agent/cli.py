@@ -131,10 +131,10 @@ def _polkit(options: argparse.Namespace) -> int:
 
 
 def _reference(options: argparse.Namespace) -> int:
-    from amon.config import reference
-    from site_agent.settings import AgentSettings
+    from amon.module import Registry
+    from site_agent.reference import configuration_reference
 
-    sys.stdout.write(reference(AgentSettings, "The whole file"))
+    sys.stdout.write(configuration_reference(Registry()))
     return OK
 
 

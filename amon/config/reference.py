@@ -33,7 +33,8 @@ def _below(below: Below, path: str) -> Iterator[str]:
     if below.cls is not None:
         place = {"one": f"[{path}]", "named": f"[{path}.NAME]", "list": f"[[{path}]]", "free": ""}[below.kind]
         inner = f"{path}.NAME" if below.kind == "named" else path
-        yield from _section(below.cls, f"`{place}`: {_cell(below.hint.field.about)}", inner)
+        about = below.hint.field.about
+        yield from _section(below.cls, f"`{place}`" + (f": {_cell(about)}" if about else ""), inner)
     else:
         example = below.hint.field.example
         such = f", such as `{words.value(example, below.hint)}`" if example else ""

@@ -1,4 +1,4 @@
-"""The commands of `host`, and the look at the limits every half minute."""
+"""How this host is: the commands that tell it, and a look at the limits every half minute."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar

@@ -1,7 +1,7 @@
 """What may be set: how often to look, and from which value on something is not well."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from amon.fields import Field
 
@@ -67,17 +67,11 @@ class Settings:
         float,
         Field("how far below a limit a value must fall to be well again, of the limit", unit="%", least=0, most=50),
     ] = 5
-    watch: Annotated[tuple[Watched, ...], Field("what makes health", longest=5)] = (
-        "load",
-        "memory",
-        "swap",
-        "disk",
-        "temperature",
-    )
-    load: Load = field(default_factory=Load)
-    memory: Memory = field(default_factory=Memory)
-    swap: Swap = field(default_factory=Swap)
-    disk: Disk = field(default_factory=Disk)
-    temperature: Temperature = field(default_factory=Temperature)
+    watch: Annotated[tuple[Watched, ...], Field("what makes health", longest=5)] = get_args(Watched)
+    load: Annotated[Load, Field("limits of the load")] = field(default_factory=Load)
+    memory: Annotated[Memory, Field("limits of the memory")] = field(default_factory=Memory)
+    swap: Annotated[Swap, Field("limits of the swap")] = field(default_factory=Swap)
+    disk: Annotated[Disk, Field("limits of every mount that has none of its own")] = field(default_factory=Disk)
+    temperature: Annotated[Temperature, Field("limits of the temperature")] = field(default_factory=Temperature)
     mounts: Annotated[dict[Path, Disk], Field("other limits for some mounts")] = field(default_factory=dict)
     ignore: Annotated[tuple[Pattern, ...], Field("mounts that are not looked at at all", longest=64)] = ()

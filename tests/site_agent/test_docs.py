@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from amon.config import reference
-from site_agent.settings import AgentSettings
-from tests.site_agent.world import Place
+from amon.module import Registry
+from site_agent.reference import configuration_reference
+from tests.site_agent.world import MODULES, Place, entry_points
 
 ROOT = Path(__file__).parents[2]
 _MADE = "<!-- Made by `amon-agent reference`, up to the end; a test compares. -->\n\n"
@@ -14,7 +14,14 @@ _MADE = "<!-- Made by `amon-agent reference`, up to the end; a test compares. --
 def test_the_reference_is_that_of_the_code() -> None:
     _, mark, tables = (ROOT / "docs" / "agent.md").read_text().partition(_MADE)
     assert mark, "the mark before the generated part is gone"
-    assert tables == reference(AgentSettings, "The whole file"), "replace it by what `amon-agent reference` prints"
+    assert tables == configuration_reference(Registry()), "replace it by what `amon-agent reference` prints"
+
+
+def test_modules_without_settings_and_modules_that_do_not_load_stand_in_the_reference_too() -> None:
+    known = {**MODULES, "plain": "tests.site_agent.samples:Plain"}
+    text = configuration_reference(Registry(lambda: entry_points(known)))
+    assert "### `[instance.plain.settings]`: module `plain`\n\nThere is nothing to set.\n" in text
+    assert "### `[instance.broken.settings]`: module `broken`\n\nmodule 'broken' does not load: No module named" in text
 
 
 def test_every_command_and_no_other_is_told() -> None:
