@@ -19,6 +19,7 @@ from amon.runtime.pages import Pages, shown
 from amon.runtime.spoken import Reach, Spoken, said_error
 from amon.runtime.typed import Line, direct, named, prefixed
 from amon.target import Facts
+from amon.text import nearest
 from amon.words import Asker, Effect, Role
 from amon.xmpp.events import Received
 
@@ -199,10 +200,7 @@ class Chat:
         word = line.rest.upper()
         question = self._questions.get((asker.jid, word))
         if question is None or asker.room not in (None, question.incoming.asker.room):
-            if line.alone:
-                self._answer(
-                    asker, line.alone, f"there is nothing to say yes {word[:8]} to; ask again".replace("  ", " ")
-                )
+            self._mistyped(asker, line, word)
             return
         del self._questions[asker.jid, word]
         if self._clock.monotonic() - question.since > _CONFIRM_WITHIN:
@@ -210,6 +208,28 @@ class Chat:
             self._answer(asker, question.line.alone, text)
         else:
             await self._ask(replace(question.incoming, asker=asker, door=self.door), question.line)
+
+    def _mistyped(self, asker: Asker, line: Line, word: str) -> None:
+        """Not a word that is waited for. In a room only those sites say so that have just asked for one like it.
+
+        They are as many as have asked, and tell him alone; all others may not even know that there is a question.
+        """
+        waiting = self._waiting(asker)
+        meant = nearest(word, waiting)[:1] if word else waiting[-1:]
+        if not line.alone and not (meant and self._may_complain(asker)):
+            return
+        site, prefix = ("", "") if line.alone else (f"{self._site}: ", self.prefix)
+        hint = f"nothing was done, did you mean {prefix}yes {meant[0].upper()}?" if meant else "ask again"
+        self._answer(asker, line.alone, f"{site}there is nothing to say {f'yes {word[:8]}'.strip()} to; {hint}")
+
+    def _waiting(self, asker: Asker) -> list[str]:
+        """The words of this person's open questions that may be said where he is, in small letters, the newest last."""
+        now = self._clock.monotonic()
+        return [
+            word.lower()
+            for (jid, word), one in self._questions.items()
+            if jid == asker.jid and asker.room in (None, one.incoming.asker.room) and now - one.since <= _CONFIRM_WITHIN
+        ]
 
     def _cancel(self, asker: Asker, line: Line) -> None:
         """End what this person asked by typing; each call tells its own end."""

@@ -44,6 +44,32 @@ async def test_yes_said_to_one_site_is_for_that_one(talk: Talk) -> None:
     assert talk.lab.log == ["plan httpd", "restart httpd"]
 
 
+async def test_a_yes_to_another_word_is_told_by_the_sites_that_wait_for_one_like_it(talk: Talk) -> None:
+    await talk.room("!restart httpd @all")
+    word = await talk.word()
+    slip = word[:2] + ("A" if word[2] != "A" else "B")
+    meant = f"nothing was done, did you mean !yes {word}?"
+    assert await talk.room(f"!yes {slip}") == [(DESK, f"cern: there is nothing to say yes {slip} to; {meant}")]
+    assert await talk.room("!yes") == [(DESK, f"cern: there is nothing to say yes to; {meant}")]
+    assert await talk.alone(f"yes {slip}") == [
+        f"there is nothing to say yes {slip} to; nothing was done, did you mean yes {word}?"
+    ]
+    assert await talk.room("!yes 0000000") == []  # another site's, for all this one knows
+    assert await talk.room(f"!yes {slip}", by=BOB) == []
+    other = talk.message(f"!yes {slip}", room="other@rooms.example.org", kind="groupchat")
+    assert await talk.hear(other) == []
+    assert talk.lab.log == ["plan httpd"]
+    assert await talk.room(f"!yes {word}") == [(DESK, "cern: seen")]
+    assert await talk.room(f"!yes {slip}") == []
+    assert await talk.alone("yes") == ["there is nothing to say yes to; ask again"]
+
+
+async def test_a_slip_after_the_minute_is_met_with_silence_in_the_room(talk: Talk) -> None:
+    await talk.room("!restart httpd @all")
+    talk.lab.clock.advance(61)
+    assert await talk.room("!yes") == []
+
+
 async def test_a_word_is_good_once(talk: Talk) -> None:
     await talk.room("!restart httpd @all")
     word = await talk.word()
