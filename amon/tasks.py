@@ -7,7 +7,8 @@ def is_cancelled() -> bool:
     """Whether somebody wants the running task to end.
 
     Who catches a failure and goes on has to ask: Python 3.11's TaskGroup loses a cancellation that comes while it ends
-    its tasks, and tells only of the failure.
+    its tasks, and tells only of the failure. The other way round it may count a cancellation of its own in the task
+    whose group it is: work with groups inside is given a task to itself (see `amon.module.instance`).
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -99,4 +99,3 @@ class Outcome:
     @property
     def text(self) -> str:
         return self.answer.text
-

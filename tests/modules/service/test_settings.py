@@ -35,6 +35,7 @@ driver = "command"
 start_argv = ["/etc/init.d/grid", "start"]
 stop_argv = ["/etc/init.d/grid", "stop"]
 status_argv = ["/etc/init.d/grid", "status"]
+settle = "5 s"
 check = { argv = ["/usr/lib/check"] }
 """
 
