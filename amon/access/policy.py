@@ -15,6 +15,7 @@ from amon.fields import Field
 from amon.words import Asker, Role
 
 _NEVER = re.compile(r"[\s\x00-\x1f\x7f\"&'/:<>]")  # RFC 7622, 3.3.1: no address has these before a resource
+_MOST_NAMED = 3
 
 Address = Annotated[str, Field("bare address like alice@example.org; * matches within one side of the @", longest=1024)]
 
@@ -46,8 +47,17 @@ class Policy:
         role, pattern = found
         rule = f"{role} {pattern}"
         if role < needed:
-            return Decision(False, f"this needs role {needed}; {asker.jid} is {role} here", rule, role)
+            reason = f"this needs role {needed}; {asker.jid} is {role} here; {self._whom_to_ask(asker.jid, pattern)}"
+            return Decision(False, reason, rule, role)
         return Decision(True, f"{asker.jid} is {role}", rule, role)
+
+    def _whom_to_ask(self, jid: str, rule: str) -> str:
+        """Names people only to those whom the policy names: a pattern may stand for a whole university."""
+        for role in (Role.owner, Role.admin):
+            people = [one for one in getattr(self, role.name) if not _is_pattern(one) and one.lower() != jid.lower()]
+            if people and not _is_pattern(rule):
+                return f"ask an {role} of this site: {', '.join(people[:_MOST_NAMED])}"
+        return "ask an owner of this site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,12 @@ def role_problems(policy: Policy, agents_domain: str, path: str) -> Iterable[Pro
                 yield Problem(where, f"{pattern!r} is not a bare address like alice@example.org")
             elif domain.lower() == agents_domain.lower():
                 yield Problem(where, f"{pattern!r} is in the agents' own domain, which may never ask; use another")
-            elif "*" in domain or "?" in domain:
+            elif _is_pattern(domain):
                 yield Problem(where, f"{pattern!r} would trust other domains; write the domain in full")
+
+
+def _is_pattern(address: str) -> bool:
+    return "*" in address or "?" in address
 
 
 @lru_cache(maxsize=1024)

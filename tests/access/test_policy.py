@@ -76,9 +76,25 @@ def test_a_refusal_says_who_what_and_the_next_step() -> None:
     )
     decision = POLICY.decide(Asker("bob@example.org"), Role.admin, AGENTS)
     assert (decision.reason, decision.rule) == (
-        "this needs role admin; bob@example.org is observer here",
+        "this needs role admin; bob@example.org is observer here; ask an owner of this site",
         "observer *@example.org",
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "whom"),
+    [
+        (Policy(observer=("bob@b",), owner=("ann@b", "*@c", "carl@b")), "ask an owner of this site: ann@b, carl@b"),
+        (Policy(observer=("bob@b",), owner=("a@b", "c@b", "d@b", "e@b")), "ask an owner of this site: a@b, c@b, d@b"),
+        (Policy(observer=("bob@b",), admin=("ann@b",)), "ask an admin of this site: ann@b"),
+        (Policy(admin=("Bob@b",)), "ask an owner of this site"),
+        (Policy(observer=("bob@b",), owner=("a*@b", "o?@b")), "ask an owner of this site"),
+        (Policy(observer=("*@b",), owner=("ann@b",)), "ask an owner of this site"),
+    ],
+)
+def test_who_has_too_low_a_role_learns_whom_to_ask_but_never_a_pattern(policy: Policy, whom: str) -> None:
+    decision = policy.decide(Asker("bob@b"), Role.owner, AGENTS)
+    assert decision.reason.partition(" here; ")[2] == whom
 
 
 def test_a_name_in_the_room_is_nobody() -> None:

@@ -6,7 +6,7 @@ from amon.access import Policy
 from amon.health import Health
 from amon.runtime.incoming import Door
 from amon.xmpp.events import Received
-from tests.runtime.scene import AGENTS, BOB, EVE
+from tests.runtime.scene import AGENTS, ALICE, BOB, EVE
 from tests.runtime.talk import DESK, ROOM, Talk
 
 # Addressing
@@ -115,7 +115,7 @@ async def test_two_programs_that_answer_each_others_mistakes_fall_silent(talk: T
 
 
 async def test_a_role_that_is_too_low_is_told_where_one_was_addressed(talk: Talk) -> None:
-    refusal = f"refused: this needs role operator; {BOB} is observer here"
+    refusal = f"refused: this needs role operator; {BOB} is observer here; ask an admin of this site: {ALICE}"
     assert await talk.alone("restart httpd", by=BOB) == [refusal]
     assert await talk.room("cern: restart httpd", by=BOB) == [(ROOM, refusal)]
     assert await talk.room("!restart httpd @all", by=BOB) == [(f"{BOB}/desk", f"cern: {refusal}")]

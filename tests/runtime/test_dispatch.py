@@ -56,7 +56,7 @@ async def test_agents_do_not_command_each_other_even_if_the_policy_says_so(lab: 
 
 async def test_what_needs_a_higher_role_is_refused_with_the_reason(lab: Site) -> None:
     ear = await lab.ask("restart httpd", by=BOB)
-    assert ear.last.text == f"this needs role operator; {BOB} is observer here"
+    assert ear.last.text == f"this needs role operator; {BOB} is observer here; ask an admin of this site: {ALICE}"
     assert lab.log == []
     assert await lab.audit() == [f"{BOB} lab restart what=httpd: refused"]
 
