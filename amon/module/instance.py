@@ -103,21 +103,29 @@ class Instance:
 
     async def _once(self) -> None:
         """One life of the module. The group holds its tasks: a crash of one ends the others and this life."""
-        module: Module[Any] | None = None
+        made: list[Module[Any]] = []
         try:
             async with asyncio.TaskGroup() as tasks:
-                module = self._make(self._env(tasks))
-                await _contained(module.start())
-                self.module = module
-                self._set_trouble(None)
-                self.settled.set()
-                tasks.create_task(_contained(module.run()), name=f"{self.name}: run")
+                tasks.create_task(self._begin(tasks, made), name=f"{self.name}: start")
                 # A module whose run() returned goes on answering until it is told to go.
                 await asyncio.get_running_loop().create_future()
         finally:
             self.module = None
-            if module is not None:
+            for module in made:
                 await self._stop(module)
+
+    async def _begin(self, tasks: asyncio.TaskGroup, made: list[Module[Any]]) -> None:
+        """In a task of its own: Python 3.11 leaves a count of cancellations in a task whose inner group failed.
+
+        Whoever reads that count in the task of the instance would take it for somebody's wish to end it.
+        """
+        module = self._make(self._env(tasks))
+        made.append(module)
+        await _contained(module.start())
+        self.module = module
+        self._set_trouble(None)
+        self.settled.set()
+        self._spawn(tasks, module.run(), "run")
 
     async def _stop(self, module: Module[Any]) -> None:
         """Seconds of the machine, not of the clock: one that stands still must not keep an agent from ending."""
@@ -137,25 +145,27 @@ class Instance:
         self._state.mkdir(parents=True, exist_ok=True)
         self._state.chmod(0o700)  # mkdir's mode passes through the umask, and not over what is there
 
-        def spawn(body: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
-            whole = _contained(body)
-            try:
-                return tasks.create_task(whole, name=f"{self.name}: {name}")
-            except RuntimeError:  # too late: this life of the module is ending
-                whole.close()
-                body.close()
-                raise
-
         return Env(
             name=self.name,
             settings=self.settings,
             clock=self._clock,
             log=self._log,
             state=self._state,
-            spawn=spawn,
+            spawn=lambda body, *, name: self._spawn(tasks, body, name),
             changed=lambda: self._on_change(self.name),
             maintenance=lambda: self._maintenance(self.name),
         )
+
+    def _spawn(self, tasks: asyncio.TaskGroup, body: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        whole = _contained(body)
+        try:
+            task = tasks.create_task(whole, name=f"{self.name}: {name}")
+        except RuntimeError:  # too late: this life of the module is ending
+            whole.close()
+            body.close()
+            raise
+        task.add_done_callback(lambda _: body.close())  # one that is ended before its first step never begins
+        return task
 
     def _set_trouble(self, trouble: Health | None) -> None:
         self._trouble = trouble

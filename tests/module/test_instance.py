@@ -175,8 +175,21 @@ async def spawn_a_crash(module: Odd) -> None:
     module.env.spawn(crash(module), name="side")
 
 
+async def crash_among_others(module: Odd) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(crash(module))
+
+
 @pytest.mark.parametrize(
-    ("start", "run"), [(crash, nothing), (nothing, crash), (spawn_a_crash, for_ever), (nothing, spawn_a_crash)]
+    ("start", "run"),
+    [
+        (crash, nothing),
+        (nothing, crash),
+        (spawn_a_crash, for_ever),
+        (nothing, spawn_a_crash),
+        (crash_among_others, nothing),
+        (nothing, crash_among_others),
+    ],
 )
 async def test_a_crash_anywhere_is_told_stopped_and_restarted(play: Play, start: Body, run: Body) -> None:
     async with play(start, run) as scene:
