@@ -32,6 +32,16 @@ def create(options: Options, members: tuple[str, ...], admins: tuple[str, ...]) 
     click.echo(run(create_room(console_of(options), members, admins)))
 
 
+@room.command("remove")
+@click.argument("jids", nargs=-1, required=True, metavar="JID...")
+@click.pass_obj
+def remove(options: Options, jids: tuple[str, ...]) -> None:
+    """Take sites or people out of the room; they leave it at once."""
+    from admin_console.rooms import remove_from_room
+
+    click.echo(run(remove_from_room(console_of(options), jids)))
+
+
 @room.command("show")
 @click.pass_obj
 def show(options: Options) -> None:

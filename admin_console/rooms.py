@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from admin_console.session import Console, Session, logged_in
+from admin_console.session import Console, Session, logged_in, standing_of
 from admin_console.tables import Grid
 from amon.errors import Failed, Invalid
 from amon.xmpp.address import bare
@@ -32,6 +32,28 @@ def _account(jid: str) -> str:
 async def add_to_room(console: Console, jid: str, affiliation: str) -> None:
     async with logged_in(console) as session:
         await session.connection.set_members(session.room, [Member(bare(jid), affiliation)])
+
+
+async def remove_from_room(console: Console, jids: Sequence[str]) -> str:
+    """Their standing taken away; nothing at all is done if one of them has none, or is us. A line that says so."""
+    gone = [bare(jid) for jid in jids]
+    async with logged_in(console) as session:
+        room, ours = session.room, session.connection.account
+        if ours in gone:
+            raise Invalid(f"you are {ours} and cannot take yourself out of {room}")
+        state = await session.connection.enter(room)
+        if not state.joined:
+            raise Failed(f"the room {room} cannot be entered: {state.reason}; next: amon room create")
+        held = {member.jid: member.affiliation for member in await _standings(session)}
+        strangers = [jid for jid in gone if jid not in held]
+        if strangers:
+            raise Failed(f"{', '.join(strangers)} has no standing in {room}; nothing was changed; next: amon room show")
+        # XEP-0045, 9.5 and 10.6: the server would say so, too, but only when it came to them.
+        above = [jid for jid in gone if held[jid] in ("admin", "owner")]
+        if above and standing_of(session, state.nick) != "owner":
+            raise Failed(f"only an owner of {room} may take {', '.join(above)} out; nothing was changed")
+        await session.connection.set_members(room, [Member(jid, "none") for jid in gone])
+    return f"taken out of {room}: {', '.join(gone)}"
 
 
 async def show_room(console: Console) -> tuple[Grid, str]:

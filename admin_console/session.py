@@ -154,11 +154,15 @@ async def _enter(session: Session, console: Console) -> None:
     _check_admin(session, state.nick, console)
 
 
+def standing_of(session: Session, nick: str) -> str:
+    """The affiliation of whoever has this nick in the room; empty if nobody has."""
+    return next((one.affiliation for one in session.connection.occupants(session.room) if one.nick == nick), "")
+
+
 def _check_admin(session: Session, nick: str, console: Console) -> None:
     """Sites learn a real address from the presence of moderators only, and every admin of a room is one."""
     room, jid = session.room, console.settings.jid
-    ours = [one.affiliation for one in session.connection.occupants(room) if one.nick == nick]
-    if not {"admin", "owner"} & set(ours):
+    if standing_of(session, nick) not in ("admin", "owner"):
         raise Failed(
             f"{jid} is no admin of the room {room}, so no site would know who asks; "
             f"next: an owner of it runs amon room create --admin {jid}"

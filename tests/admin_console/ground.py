@@ -9,6 +9,8 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from admin_console.broadcast import Interrupts, Report, Wish, broadcast
 from admin_console.cache import Cache
 from admin_console.plain import PlainFace
@@ -27,18 +29,20 @@ from amon.xmpp.tls import tls_context
 from site_agent.agent import Agent
 from site_agent.configuration import World
 from site_agent.configuration import load as load_agent
+from tests.servers.ejabberd import EjabberdServer
 
 ALICE, BOB = "alice@amon.test", "bob@amon.test"
 OPS = "ops@rooms.amon.test"
 PASSWORD = "correct horse"
 ODD = "[instance.odd]\n"
+SERVERS = ["prosody", pytest.param("ejabberd", marks=pytest.mark.servers)]
 _POINTS = [EntryPoint("odd", "tests.admin_console.odd:OddModule", "amon.modules")]
 
 
 class Ground:
     """Everything that is started here ends with it."""
 
-    def __init__(self, server: PrivateServer, folder: Path, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(self, server: PrivateServer | EjabberdServer, folder: Path, stack: contextlib.AsyncExitStack) -> None:
         self.server, self.folder, self._stack = server, folder, stack
 
     def console(self, jid: str = ALICE, **changes: object) -> Console:

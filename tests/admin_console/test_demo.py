@@ -12,6 +12,7 @@ import pytest
 
 from admin_console.demo.stage import Stage
 from admin_console.own_server import Place
+from admin_console.server import PrivateServer
 from admin_console.server.child import Child
 from admin_console.session import Session
 from amon.clock import SystemClock
@@ -121,6 +122,7 @@ async def test_without_prosody_it_says_what_to_install(tmp_path: Path) -> None:
 async def test_an_agent_that_dies_is_reported_with_the_end_of_its_log(ground: Ground) -> None:
     folder = ground.folder / "demo"
     (folder / "cern").mkdir(parents=True)
+    assert isinstance(ground.server, PrivateServer)
     stage = Stage(Place(folder), ground.server, ground.console())
     stage.agents["cern"] = Child("the agent of cern", stage.log("cern"))
     await stage.agents["cern"].start(["sh", "-c", "echo there is no disk; exit 3"])

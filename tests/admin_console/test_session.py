@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from admin_console.rooms import add_to_room, create_room, show_room
+from admin_console.rooms import add_to_room, create_room, remove_from_room, show_room
 from admin_console.server.certificate import certificate
 from admin_console.server.child import free_port
 from admin_console.session import Console, in_fleet
 from amon.errors import Failed, Invalid
 from amon.xmpp.login import Times
-from tests.admin_console.ground import ALICE, BOB, OPS, Ground
+from tests.admin_console.ground import ALICE, BOB, OPS, SERVERS, Ground
 
 QUICK = Times(connect=0.5, login=0.5)
 
@@ -107,3 +107,24 @@ async def test_a_member_without_a_name_before_the_at_is_refused_and_nothing_is_c
 async def test_who_may_not_make_a_room_is_told(ground: Ground) -> None:
     with pytest.raises(Failed, match=r"could not be entered|only an owner"):
         await create_room(ground.console(BOB, room="mine@rooms.amon.test"), [], [])
+
+
+@pytest.mark.parametrize("ground", SERVERS, indirect=True)
+async def test_members_and_admins_are_taken_out_of_the_room_again(ground: Ground) -> None:
+    cern, fnal = await ground.member("cern"), await ground.member("fnal")
+    assert await remove_from_room(ground.console(), [cern.upper(), BOB]) == f"taken out of {OPS}: {cern}, {BOB}"
+    grid, _ = await show_room(ground.console())
+    assert set(grid.rows) == {("owner", ALICE), ("member", fnal)}
+
+
+@pytest.mark.parametrize("ground", SERVERS, indirect=True)
+async def test_nobody_is_taken_out_if_one_name_is_wrong_or_our_own_or_above_us(ground: Ground) -> None:
+    cern = await ground.member("cern")
+    before, _ = await show_room(ground.console())
+    with pytest.raises(Failed, match=r"kek@x.example has no standing in .*; nothing was changed"):
+        await remove_from_room(ground.console(), [cern, "kek@x.example"])
+    with pytest.raises(Invalid, match="cannot take yourself out"):
+        await remove_from_room(ground.console(), [cern, ALICE])
+    with pytest.raises(Failed, match="only an owner"):
+        await remove_from_room(ground.console(BOB), [cern, ALICE])
+    assert (await show_room(ground.console()))[0].rows == before.rows
