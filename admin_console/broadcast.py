@@ -6,16 +6,17 @@ Who sees it is a `Face`: a terminal, a pipe, a program that reads JSON. What hap
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from admin_console.session import Session
-from admin_console.tables import MOST_LISTED, listed
+from admin_console.tables import MOST_LISTED, listed, shared_names
 from amon.clock import Clock
 from amon.errors import Refused
 from amon.ids import new_id
 from amon.job import Book, ExitCode
+from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering, Job, gathering
 from amon.target import Expression, select, unknown_names
 from amon.target.expression import PartState, Tagged
@@ -112,15 +113,20 @@ async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
         raise NobodyMeant(f"{session.room} has no sites yet; next: amon room create --member SITE@DOMAIN")
     unknown = unknown_names(target, facts)
     if unknown:
-        said = [
-            f"{name!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "") for name, near in unknown.items()
-        ]
-        text = f"no site named {', '.join(said[:MOST_LISTED])}; nothing was sent; next: amon sites"
-        raise NobodyMeant(text)
+        raise NobodyMeant(_unknown(unknown, session.sites()))
     names = select(target, facts)
     if not names:
         raise NobodyMeant(f"{target} fits none of {len(facts)} sites; nothing was sent; next: amon sites")
     return names
+
+
+def _unknown(unknown: Mapping[str, Sequence[str]], sites: Sequence[Site]) -> str:
+    """What is said of names that no site has, or that several have."""
+    shared = shared_names([site for site in sites if site.name.partition("@")[0] in unknown])
+    if shared:
+        return f"{shared}; nothing was sent"
+    said = [f"{name!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "") for name, near in unknown.items()]
+    return f"no site named {', '.join(said[:MOST_LISTED])}; nothing was sent; next: amon sites"
 
 
 async def broadcast(session: Session, face: Face, wish: Wish, interrupts: Interrupts) -> Report:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from admin_console.broadcast import Face, Interrupts, Report, Wish, broadcast, chosen
 from admin_console.session import Console, Session, in_fleet
+from admin_console.tables import shared_names
 from amon.job import ExitCode
 from amon.runtime.fleet import Site
 from amon.target import Expression
@@ -17,6 +18,7 @@ class FleetFace(Protocol):
     """Where the fleet is shown."""
 
     def fleet(self, sites: Sequence[Site], now: float) -> None: ...
+    def note(self, text: str) -> None: ...
 
 
 async def show_sites(console: Console, face: FleetFace, target: Expression) -> None:
@@ -29,7 +31,11 @@ async def sites_of(session: Session, face: FleetFace, target: Expression) -> Non
     """The sites that are meant, as their presence shows them, offline ones too."""
     await session.fleet.look_up()
     names = await chosen(session, target)
-    face.fleet([session.fleet.sites[name] for name in names], session.clock.time())
+    sites = [session.fleet.sites[name] for name in names]
+    face.fleet(sites, session.clock.time())
+    shared = shared_names(sites)
+    if shared:
+        face.note(shared)
 
 
 async def run_broadcast(console: Console, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:

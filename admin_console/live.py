@@ -11,11 +11,13 @@ from typing import TextIO
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from admin_console.broadcast import Report
+from admin_console.narrow import fits, records, without_side
 from admin_console.plain import PlainFace
 from admin_console.tables import Grid, apart, book_layout, fleet_grid, one_line, state_of
 from amon.job import Row
@@ -27,6 +29,7 @@ from amon.units import age
 _EVERY = 0.1  # seconds between two pictures
 _STYLES = {
     "ok": "green", "warn": "yellow", "crit": "bold red", "maint": "blue", "unknown": "magenta", "offline": "bold red",
+    "hidden": "magenta",
     "done": "green", "failed": "bold red", "lost": "bold red", "silent": "red", "not-here": "red", "refused": "yellow",
     "invalid": "yellow", "running": "cyan", "accepted": "cyan", "pending": "dim", "cancelled": "magenta",
     "not-started": "magenta", "expired": "magenta",
@@ -70,19 +73,29 @@ class LiveFace(PlainFace):
         layout = book_layout(report.book)
         for grid in layout.grids:
             self.grid(grid)
-        for site, text in layout.blocks:
-            self.console.print(
-                Text(f"{site}:", "bold"), Text("\n".join(f"  {line}" for line in text.split("\n"))), sep="\n"
-            )
+        self._blocks(layout.blocks)
         if report.book.unexpected:
             self.grid(apart(report.book.unexpected))
         self.line(report.book.summary())
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
-        self.grid(fleet_grid(sites, now))
+        self.grid(without_side(fleet_grid(sites, now), self.console.width))
 
     def grid(self, grid: Grid) -> None:
-        self.console.print(drawn(grid))
+        """In columns where they fit, else in lines."""
+        if len(grid.heads) < 3 or fits(grid, self.console.width):
+            self.console.print(drawn(grid))
+        elif len(grid.heads) > 3:
+            self._blocks(records(grid))
+        else:
+            for row in grid.rows:
+                cells = (_cell(head, word) for head, word in zip(grid.heads, row, strict=True) if word)
+                self.console.print(Text(": ").join(cells))
+
+    def _blocks(self, blocks: Sequence[tuple[str, str]]) -> None:
+        for site, text in blocks:
+            self.console.print(Text(f"{site}:", "bold"))
+            self.console.print(Padding(Text(text), (0, 0, 0, 2)))
 
     def prompt(self, command: str) -> None:
         self.console.print(Text(f"\n$ {command}", "bold cyan"))
@@ -109,7 +122,8 @@ class _Picture:
         if len(rows) > room:
             # What is still open is what one waits for; what went well is what one may miss.
             rows = [row for row in book.rows() if not row.state.ended or row.state != "done"][:room]
-        table = drawn(Grid(("site", "state", "progress"), tuple(_progress(row) for row in rows)))
+        most = max(8, self._stage.width - 30)
+        table = drawn(Grid(("site", "state", "progress"), tuple(_progress(row, most) for row in rows)))
         hidden = len(book) - len(rows)
         return Group(head, table, Text(f"and {hidden} more", "dim")) if hidden else Group(head, table)
 
@@ -120,9 +134,9 @@ async def _keep_drawing(live: Live, picture: _Picture) -> None:
         await asyncio.sleep(_EVERY)
 
 
-def _progress(row: Row) -> tuple[str, str, str]:
+def _progress(row: Row, most: int) -> tuple[str, str, str]:
     share = f"{row.fraction:.0%} " if row.fraction is not None and not row.state.ended else ""
-    return row.site, state_of(row), share + one_line(row.text.strip().partition("\n")[0], 100)
+    return row.site, state_of(row), share + one_line(row.text.strip().partition("\n")[0], most)
 
 
 def drawn(grid: Grid) -> Table:

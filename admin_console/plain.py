@@ -15,6 +15,7 @@ from amon.runtime.gather import Gathering
 from amon.text import visible
 
 _LONGEST_ANSWER = 256  # bytes of what is typed to a question
+_LONGEST_STATUS = 60  # characters; --json has the whole
 
 
 class PlainFace:
@@ -55,7 +56,7 @@ class PlainFace:
         self.line(book.summary())
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
-        self.grid(fleet_grid(sites, now))
+        self.grid(fleet_grid(sites, now, _LONGEST_STATUS))
 
     def grid(self, grid: Grid) -> None:
         self.line(aligned(grid))

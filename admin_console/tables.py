@@ -20,8 +20,11 @@ _DEEPEST = 12
 MOST_LISTED = 12  # names
 _MOST_ROWS = 2_000
 
-OFFLINE = "offline"
-HEALTH_ORDER = ("crit", OFFLINE, "warn", "unknown", "maint", "ok")
+LONGEST_STATUS = 200
+
+OFFLINE, HIDDEN = "offline", "hidden"
+HEALTH_ORDER = ("crit", OFFLINE, "warn", HIDDEN, "unknown", "maint", "ok")
+_WHY_HIDDEN = "not in this site's policy; ask its owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,10 @@ def state_of(row: Row) -> str:
     return f"{row.state} (late)" if row.late else str(row.state)
 
 
-def fleet_grid(sites: Sequence[Site], now: float) -> Grid:
-    """Worst first."""
+def fleet_grid(sites: Sequence[Site], now: float, longest: int = LONGEST_STATUS) -> Grid:
+    """Worst first. longest: characters of a status; what stands beside it has half as many."""
     heads = ("site", "health", "status", "agent", "modules", "tags", "changed")
-    return _without_empty(Grid(heads, tuple(_site_row(site, now) for site in worst_first(sites))))
+    return _without_empty(Grid(heads, tuple(_site_row(site, now, longest) for site in worst_first(sites))))
 
 
 def worst_first(sites: Sequence[Site]) -> list[Site]:
@@ -86,21 +89,33 @@ def worst_first(sites: Sequence[Site]) -> list[Site]:
 
 def health_word(site: Site) -> str:
     if not site.online:
-        return OFFLINE
+        return HIDDEN if site.hidden else OFFLINE
     level = site.health.level if site.health is not None else "unknown"
-    return level if level in HEALTH_ORDER and level != OFFLINE else "unknown"
+    return level if level in HEALTH_ORDER and level not in (OFFLINE, HIDDEN) else "unknown"
 
 
-def _site_row(site: Site, now: float) -> tuple[str, ...]:
+def _site_row(site: Site, now: float, longest: int) -> tuple[str, ...]:
     modules = ", ".join(site.health.modules) if site.health is not None else ""
     tags = ", ".join(f"{key}={value}" for key, value in sorted(site.tags.items()))
     since = f"{age(now - site.changed)} ago" if site.changed is not None else ""
-    said = (site.status, site.agent, modules, tags)
-    return site.name, health_word(site), *(one_line(text, 200) for text in said), since
+    health = health_word(site)
+    status = one_line(_WHY_HIDDEN if health == HIDDEN else site.status, longest)
+    return site.name, health, status, *(one_line(text, longest // 2) for text in (site.agent, modules, tags)), since
+
+
+def shared_names(sites: Sequence[Site]) -> str:
+    """A line about sites of one name in several domains, which no target can tell apart; empty if there are none."""
+    shared = [site.name for site in sites if "@" in site.name]
+    if not shared:
+        return ""
+    return (
+        f"{listed(shared)}: a target knows sites by the name before the @ and cannot mean one of these alone; "
+        "next: give one of them an account with another name"
+    )
 
 
 def book_layout(book: Book) -> Layout:
-    """Every site worst first; answers of one kind become one table over all sites."""
+    """Every site worst first; answers of one kind become one table over all sites, which comes last."""
     rows = book.rows()
     tabled = _of_one_kind([row for row in rows if row.state is State.done])
     held = {row.site for row in tabled}

@@ -8,8 +8,10 @@ import pytest
 from admin_console.broadcast import NobodyMeant
 from admin_console.fleet import show_sites
 from admin_console.report import JsonFace
+from admin_console.rooms import create_room, remove_from_room
+from admin_console.session import in_fleet
 from amon.target import parse
-from tests.admin_console.ground import Ground, pipe, said
+from tests.admin_console.ground import BOB, SERVERS, Ground, noted, pipe, said
 from tests.admin_console.programs import AMON
 
 ILL = "[instance.odd.settings]\nwell = false\n"
@@ -72,3 +74,39 @@ async def test_a_reader_that_goes_away_is_no_trouble(ground: Ground) -> None:
     async with asyncio.timeout(20):
         _, complaint = await process.communicate()
     assert complaint == b""
+
+
+@pytest.mark.parametrize("ground", SERVERS, indirect=True)
+async def test_a_site_that_is_up_and_does_not_let_us_see_it_is_hidden_and_not_offline(ground: Ground) -> None:
+    await ground.site("cern")
+    await ground.site("kek", policy=f'admin = ["{BOB}"]')
+    await ground.member("away")
+    for _ in range(2):  # at the first login it is asked, at the second its word is known
+        face = pipe()
+        await show_sites(ground.console(), face, parse("all"))
+        lines = [line.split(maxsplit=2) for line in said(face).splitlines()]
+        assert [line[:2] for line in lines[1:]] == [["away", "offline"], ["kek", "hidden"], ["cern", "ok"]]
+        assert lines[2][2].startswith("not in this site's policy; ask its owner")
+    document = JsonFace(pipe().out, pipe().notes)
+    await show_sites(ground.console(), document, parse("kek"))
+    assert json.loads(said(document))["counts"] == {"hidden": 1}
+
+
+@pytest.mark.parametrize("ground", SERVERS, indirect=True)
+async def test_a_site_that_left_the_room_leaves_the_contacts_and_others_stay(ground: Ground) -> None:
+    cern, gone = await ground.member("cern"), await ground.member("gone")
+    async with in_fleet(ground.console()) as session:
+        await session.connection.subscribe(BOB, "bob", ("Friends",))
+    await remove_from_room(ground.console(), [gone])
+    async with in_fleet(ground.console()) as session:
+        assert {contact.jid for contact in await session.connection.roster()} == {cern, BOB}
+
+
+async def test_two_sites_of_one_name_are_named_with_what_to_do(ground: Ground) -> None:
+    await ground.member("cern")
+    await create_room(ground.console(), ["cern@elsewhere.example"], [])
+    face = pipe()
+    await show_sites(ground.console(), face, parse("all"))
+    assert "cern@agents.amon.test, cern@elsewhere.example: a target knows sites by the name" in noted(face)
+    with pytest.raises(NobodyMeant, match=r"cern@agents.amon.test, cern@elsewhere.example: .*; nothing was sent"):
+        await show_sites(ground.console(), pipe(), parse("cern"))

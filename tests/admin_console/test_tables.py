@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin_console.plain import aligned
-from admin_console.tables import LONGEST_TEXT, book_layout, fleet_grid, one_line, shallow, some_lines, word
+from admin_console.tables import (
+    LONGEST_TEXT,
+    book_layout,
+    fleet_grid,
+    one_line,
+    shallow,
+    shared_names,
+    some_lines,
+    word,
+)
 from amon.job import Book
 from amon.runtime.fleet import Site
 from amon.text import hidden
@@ -101,6 +110,25 @@ def test_the_fleet_is_shown_worst_first_and_offline_sites_too() -> None:
         ("d-crit", "crit"), ("b-gone", "offline"), ("c-warn", "warn"), ("e-odd", "unknown"), ("a-good", "ok"),
     ]  # fmt: skip
     assert grid.rows[-1] == ("a-good", "ok", "OK 3/3", "1.0", "service", "tier=1", "1 min ago")
+
+
+def test_a_site_that_does_not_show_itself_has_a_word_of_its_own_and_the_next_step() -> None:
+    grid = fleet_grid([Site("kek", "", hidden=True), Site("ral", "")], 0.0)
+    assert grid.rows == (("ral", "offline", ""), ("kek", "hidden", "not in this site's policy; ask its owner"))
+
+
+def test_what_a_site_says_of_itself_at_length_is_cut_for_lines() -> None:
+    health = HealthReport("ok", 3, modules=("m" * 40,))
+    long = Site("cern", "", online=True, health=health, status="s" * 190, tags={"t": "v" * 90}, agent="a" * 90)
+    (line,) = fleet_grid([long], 0.0, 60).rows
+    assert [len(cell) for cell in line] == [4, 2, 60, 30, 30, 30]
+
+
+def test_sites_of_one_name_are_listed_with_what_to_do() -> None:
+    said = shared_names([Site("cern@a.example", ""), Site("cern@b.example", ""), Site("fnal", "")])
+    assert said.startswith("cern@a.example, cern@b.example: a target knows sites by the name before the @")
+    assert said.endswith("next: give one of them an account with another name")
+    assert shared_names([Site("fnal", "")]) == ""
 
 
 @given(st.text(max_size=600))
