@@ -4,7 +4,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,9 @@ async def stage(
     clock = clock or FakeClock()
     name = name or cls.__name__.removesuffix("Module").lower()
     broken: BaseException | None = None
-    with tempfile.TemporaryDirectory(prefix="amon-stage-") as scratch:
+    with nullcontext(state) if state else tempfile.TemporaryDirectory(prefix="amon-stage-") as folder:
         async with Journal.open() as journal, asyncio.TaskGroup() as tasks:
-            node = Node(tasks, journal, clock, state or Path(scratch))
+            node = Node(tasks, journal, clock, Path(folder))
             await node.start([Spec(name, name, cls, settings, make=lambda env: cls(env, **world))])
             await node.wait_settled()
             try:

@@ -85,6 +85,18 @@ async def test_an_agent_that_is_killed_leaves_its_services_to_the_next(
     assert running(tmp_path) == []
 
 
+async def test_an_agent_on_a_stage_with_a_directory_leaves_no_other_when_it_is_killed(
+    program: Program, tmp_path: Path, services: Any
+) -> None:
+    argv = program(SLEEP)
+    async with agent(tmp_path, argv) as first:
+        await said(first, "up")
+        first.kill()
+    assert list((tmp_path / "scratch").iterdir()) == []
+    async with services(ce=ce(argv)) as site:
+        assert (await site.ask("service stop ce")).state == State.done
+
+
 async def test_an_agent_killed_by_its_service_in_the_moment_of_the_start(
     services: Any, program: Program, tmp_path: Path, until: Any
 ) -> None:
@@ -278,10 +290,12 @@ async def agent(tmp_path: Path, argv: tuple[str, ...]) -> AsyncIterator[asyncio.
     """A real agent process with the service `ce`, to be killed by the test."""
     text = f'[services.ce]\ndriver = "process"\nargv = {json.dumps(list(argv))}\nsettle = "0.1 s"'
     path = Path(__file__).with_name("agent.py")
-    root = str(path.parents[3])
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": str(path.parents[3]), "TMPDIR": str(scratch)}
     started = await asyncio.create_subprocess_exec(
         sys.executable, str(path), str(tmp_path / "state"), text,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": root},
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment,
     )  # fmt: skip
     try:
         yield started
