@@ -9,6 +9,7 @@ from typing import TextIO
 
 from admin_console.broadcast import Report, void
 from admin_console.tables import Grid, apart, fleet_grid, some_lines, state_of
+from amon.command.answer import aligned
 from amon.job import Row
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering
@@ -59,7 +60,7 @@ class PlainFace:
         self.grid(fleet_grid(sites, now, _LONGEST_STATUS))
 
     def grid(self, grid: Grid) -> None:
-        self.line(aligned(grid))
+        self.line(drawn(grid))
 
     def prompt(self, command: str) -> None:
         """A command that is shown being given."""
@@ -93,18 +94,9 @@ class PlainFace:
             self.line(f"{said}: {text}" if text else said)
 
 
-def aligned(grid: Grid) -> str:
+def drawn(grid: Grid) -> str:
     """The grid with blanks between its columns."""
-    lines = [grid.heads, *grid.rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(grid.heads))]
-    right = grid.right or (False,) * len(widths)
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    return aligned([grid.heads, *grid.rows], grid.right or (False,) * len(grid.heads))
 
 
 async def typed_line(source: int) -> str:

@@ -188,32 +188,6 @@ class PrivateServer:
         return inside
 
 
-async def serve(
-    folder: Path,
-    *,
-    domain: str = "amon.test",
-    agents: str = "agents.amon.test",
-    rooms: str = "rooms.amon.test",
-    admins: tuple[str, ...] = (),
-    host: str = "127.0.0.1",
-    ports: Ports = Ports(5222, 5223),
-    contacts: bool = True,
-) -> PrivateServer:
-    """The running server of this folder, with the accounts and rooms it had; the caller stops it."""
-    server = PrivateServer(
-        folder,
-        domain=domain,
-        agents=agents,
-        rooms=rooms,
-        admins=admins,
-        host=host,
-        ports=ports,
-        contacts=contacts,
-    )
-    await server.start()
-    return server
-
-
 def _allow_many_files() -> None:
     """Every client is an open file: with the usual soft limit of 1,024 a server ends below a thousand sites."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

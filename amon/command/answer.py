@@ -93,8 +93,12 @@ def table_text(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> 
     cells = [[cell(row.get(column.name), column.unit) for column in used] for row in rows]
     heads = [column.name.replace("_", " ") for column in used]
     right = [all(isinstance(row.get(column.name), int | float | None) for row in rows) for column in used]
-    widths = [max(len(head), *(len(row[n]) for row in cells)) for n, head in enumerate(heads)]
-    lines = [heads, *cells]
+    return aligned([heads, *cells], right)
+
+
+def aligned(lines: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
+    """Words in columns with blanks between; right: of each column, whether its words end below each other."""
+    widths = [max(len(line[place]) for line in lines) for place in range(len(right))]
     return "\n".join(
         "  ".join(
             word.rjust(width) if to_right else word.ljust(width)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_console.plain import aligned
+from admin_console.plain import drawn
 from admin_console.tables import (
     LONGEST_TEXT,
     book_layout,
@@ -168,7 +168,7 @@ def test_data_that_lies_too_deep_is_cut_off() -> None:
 
 def test_a_grid_in_a_pipe_has_straight_columns() -> None:
     layout = book_layout(book(cern=disks({"name": "/", "size": 2**30}), fnal=disks({"name": "/data", "size": 1})))
-    assert aligned(layout.grids[0]).splitlines() == [
+    assert drawn(layout.grids[0]).splitlines() == [
         "site  name    size",
         "cern  /      1 GiB",
         "fnal  /data    1 B",

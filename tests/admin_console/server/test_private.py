@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from admin_console.server import Ports, PrivateServer, serve
+from admin_console.server import Ports, PrivateServer
 from admin_console.server.child import free_port
 from amon.errors import Failed, Invalid
 from tests.clients.plain import LoginRefused, logged_in
@@ -95,13 +95,10 @@ async def test_the_next_server_in_the_same_folder_has_the_accounts_of_the_last(s
     await server.stop()
     authority = server.ca_file.read_bytes()
     ports = Ports(server.c2s_port, server.tls_port)
-    following = await serve(server.folder, ports=ports)
-    try:
+    async with PrivateServer(server.folder, ports=ports) as following:
         assert following.c2s_port == ports.c2s
         assert following.ca_file.read_bytes() == authority
         assert await can_log_in(following, ALICE, PASSWORD)
-    finally:
-        await following.stop()
 
 
 async def test_stop_leaves_no_process_and_no_port(server: PrivateServer) -> None:
