@@ -10,7 +10,7 @@ from admin_console.broadcast import NobodyMeant
 from admin_console.report import JsonFace, job_document
 from amon.job import ExitCode
 from amon.wire import Ended, Payload, Request
-from tests.admin_console.ground import ALICE, BOB, ODD, Ground, Person, noted, pipe, said, states
+from tests.admin_console.ground import ALICE, BOB, ODD, SERVERS, Ground, Person, noted, pipe, said, states
 from tests.admin_console.programs import in_pipe
 
 FAILS = "[instance.odd.settings]\nfails = true\n"
@@ -21,6 +21,7 @@ def kept(ground: Ground, site: str) -> str:
     return "".join(path.read_text() for path in (ground.folder / site / "state").rglob("kept"))
 
 
+@pytest.mark.parametrize("ground", SERVERS, indirect=True)
 async def test_all_sites_answer_and_the_exit_code_is_zero(ground: Ground) -> None:
     await ground.site("cern")
     await ground.site("fnal")
