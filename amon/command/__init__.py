@@ -5,7 +5,7 @@ Everything else is made from that data: the chat grammar (`grammar`), help and m
 back a dataclass or a list of them, never text: who shows it decides how.
 """
 
-from amon.command.answer import answer_of, table_text
+from amon.command.answer import answer_of
 from amon.command.declare import BadDeclaration, Call, Command, Param, command, commands_of
 from amon.command.grammar import Ask, Grammar
 from amon.command.line import Word, split
@@ -22,5 +22,4 @@ __all__ = [
     "command",
     "commands_of",
     "split",
-    "table_text",
 ]
