@@ -5,6 +5,7 @@ process always, and a power loss only with synchronous=FULL, which is one fsync 
 """
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +30,13 @@ class _Piece:
 
 
 class Database(aiosqlite.Connection):
-    """A connection that runs a whole function in its thread: one hop for a transaction instead of one per statement."""
+    """A connection that runs a whole function in its thread: one hop for a transaction instead of one per statement.
+
+    path: the file, None in memory. opened: which file was there then; one of the same name need not be the same.
+    """
+
+    path: Path | None = None
+    opened: os.stat_result | None = None
 
     async def call(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._execute(work, self._conn, *args)  # type: ignore[no-untyped-call]
@@ -46,6 +53,7 @@ async def open_database(path: Path | str) -> Database:
         if path != ":memory:":
             Path(path).touch(mode=0o600)
             Path(path).chmod(0o600)
+            db.path, db.opened = Path(path), Path(path).stat()
         await db
         await db.call(lambda raw: raw.execute("PRAGMA journal_mode = WAL").close())
         await db.call(lambda raw: raw.execute("PRAGMA cache_size = -256").close())  # KiB; the tables are small
@@ -103,7 +111,7 @@ class Writer:
             return
         durable = any(piece.durable for piece in pieces)
         try:
-            results = await self._db.call(_transaction, [piece.work for piece in pieces], durable)
+            results = await self._db.call(_transaction, [piece.work for piece in pieces], durable, self._db)
         except Exception as fault:
             # The whole transaction is rolled back: nobody is told that something is kept which is not.
             if _is_of_the_file(fault):
@@ -130,6 +138,18 @@ def _probe(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM probe")
 
 
+def _check_there(db: Database) -> None:
+    """SQLite goes on writing into a file that was deleted: all it keeps is gone when the agent ends."""
+    if db.path is None or db.opened is None:
+        return
+    try:
+        there = os.path.samestat(db.path.stat(), db.opened)
+    except OSError:
+        there = False
+    if not there:
+        raise FileNotFoundError(f"{db.path.name} was taken away or replaced; restart the agent")
+
+
 def _is_of_the_file(fault: Exception) -> bool:
     """Whether the file or its disk is to blame (full, locked, corrupt), and not what was to be written."""
     return isinstance(fault, sqlite3.OperationalError | OSError) or type(fault) is sqlite3.DatabaseError
@@ -145,7 +165,9 @@ def _settle(pieces: list[_Piece], results: list[Any]) -> None:
             piece.done.set_result(result)
 
 
-def _transaction(db: sqlite3.Connection, works: list[Work], durable: bool) -> list[Any]:
+def _transaction(db: sqlite3.Connection, works: list[Work], durable: bool, home: Database) -> list[Any]:
+    if durable:
+        _check_there(home)
     db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     db.execute("BEGIN IMMEDIATE")
     try:

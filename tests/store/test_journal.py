@@ -92,6 +92,22 @@ async def test_a_full_disk_is_told_to_everybody_and_nothing_is_kept(journal: Jou
     assert journal.fault == ""
 
 
+async def test_a_file_that_was_deleted_or_replaced_is_told_until_it_is_back(tmp_path: Path) -> None:
+    file, aside = tmp_path / "j", tmp_path / "aside"
+    async with Journal.open(file) as journal:
+        file.rename(aside)
+        for _ in range(2):  # not there; another in its place
+            with pytest.raises(Failed, match="was taken away or replaced; restart the agent"):
+                await journal.accept(RECORD, durable=True)
+            assert "taken away" in journal.fault
+            file.touch()
+        assert await journal.accept(RECORD, durable=False) is None  # and looking goes on
+        aside.rename(file)
+        await journal.probe()
+        assert journal.fault == ""
+        assert await journal.accept(replace(RECORD, id="2"), durable=True) is None
+
+
 async def test_what_cannot_be_written_does_not_take_others_with_it(journal: Journal) -> None:
     bad = replace(RECORD, id="bad", line="\ud800")
     results = await asyncio.gather(
