@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.command import answer_of, table_text
+from amon.command.answer import answer_of, table_text
 from amon.fields import Field, Secret
 from amon.text import hidden
 from amon.words import Answer, Column
