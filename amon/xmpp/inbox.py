@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
-from amon.xmpp import outgoing
+from amon.xmpp import names, outgoing
 from amon.xmpp.address import split
 from amon.xmpp.events import Bounced, Listener
 from amon.xmpp.incoming import read_message, read_presence
@@ -39,6 +39,15 @@ class Inbox:
             self._listener.received(event)
         elif not self._of_room_itself(element):
             self.dropped += 1
+            self._tell_unread(element)
+
+    def _tell_unread(self, element: Element) -> None:
+        """Whoever may see us and said too much hears of it; a room, a stranger and an answer do not."""
+        sender, resource = split(element.get("from") or self._account)
+        said = element.get(names.UNREAD) is not None and element.get("type", "normal") in ("chat", "normal")
+        if said and sender not in self.rooms and sender != self._account and self._listener.may_see(sender):
+            to = f"{sender}/{resource}" if resource else sender
+            self._post(outgoing.unread(to, element.get(names.UNREAD, ""), element.get("id", "")))
 
     def _of_room_itself(self, element: Element) -> bool:
         """A message of the room as such, for example that its configuration changed."""

@@ -20,6 +20,7 @@ ERROR: Final = f"{{{CLIENT}}}error"
 AMON: Final = "{urn:amon:1}amon"  # the machine's part of a message
 HEALTH: Final = "{urn:amon:health:1}health"
 SITE: Final = "{urn:amon:site:1}site"
+UNREAD: Final = "{urn:amon:unread}why"  # attribute that our reader sets: the content was beyond the limits
 SITE_FORM: Final = "urn:amon:site"
 
 SM: Final = "urn:xmpp:sm:3"  # XEP-0198

@@ -69,6 +69,15 @@ def presence(show: str, status: str, health: str | None, site: str | None, to: s
     return made
 
 
+def unread(to: str, why: str, id: str = "") -> Element:  # noqa: A002
+    """The error for a message that was not read, which clients show beside it: RFC 6120, 8.3."""
+    made = message(to, "error", id)
+    error = child(made, names.ERROR, type="modify")
+    child(error, f"{{{names.STANZAS}}}policy-violation")
+    child(error, f"{{{names.STANZAS}}}text", f"this message was not read and nothing was done: it {why}")
+    return made
+
+
 def directed(kind: str, to: str | None = None) -> Element:
     """A presence that says only its type."""
     return Element(names.PRESENCE, {"type": kind, **({"to": to} if to else {})})

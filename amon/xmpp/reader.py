@@ -9,6 +9,7 @@ from collections.abc import Callable
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from amon.xmpp import names
 from amon.xmpp.login import Limits
 
 _SLICE = 65_536  # bytes between two looks at the size
@@ -43,7 +44,7 @@ class Reader:
         self._fed = 0
         self._floor = 0  # byte where the current stanza began
         self._closed = False
-        self._skipping = False  # the rest of this stanza
+        self._skipping = ""  # why the rest of this stanza is not read
         self._root: tuple[str, dict[str, str]] = ("", {})
         self._builder = TreeBuilder()
         self._parser = self._make_parser()
@@ -90,7 +91,7 @@ class Reader:
     def _skip(self, why: str) -> None:
         if self._skipping:
             return
-        self._skipping = True
+        self._skipping = why
         self._builder = TreeBuilder()
         self._parser.CharacterDataHandler = None
         self._cut(why)
@@ -129,8 +130,10 @@ class Reader:
             return
         self._parser.CharacterDataHandler = self._between
         self._floor = self._parser.CurrentByteIndex
-        stanza = Element(*self._root) if self._skipping else self._builder.close()
-        self._skipping = False
+        tag, attributes = self._root
+        unread = {names.UNREAD: self._skipping}
+        stanza = Element(tag, {**attributes, **unread}) if self._skipping else self._builder.close()
+        self._skipping = ""
         self._stanza(stanza)
         if self._closed:
             raise _Closed

@@ -7,7 +7,7 @@ import pytest
 
 from amon.xmpp.events import Bounced, Offline, Online, Received
 from amon.xmpp.login import Limits
-from tests.xmpp.party import ALICE, BOB, CERN, QUICK, Relay, World
+from tests.xmpp.party import ALICE, BOB, CERN, EVE, QUICK, Relay, World
 
 
 async def test_a_message_goes_from_one_account_to_another(world: World) -> None:
@@ -185,6 +185,23 @@ async def test_a_stanza_that_is_too_long_costs_itself_and_not_the_session(
         assert (await cern.ear.wait(Received)).payload == "after it"
         assert "the content of a stanza was not read: it is longer than 97 KiB" in caplog.text
         assert not cern.ear.all(Offline)
+
+
+async def test_who_may_see_us_hears_that_his_message_was_too_long_and_a_stranger_does_not(world: World) -> None:
+    small, knows = Limits(stanza=100_000), lambda jid: jid == ALICE
+    async with (
+        world.party(ALICE) as alice,
+        world.party(EVE) as eve,
+        world.party(CERN, limits=small, may_see=knows) as cern,
+    ):
+        for party in (alice, eve, cern):
+            await party.settled()
+        for party in (eve, alice):
+            assert party.connection.send_payload(cern.connection.jid, "x" * 200_000, id="long")
+        bounced = await alice.ear.wait(Bounced)
+        await eve.connection.roster()
+        assert (bounced.to, bounced.id, bounced.condition) == (cern.connection.jid, "long", "policy-violation")
+        assert not eve.ear.all(Bounced)
 
 
 @pytest.mark.parametrize("turns", range(6))
