@@ -79,7 +79,7 @@ class ProcessDriver:
         try:
             pid = await self._launch(run.token)
         except Failed as failed:
-            await self._save(replace(run, ended=now, good=False, text=str(failed)))
+            await self._note(replace(run, ended=now, good=False, text=str(failed)))
             raise
         found = proc.look(pid)
         await self._take(replace(run, pid=pid, ticks=found.ticks if found else 0))
@@ -94,7 +94,7 @@ class ProcessDriver:
                 send(run, signal.SIGKILL)
                 if not await self._wait_gone(_DYING):
                     raise Failed(f"pid {run.pid} does not end even by SIGKILL: it hangs in the kernel; see its disks")
-            await self._sync()
+            await self._note(self._run)
         await self._end_group()
 
     async def restart(self) -> None:
@@ -126,7 +126,7 @@ class ProcessDriver:
         elif run.pid:
             reap(run.pid)  # our own child, if only the instance was started anew
             now = self._world.clock.time()
-            await self._save(replace(run, ended=now, good=False, text="ended while no agent was there"))
+            await self._note(replace(run, ended=now, good=False, text="ended while no agent was there"))
 
     async def _launch(self, token: str) -> int:
         await self._reach.call(touch, self._service.argv[0], self._service.directory)
@@ -144,15 +144,15 @@ class ProcessDriver:
         self._asked = False
         self._gone.clear()
         self._world.spawn(self._watch(run), name=f"pid {run.pid}")
-        await self._sync()
+        await self._note(run)
 
     async def _watch(self, run: Run) -> None:
         await wait_end(run.pid, run.ticks, self._open_pid)
         status = reap(run.pid)
-        self._run = self._ended(run, status)
+        ended = self._run = self._ended(run, status)
         self._gone.set()
         self._world.stir()
-        await self._sync()
+        await self._note(ended)
 
     def _ended(self, run: Run, status: int | None) -> Run:
         now = self._world.clock.time()
@@ -186,8 +186,21 @@ class ProcessDriver:
             send(run, signal.SIGKILL)
 
     async def _save(self, run: Run) -> None:
+        """What must be on the disk before a program is started; `Failed`, and as before, if it cannot be."""
+        before, self._run = self._run, run
+        try:
+            await self._sync()
+        except Failed:
+            self._run = before
+            raise
+
+    async def _note(self, run: Run | None) -> None:
+        """What is good to have there: without it the next agent looks by the token whether there is a process."""
         self._run = run
-        await self._sync()
+        try:
+            await self._sync()
+        except Failed as fault:
+            self._world.log.warning("%s", fault)
 
     async def _sync(self) -> None:
         """Write down what is known last: a program may end while its start is still being written."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from amon.errors import Failed
+
 _LARGEST = 1024 * 1024  # characters read
 
 
@@ -26,13 +28,19 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
 
 
 async def save(path: Path, record: Mapping[str, Any]) -> None:
-    """`write` in a thread. Whoever is cancelled waits for its end: the next one must not find half of it."""
+    """`write` in a thread; `Failed` where the disk says no.
+
+    Whoever is cancelled waits for its end: the next one must not find half of it.
+    """
     writing = asyncio.ensure_future(asyncio.to_thread(write, path, record))
     try:
         await asyncio.shield(writing)
     except asyncio.CancelledError:
-        await writing
+        await asyncio.wait([writing])
         raise
+    except OSError as fault:
+        text = f"{path.parent.name}/{path.name} cannot be written ({fault.strerror}); next: look at the site's disk"
+        raise Failed(text) from fault
 
 
 def read(path: Path) -> dict[str, Any] | None:

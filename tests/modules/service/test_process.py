@@ -150,6 +150,23 @@ async def test_a_crash_is_seen_at_once_and_named(services: Any, program: Program
         assert site.presence.show == "dnd"
 
 
+async def test_a_disk_that_takes_no_record_costs_starts_and_nothing_else(services: Any, program: Program) -> None:
+    async with services(ce=ce(program(SLEEP)), se=ce(program(SLEEP))) as site:
+        await wait_state(site, "up")
+        await wait_state(site, "up", "se")
+        module, pid = site.module, pid_of(site, "se")
+        full = module.env.state / "ce" / "process.json.new"
+        full.mkdir()
+        psutil.Process(pid_of(site)).kill()
+        await wait_state(site, "failed")
+        outcome = await site.ask("service start ce")
+        assert outcome.state == State.failed
+        assert "ce/process.json cannot be written (Is a directory); next: look at the site's disk" in outcome.text
+        assert (state_of(site), pid_of(site, "se"), site.module) == ("failed", pid, module)
+        full.rmdir()
+        assert (await site.ask("service start ce")).state == State.done
+
+
 async def test_one_thing_at_a_time(services: Any, program: Program) -> None:
     async with services(ce=ce(program(SLEEP), begin=False, settle=0.5)) as site:
         first = asyncio.create_task(site.ask("service start ce", by="owner@example.org"))
