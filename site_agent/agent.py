@@ -81,7 +81,6 @@ class Agent:
                 self._start(plan)
             elif plan.name in changes.update_accounts:
                 self.accounts[plan.name].show(_view(plan), wanted.settings.tags)
-                await self.accounts[plan.name].connection.review()
         self.node.trouble("configuration", None)
         return changes
 

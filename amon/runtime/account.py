@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from amon.clock import Clock
+from amon.errors import Failed
 from amon.health import Pace, Picture
 from amon.runtime.about import amon_version, mark_of, tell_parts
 from amon.runtime.chat import Chat
@@ -73,6 +74,9 @@ class Account:
         self._chat.door = self._payloads.door = view.door
         self._chat.prefix = view.prefix
         self._stir.set()
+        if self._tasks is not None:
+            # In the background: a server that does not answer must not hold up who reloads, or who stops after that.
+            self._tasks.create_task(self._review(), name=f"review of who sees {self.jid}")
 
     async def run(self) -> None:
         """Until cancelled: connected, present, answering. Calls under way end with it."""
@@ -123,6 +127,12 @@ class Account:
         return door.policy.decide(Asker(jid), Role.observer, door.agents_domain).allowed
 
     # What it does
+
+    async def _review(self) -> None:
+        try:
+            await self.connection.review()
+        except Failed as fault:
+            self._log.warning("who may see this site was not reviewed: %s", fault)
 
     async def _handle(self, message: Received) -> None:
         try:

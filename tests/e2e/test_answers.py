@@ -7,7 +7,7 @@ import psutil
 
 from amon.job import ExitCode
 from amon.words import State
-from tests.e2e.world import BOB, PASSWORD, World, seen, until
+from tests.e2e.world import ALICE, BOB, PASSWORD, World, seen, until
 
 SLEEPER = """
 [instance.service.settings.services.httpd]
@@ -191,3 +191,14 @@ async def test_no_log_level_shows_a_stanza_or_a_password_and_a_trace_masks_secre
         assert "correct" not in site.said()
     assert not any(f"<{stanza}" in quiet.said() for stanza in ("message", "presence", "iq"))
     assert "<message" in loud.said()
+
+
+async def test_who_is_taken_out_of_the_policy_no_longer_sees_the_site(world: World) -> None:
+    site = await world.add_site("cern")
+    await site.start()
+    async with world.console(BOB) as fleet:
+        await seen(fleet, "cern", "")
+        site.config.write_text(world.configuration("cern", policy=f'admin = ["{ALICE}"]'))
+        site.signal(signal.SIGHUP)
+        await until(fleet, lambda: not fleet.sites["cern"].online)
+        assert (await world.ask(fleet, "uptime"))["cern"].state is State.refused

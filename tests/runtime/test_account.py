@@ -34,6 +34,7 @@ class Wire:
         self.said: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str, str | None]] = []
         self.changed = asyncio.Event()
+        self.reviews = 0
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -46,6 +47,9 @@ class Wire:
     def set_facts(self, facts: Mapping[str, Iterable[str]], mark: str) -> None:
         self.facts.append((facts, mark))
         self.changed.set()
+
+    async def review(self) -> None:
+        self.reviews += 1
 
     def say(self, to: str, text: str) -> bool:
         self.said.append((to, text))
@@ -192,6 +196,7 @@ async def test_a_reload_shows_other_tags_at_once_and_obeys_another_policy(desk: 
     assert facts["tag"] == ["tier=2"]
     assert before != after
     assert (desk.account.may_see(EVE), desk.account.may_see(ALICE)) == (True, False)
+    assert desk.wire.reviews == 1
     desk.account.received(Received(EVE, f"{EVE}/x", "look @tag:tier=2"))
     await desk.wait(1, "said")
     assert desk.lab.log == ["look all"]
