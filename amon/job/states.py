@@ -34,7 +34,10 @@ TABLE: Mapping[tuple[State, Event], tuple[State, str]] = MappingProxyType(
         (State.pending, Event.bounced): (State.not_here, "nobody is there under this name"),
         (State.pending, Event.offline): (State.not_here, "was offline"),
         (State.pending, Event.gone): (State.silent, "went offline before it accepted"),
-        (State.pending, Event.time_up): (State.silent, "did not accept in {accept_by}"),
+        (State.pending, Event.time_up): (
+            State.silent,
+            "did not accept in {accept_by}; it may still do it",
+        ),
         (State.pending, Event.cancelled): (State.cancelled, "was told to stop before it accepted"),
         (State.pending, Event.skipped): (State.not_started, "its turn never came"),
         (State.pending, Event.expired): (State.expired, "was not reached in time"),

@@ -18,6 +18,7 @@ from amon.words import Answer, Column, Outcome, State
 
 PACK = 200  # names in one request
 ROOM_MOST = 100  # sites; beyond, one message each costs no more and needs no room (measured)
+_REMIND_AFTER = 0.4  # of the time to accept
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,16 @@ class Gathering:
         self._clock = clock
         self._letters = letters
         self._cancelled = asyncio.Event()
+        self._sent = job
+        self._remind_at: float | None = None
 
     def send(self) -> None:
-        deliver(self._fleet, self._room, self.job)
+        self._send(self.job)
+
+    def _send(self, job: Job) -> None:
+        self._sent = job
+        through = deliver(self._fleet, self._room, job)
+        self._remind_at = self._clock.monotonic() + _REMIND_AFTER * job.accept_by if through else None
 
     async def collect(self) -> None:
         """Until the book is closed, or nothing is open but questions."""
@@ -74,7 +82,7 @@ class Gathering:
         for name in again.names:
             self.book.ask(name, now)
         self.asking.clear()
-        deliver(self._fleet, self._room, again)
+        self._send(again)
 
     def decline(self, why: str) -> None:
         """Nobody said yes: those sites did nothing and will not."""
@@ -98,8 +106,8 @@ class Gathering:
 
     async def _next(self) -> None:
         """Wait for the next letter, the wish to cancel, or the time at which a row ends by itself."""
-        due = self.book.next_due()
-        within = None if due is None else max(0.0, due - self._clock.monotonic())
+        dues = [due for due in (self.book.next_due(), self._remind_at) if due is not None]
+        within = max(0.0, min(dues) - self._clock.monotonic()) if dues else None
         waiting = {asyncio.ensure_future(self._letters.get()), asyncio.ensure_future(self._cancelled.wait())}
         if within is not None:
             waiting.add(asyncio.ensure_future(self._clock.sleep(within)))
@@ -115,7 +123,20 @@ class Gathering:
                 self._enter(letter)
         while not self._letters.empty():
             self._enter(self._letters.get_nowait())
+        self._remind()
         self.book.tick(self._clock.monotonic())
+
+    def _remind(self) -> None:
+        """Ask those direct whom the room has not reached: online, but thrown out of it and not back yet.
+
+        A site that has the request knows it by its id and does nothing twice.
+        """
+        if self._remind_at is None or self._clock.monotonic() < self._remind_at:
+            return
+        self._remind_at = None
+        for row in self.book.rows():
+            if row.state is State.pending and row.site in self._sent.names and row.site not in self.asking:
+                _direct(self._fleet, self._sent, row.site)
 
     def _enter(self, letter: Letter) -> None:
         """Write one letter into the book."""
@@ -144,8 +165,8 @@ def gathering(fleet: Fleet, room: str | None, job: Job, clock: Clock) -> Iterato
         yield Gathering(fleet, room, job, clock, letters)
 
 
-def deliver(fleet: Fleet, room: str | None, job: Job) -> None:
-    """Send the job on its way. Raises `Failed` when the session is gone.
+def deliver(fleet: Fleet, room: str | None, job: Job) -> list[str]:
+    """Send the job on its way; the names it went to through the room. Raises `Failed` when the session is gone.
 
     Sites that are not seen online get it direct even where there is a room: if they really are not there it comes back
     at once, and that is a fact, where missing presence is a guess.
@@ -158,11 +179,15 @@ def deliver(fleet: Fleet, room: str | None, job: Job) -> None:
         sent = fleet.connection.send_payload(room, encode(_request(job, through)), id=job.id, body=body)
     for name in job.names:
         if name not in through:
-            payload = encode(_request(job, (name,)))
-            to = fleet.sites[name].address
-            sent = fleet.connection.send_payload(to, payload, id=f"{job.id}-ask") and sent
+            sent = _direct(fleet, job, name) and sent
     if not sent:
         raise Failed("the connection to the server was lost while sending; ask again")
+    return through
+
+
+def _direct(fleet: Fleet, job: Job, name: str) -> bool:
+    payload = encode(_request(job, (name,)))
+    return fleet.connection.send_payload(fleet.sites[name].address, payload, id=f"{job.id}-ask")
 
 
 def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:

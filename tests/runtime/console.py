@@ -71,6 +71,7 @@ class Desk:
         self.fleet.connection = cast(Connection, self.wire)
         self.replies: Callable[[str, Payload], Iterable[Payload]] = lambda site, payload: ()
         self.not_there: set[str] = set()
+        self.thrown_out: set[str] = set()  # of the room, though online
 
     async def enter(self, *names: str, online: bool = True) -> None:
         await self.fleet.enter(jid(name) for name in names)
@@ -94,7 +95,7 @@ class Desk:
     def _reached(self, to: str, payload: Payload) -> None:
         if to == ROOM:
             assert isinstance(payload, Request)
-            reached = [name for name in payload.names if name not in self.not_there]
+            reached = [name for name in payload.names if name not in self.not_there | self.thrown_out]
         else:
             name = to.partition("@")[0]
             reached = [] if name in self.not_there else [name]

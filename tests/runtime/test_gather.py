@@ -90,6 +90,16 @@ async def test_who_is_not_seen_is_asked_direct_so_that_absence_is_a_fact(desk: D
     assert "service-unavailable" in made.book["fnal"].text
 
 
+async def test_who_is_online_but_thrown_out_of_the_room_is_reached_direct_after_a_while(desk: Desk) -> None:
+    await desk.enter("cern", "desy")
+    desk.in_room()
+    desk.thrown_out.add("desy")
+    desk.replies = done
+    made = await gathered(desk, job("cern", "desy"), 1.9, 0.2, room=ROOM)
+    assert [to for to, _, _ in desk.wire.sent] == [ROOM, f"{jid('desy')}/agent"]
+    assert states(made) == {"cern": "done", "desy": "done"}
+
+
 @pytest.mark.parametrize(("count", "ways"), [(1, 1), (2, 1), (100, 1), (101, 101)])
 async def test_a_room_is_for_some_but_not_for_one_and_not_for_too_many(desk: Desk, count: int, ways: int) -> None:
     names = tuple(f"s{n:03}" for n in range(count))
