@@ -3,8 +3,8 @@
 
 BIN := .venv/bin
 DEMO := prosody
-TEST := $(DEMO)
-ALL := $(TEST) ejabberd profanity tmux iproute2 dbus-daemon systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
+TEST := $(DEMO) dbus-daemon
+ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
 
 .DEFAULT_GOAL := help

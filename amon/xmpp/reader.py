@@ -5,6 +5,7 @@ and any size; a stanza that never ends would fill the memory. A stanza beyond th
 end the stream for it would let one long paste throw a fleet out of a room, again and again if the session is resumed.
 """
 
+import re
 from collections.abc import Callable
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -14,6 +15,8 @@ from amon.xmpp.login import Limits
 
 _SLICE = 65_536  # bytes between two looks at the size
 _HOPELESS = 8  # times the limit: what is that long ends the stream
+# A whole tag; possessive, so that a tag of any length is looked through once.
+_TAG = re.compile(rb"""<(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
 # Names of elements and attributes in one stream. expat keeps each as long as its parser lives: who invents names would
 # fill the memory in small messages. A new stream starts with an empty parser.
 _NAMES = 10_000
@@ -42,6 +45,7 @@ class Reader:
         self._names: dict[str, str] = {}
         self._depth = 0
         self._fed = 0
+        self._held = b""  # the beginning of a tag whose end has not come
         self._floor = 0  # byte where the current stanza began
         self._closed = False
         self._skipping = ""  # why the rest of this stanza is not read
@@ -69,7 +73,7 @@ class Reader:
                     return
                 piece = data[start : start + _SLICE]
                 self._fed += len(piece)
-                self._parser.Parse(piece, False)
+                self._parser.Parse(self._whole_tags(piece), False)
                 self._check_size()
         except _Closed:
             return
@@ -79,6 +83,18 @@ class Reader:
     def close(self) -> None:
         """Nothing that was fed is read any more."""
         self._closed = True
+
+    def _whole_tags(self, piece: bytes) -> bytes:
+        """What came, up to a tag that is not complete yet; that waits here for its end.
+
+        expat 2.6, and Debian's 2.5 with the fix of CVE-2023-52425, look at a half tag again only when twice as much of
+        it is there: the last stanza would wait for the next one. Python has a switch for that from 3.11.9 on only.
+        """
+        data = self._held + piece
+        last = data.rfind(b"<")
+        cut = len(data) if last < 0 or _TAG.match(data, last) else last
+        self._held = data[cut:]
+        return data[:cut]
 
     def _check_size(self) -> None:
         size = self._fed - self._floor

@@ -43,6 +43,19 @@ def test_the_end_of_the_stream_is_told() -> None:
     assert Heard().feed(OPEN, "</stream:stream>").ended
 
 
+@pytest.mark.parametrize(
+    "body", ["<body>1 &gt; 0 > \U0001f600</body>", "<x xmlns='u' y='a long attribute, then little more'/>"]
+)
+def test_the_last_stanza_never_waits_for_the_next_one_wherever_it_was_cut(body: str) -> None:
+    stanza = f"<message id='a>b' to=\"it's\">{body}</message>".encode()
+    for place in range(1, len(stanza)):
+        heard = Heard().feed(OPEN).feed(stanza[:place]).feed(stanza[place:])
+        assert [one.get("id") for one in heard.stanzas] == ["a>b"], place
+    alone = b"<presence id='one tag, and nothing that comes after it'/>"
+    for place in range(1, len(alone)):
+        assert len(Heard().feed(OPEN).feed(alone[:place]).feed(alone[place:]).stanzas) == 1, place
+
+
 @given(st.lists(st.integers(1, 120), max_size=12))
 def test_it_does_not_matter_how_the_bytes_are_cut(places: list[int]) -> None:
     data = (OPEN + "<message from='é@x'><body>ä &amp; \U0001f600</body></message><presence/>").encode()
