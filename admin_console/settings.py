@@ -8,11 +8,12 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from amon.config import example, read
 from amon.errors import Failed, Problem
 from amon.fields import Field, Secret
+from amon.xmpp.written import CaFile, Host, Port, Proxy, Tls
 
 _ADDRESS = r"[^@/\s]+@[^@/\s]+"
 _MOST = 64 * 1024  # bytes
@@ -30,26 +31,11 @@ class Settings:
     ]
     password: Annotated[Secret | None, Field("the password itself; better in a file of its own", secret=True)] = None
     password_file: Annotated[Path | None, Field("file with the password, mode 0600", example="console.password")] = None
-    host: Annotated[
-        str | None,
-        Field("server to connect to, if DNS does not tell (SRV records)", longest=255, example="xmpp.example.org"),
-    ] = None
-    port: Annotated[
-        int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1", example=5222)
-    ] = None
-    tls: Annotated[Literal["starttls", "direct"], Field("direct goes with port 5223 or 443")] = "starttls"
-    ca_file: Annotated[
-        Path | None,
-        Field("trust only the authorities in this file (PEM); else the system's", example="/etc/amon/ca.pem"),
-    ] = None
-    proxy: Annotated[
-        Secret | None,
-        Field(
-            "http://user:password@host:port (HTTP CONNECT) or socks5://host:port",
-            secret=True,
-            example="http://proxy.example.org:3128",
-        ),
-    ] = None
+    host: Host = None
+    port: Port = None
+    tls: Tls = "starttls"
+    ca_file: CaFile = None
+    proxy: Proxy = None
 
 
 def default_path(environment: Mapping[str, str] = os.environ) -> Path:

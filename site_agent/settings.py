@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from amon.access import Policy
 from amon.fields import Field, Secret
+from amon.xmpp.written import CaFile, Host, Port, Proxy, Tls
 
 Name = Annotated[str, Field("a name", pattern=r"[a-z0-9][a-z0-9_-]*", longest=32)]
 TagName = Annotated[str, Field("a tag", pattern=r"[a-z0-9][a-z0-9_.-]*", longest=32)]
@@ -34,30 +35,11 @@ class Account:
         Name | None, Field("systemd credential (LoadCredential=) with the password", example="password")
     ] = None
     rooms: Annotated[tuple[Room, ...], Field("rooms to be in", longest=20, example=("ops@rooms.example.org",))] = ()
-    host: Annotated[
-        str | None,
-        Field(
-            "server to connect to; else DNS tells (SRV records, then the domain)",
-            longest=255,
-            example="xmpp.example.org",
-        ),
-    ] = None
-    port: Annotated[
-        int | None, Field("its port; 5222, or 5223 for direct TLS", least=1, most=65535, unit="1", example=5222)
-    ] = None
-    tls: Annotated[Literal["starttls", "direct"], Field("direct goes with port 5223 or 443")] = "starttls"
-    ca_file: Annotated[
-        Path | None,
-        Field("trust only the authorities in this file (PEM); else the system's", example="/etc/amon/ca.pem"),
-    ] = None
-    proxy: Annotated[
-        Secret | None,
-        Field(
-            "http://user:password@host:port (HTTP CONNECT) or socks5://host:port",
-            secret=True,
-            example="http://proxy.example.org:3128",
-        ),
-    ] = None
+    host: Host = None
+    port: Port = None
+    tls: Tls = "starttls"
+    ca_file: CaFile = None
+    proxy: Proxy = None
     prefix: Annotated[str, Field("begins a command in a room", pattern=r"[!.,;#$%&+~^]", longest=1)] = "!"
     reveal: Annotated[
         tuple[Name, ...] | None,

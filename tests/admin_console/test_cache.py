@@ -46,7 +46,9 @@ def test_a_broken_cache_is_an_empty_one(tmp_path: Path, content: str) -> None:
 
 def test_a_cache_that_cannot_be_written_is_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    Cache(tmp_path / "file" / "fleet.json").remember("ops@rooms", ["cern"], {}, [])
+    cache = Cache(tmp_path / "file" / "fleet.json")
+    cache.remember("ops@rooms", ["cern"], {}, [])
+    assert cache.recall("ops@rooms") == Memory()
 
 
 def test_where_it_lies() -> None:
