@@ -50,11 +50,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: the real bare address is the identity; the full one is only where the answer goes."""
+    """Who asks: the real bare address is the identity; the full one is only where the answer goes.
+
+    key: fingerprint of the key that signed this very request; empty for an unsigned one.
+    """
 
     jid: str
     full: str = ""
     room: str | None = None
+    key: str = ""
 
     def __str__(self) -> str:
         return self.jid
