@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class AuditRecord:
     """time: seconds since the epoch. line: what was asked, secrets masked. rule: what decided. outcome: how it ended.
 
-    Refusals are written as well as what was done.
+    key: fingerprint of the key that signed the request, empty for none. effect: of the command, empty where no command
+    was understood. Refusals are written as well as what was done.
     """
 
     time: float
@@ -19,3 +20,5 @@ class AuditRecord:
     allowed: bool
     rule: str
     outcome: str
+    key: str = ""
+    effect: str = ""

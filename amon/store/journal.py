@@ -154,7 +154,7 @@ def _end(db: sqlite3.Connection, record: Record, audit: AuditRecord) -> None:
 
 
 def _audit(db: sqlite3.Connection, record: AuditRecord) -> None:
-    db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record))
+    db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record)[:9])
 
 
 def _find(db: sqlite3.Connection, asker: str, ident: str) -> Record | None:
@@ -173,7 +173,7 @@ def _records(db: sqlite3.Connection, where: str) -> list[Record]:
 
 def _recent(db: sqlite3.Connection, most: int) -> list[AuditRecord]:
     rows = db.execute("SELECT * FROM audit ORDER BY rowid DESC LIMIT ?", [most]).fetchall()
-    fields = [field.name for field in dataclasses.fields(AuditRecord)]
+    fields = [field.name for field in dataclasses.fields(AuditRecord)][:9]
     return [AuditRecord(**dict(zip(fields, row, strict=True)) | {"allowed": bool(row[6])}) for row in rows]
 
 
