@@ -4,28 +4,53 @@ A payload rides in `<amon xmlns='urn:amon:1'>` as JSON: a container that holds t
 was written. A signature, when there is one, is over exactly those bytes, so nothing is canonicalised and nothing is
 parsed before it is verified.
 
-Console to site: `Request`, `Fetch`, `Cancel`. Site to console: `Accepted`, `Progress`, `NeedsWord`, `Ended`.
+Console to site: `Request`, `Fetch`, `Cancel`; signed: a request in its `Envelope`. Site to console: `Accepted`,
+`Progress`, `NeedsWord`, `Ended`; signed: an end in its `Proof`. A person without a console signs a `Challenge`.
 Health rides in presence as `<health xmlns='urn:amon:health:1'>`: see `HealthReport`.
 """
 
-from amon.wire.codec import LONGEST_PAYLOAD, WireError, decode, encode
+from amon.wire.challenge import Challenge, read_challenge
+from amon.wire.codec import (
+    LONGEST_PAYLOAD,
+    Sealed,
+    WireError,
+    body_of,
+    decode,
+    encode,
+    read_envelope,
+    read_payload,
+    read_proof,
+    seal,
+    unseal,
+)
 from amon.wire.health import HealthReport, decode_health, encode_health
-from amon.wire.payload import Accepted, Cancel, Ended, Fetch, NeedsWord, Payload, Progress, Request
+from amon.wire.payload import Accepted, Cancel, Ended, Envelope, Fetch, NeedsWord, Payload, Progress, Proof, Request
 
 __all__ = [
     "LONGEST_PAYLOAD",
     "Accepted",
     "Cancel",
+    "Challenge",
     "Ended",
+    "Envelope",
     "Fetch",
     "HealthReport",
     "NeedsWord",
     "Payload",
     "Progress",
+    "Proof",
     "Request",
+    "Sealed",
     "WireError",
+    "body_of",
     "decode",
     "decode_health",
     "encode",
     "encode_health",
+    "read_challenge",
+    "read_envelope",
+    "read_payload",
+    "read_proof",
+    "seal",
+    "unseal",
 ]

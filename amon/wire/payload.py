@@ -1,4 +1,7 @@
-"""The payloads. Times are seconds; a deadline is a duration, so that a site with a wrong clock still works."""
+"""The payloads. Times are seconds; a deadline is a duration, so that a site with a wrong clock still works.
+
+What is signed carries times of the calendar besides: a signature that never grew old could be used again and again.
+"""
 
 from typing import Annotated, Any
 
@@ -8,6 +11,8 @@ from msgspec import Meta
 Id = Annotated[str, Meta(pattern="^[0-7][0-9A-HJKMNP-TV-Z]{25}\\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Line = Annotated[str, Meta(max_length=8192)]
+Address = Annotated[str, Meta(min_length=3, max_length=2047)]
+Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # seconds since the epoch, up to the year 3000
 Words = Annotated[str, Meta(max_length=65_536)]
 
 
@@ -52,11 +57,16 @@ class Progress(msgspec.Struct, frozen=True, tag="progress"):
 
 
 class NeedsWord(msgspec.Struct, frozen=True, tag="needs-word"):
-    """Nothing was done yet: this changes several sites, and the asker has not said yes. `text` is the plan."""
+    """Nothing was done yet. `text` is the plan.
+
+    It changes several sites, and the asker has not said yes; or, with `signature`, this site does it only if it is
+    signed.
+    """
 
     id: Id
     effect: Annotated[str, Meta(max_length=16)]
     text: Words = ""
+    signature: bool = False
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -69,6 +79,29 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     columns: Annotated[tuple[tuple[str, str | None, str], ...], Meta(max_length=64)] = ()
     seconds: float | None = None
     cut: bool = False
+
+
+class Envelope(msgspec.Struct, frozen=True, tag="envelope", forbid_unknown_fields=True):
+    """What a signature of an asker is over: the request, who makes it, for which fleet and when.
+
+    by: bare address of the asker. aud: bare address of the fleet's room, so that a fleet with a site of the same name
+    cannot be meant. iat, exp: made at, and to be begun until (seconds since the epoch). The request's id is the nonce.
+    """
+
+    by: Address
+    aud: Address
+    iat: Moment
+    exp: Moment
+    request: Request
+
+
+class Proof(msgspec.Struct, frozen=True, tag="proof"):
+    """What a signature of a site is over: how it ended, at which site, and for whom."""
+
+    by: Address
+    to: Address
+    at: Moment
+    ended: Ended
 
 
 Payload = Request | Fetch | Cancel | Accepted | Progress | NeedsWord | Ended
