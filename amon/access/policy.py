@@ -1,41 +1,91 @@
-"""The site's policy: which bare addresses have which role, and the decision whether one may ask for a command.
+"""The site's policy: who has which role, what is allowed or denied besides, and what must be signed or confirmed.
 
-A pattern is a bare address; `*` and `?` stand for characters but never for an `@`, so `*@example.org` is everybody
-there and nobody elsewhere (a glob that crosses the `@` has let strangers in elsewhere).
+What is decided from it, `authority.py` says. Patterns of addresses never cross an `@`; `patterns.py` has the reason.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Annotated
 
+from amon.access.patterns import GROUP, KEY, is_pattern, named_by
+from amon.access.rules import CommandPattern, Rule, Who
 from amon.errors import Problem
 from amon.fields import Field
-from amon.words import Asker, Role
+from amon.words import Asker, Effect, Role
 
 _NEVER = re.compile(r"[\s\x00-\x1f\x7f\"&'/:<>]")  # RFC 7622, 3.3.1: no address has these before a resource
 _MOST_NAMED = 3
+_LONGEST = 2000
 
-Address = Annotated[str, Field("bare address like alice@example.org; * matches within one side of the @", longest=1024)]
+GroupName = Annotated[str, Field("a group", pattern=r"[a-z0-9][a-z0-9_.-]*", longest=64)]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who has which role at this site, for one account. Nobody else may ask anything."""
+    """Who may what at this site, for one account; nobody else may anything. Denials go first, then what is allowed."""
 
-    observer: Annotated[tuple[Address, ...], Field("may look")] = ()
-    operator: Annotated[tuple[Address, ...], Field("may also restart services and what else is routine")] = ()
-    admin: Annotated[tuple[Address, ...], Field("may also change the set-up", example=("alice@example.org",))] = ()
-    owner: Annotated[tuple[Address, ...], Field("may everything")] = ()
+    observer: Annotated[tuple[Who, ...], Field("may look", longest=_LONGEST)] = ()
+    operator: Annotated[
+        tuple[Who, ...], Field("may also restart services and what else is routine", longest=_LONGEST)
+    ] = ()
+    admin: Annotated[
+        tuple[Who, ...], Field("may also change the set-up", longest=_LONGEST, example=("alice@example.org",))
+    ] = ()
+    owner: Annotated[tuple[Who, ...], Field("may everything", longest=_LONGEST)] = ()
+    max_role: Annotated[Role, Field("what needs a higher role nobody may through this account")] = Role.owner
+    signed: Annotated[tuple[Effect, ...], Field("what must be signed with the asker's key", longest=3)] = (
+        Effect.danger,
+    )
+    confirm: Annotated[
+        tuple[Effect, ...], Field("what must be confirmed when typed without a signature", longest=3)
+    ] = (
+        Effect.change,
+        Effect.danger,
+    )
+    two_persons: Annotated[
+        tuple[CommandPattern, ...],
+        Field("commands that a second person must agree to", longest=200, example=("service stop",)),
+    ] = ()
+    rate: Annotated[int, Field("requests a minute of one asker; 0 is no limit", least=0, most=100_000)] = 600
+    groups: Annotated[
+        dict[GroupName, tuple[Who, ...]],
+        Field(
+            "people by a name of your choice, written @NAME above and below",
+            longest=200,
+            example={"shift": ("bob@example.org",)},
+        ),
+    ] = field(default_factory=dict)
+    deny: Annotated[tuple[Rule, ...], Field("what nobody named here may, whatever else stands here", longest=500)] = ()
+    allow: Annotated[
+        tuple[Rule, ...], Field("what those named here may besides their role, whatever role it needs", longest=500)
+    ] = ()
 
-    def role_of(self, jid: str) -> tuple[Role, str] | None:
+    def role_of(self, jid: str, key: str = "") -> tuple[Role, str] | None:
         """The highest role and the pattern that gave it; None for a stranger."""
+        found = self.standing(Asker(jid, key=key))
+        return found[:2] if found else None
+
+    def standing(self, asker: Asker) -> tuple[Role, str, str] | None:
+        """The highest role, the entry that gave it, and the address, pattern or key that the entry is in the end."""
         for role in sorted(Role, reverse=True):
-            for pattern in getattr(self, role.name):
-                if _matches(pattern.lower(), jid.lower()):
-                    return role, pattern
+            found = named_by(getattr(self, role.name), asker, self.groups)
+            if found is not None:
+                return role, *found
         return None
+
+    def whom_to_ask(self, jid: str, member: str) -> str:
+        """Names people only to those whom the policy names: a pattern may stand for a whole university."""
+        for role in (Role.owner, Role.admin):
+            people = [one for one in self._people(role) if one.lower() != jid.lower()]
+            if people and not is_pattern(member):
+                return f"ask an {role} of this site: {', '.join(people[:_MOST_NAMED])}"
+        return "ask an owner of this site"
+
+    def _people(self, role: Role) -> list[str]:
+        who: tuple[str, ...] = getattr(self, role.name)
+        members = [name for one in who for name in (self.groups.get(one[1:], ()) if one.startswith(GROUP) else (one,))]
+        return [one for one in members if not is_pattern(one) and not one.startswith((GROUP, KEY))]
 
     def decide(self, asker: Asker, needed: Role, agents_domain: str) -> "Decision":
         """Whether `asker` has at least the role `needed`. Pure; the reason is for people."""
@@ -47,17 +97,9 @@ class Policy:
         role, pattern = found
         rule = f"{role} {pattern}"
         if role < needed:
-            reason = f"this needs role {needed}; {asker.jid} is {role} here; {self._whom_to_ask(asker.jid, pattern)}"
+            reason = f"this needs role {needed}; {asker.jid} is {role} here; {self.whom_to_ask(asker.jid, pattern)}"
             return Decision(False, reason, rule, role)
         return Decision(True, f"{asker.jid} is {role}", rule, role)
-
-    def _whom_to_ask(self, jid: str, rule: str) -> str:
-        """Names people only to those whom the policy names: a pattern may stand for a whole university."""
-        for role in (Role.owner, Role.admin):
-            people = [one for one in getattr(self, role.name) if not _is_pattern(one) and one.lower() != jid.lower()]
-            if people and not _is_pattern(rule):
-                return f"ask an {role} of this site: {', '.join(people[:_MOST_NAMED])}"
-        return "ask an owner of this site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +122,5 @@ def role_problems(policy: Policy, agents_domain: str, path: str) -> Iterable[Pro
                 yield Problem(where, f"{pattern!r} is not a bare address like alice@example.org")
             elif domain.lower() == agents_domain.lower():
                 yield Problem(where, f"{pattern!r} is in the agents' own domain, which may never ask; use another")
-            elif _is_pattern(domain):
+            elif is_pattern(domain):
                 yield Problem(where, f"{pattern!r} would trust other domains; write the domain in full")
-
-
-def _is_pattern(address: str) -> bool:
-    return "*" in address or "?" in address
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Between two stars the first fit is as good as any other, so it is never given back (an atomic group).
-
-    Else an address of a thousand letters, chosen by a stranger, keeps the agent busy for seconds.
-    """
-    head, *parts = [_literal(part) for part in re.sub(r"\*+", "*", pattern).split("*")]
-    if not parts:
-        return re.compile(head)
-    *middle, last = parts
-    return re.compile(head + "".join(f"(?>[^@]*?{part})" for part in middle) + f"[^@]*{last}")
-
-
-def _literal(part: str) -> str:
-    return "".join("[^@]" if character == "?" else re.escape(character) for character in part)
-
-
-def _matches(pattern: str, jid: str) -> bool:
-    return _compiled(pattern).fullmatch(jid) is not None

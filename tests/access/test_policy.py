@@ -146,5 +146,5 @@ def test_stars_mean_what_they_mean_everywhere(pattern: str, name: str) -> None:
             return fits(pattern[1:], name) or (bool(name) and fits(pattern, name[1:]))
         return bool(name) and pattern[0] in ("?", name[0]) and fits(pattern[1:], name[1:])
 
-    found = Policy(owner=(f"{pattern}@x",)).role_of(f"{name}@x") is not None
+    found = Policy(owner=(f"x{pattern}@x",)).role_of(f"x{name}@x") is not None
     assert found is fits(pattern, name)
