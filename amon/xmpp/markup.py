@@ -66,9 +66,13 @@ def _write(element: Element, inside: str, parts: list[str]) -> None:
     parts.append(f"<{local}")
     if namespace != inside:
         parts.append(f' xmlns="{_escape_attribute(namespace)}"')
-    for key, value in element.attrib.items():
+    for place, (key, value) in enumerate(element.attrib.items()):
         space, name = _split(key)
-        parts.append(f' {_PREFIXES[space]}:{name}="' if space else f' {name}="')
+        prefix = _PREFIXES.get(space)
+        if space and prefix is None:  # a stranger's; what is traced must be writable, whatever it is
+            prefix = f"a{place}"
+            parts.append(f' xmlns:{prefix}="{_escape_attribute(space)}"')
+        parts.append(f' {prefix}:{name}="' if space else f' {name}="')
         parts.append(_escape_attribute(value))
         parts.append('"')
     if not element.text and not len(element):
@@ -89,12 +93,15 @@ def masked(element: Element) -> str:
     return serialise(_mask(element), "")
 
 
-def _mask(element: Element) -> Element:
+def _mask(element: Element, hidden: bool = False) -> Element:
     copy = Element(element.tag, {k: "***" if k in _SECRET_ATTRIBUTES else v for k, v in element.attrib.items()})
-    secret = _split(element.tag)[1] in _SECRET_TAGS
+    name = _split(element.tag)[1]
+    secret = name in _SECRET_TAGS or hidden
     copy.text = "***" if secret and element.text else element.text
-    if not secret:
-        copy.extend([_mask(child) for child in element])
+    if name not in _SECRET_TAGS:
+        # XEP-0133: a password in a form stands in a field that is called so.
+        hidden = hidden or (name == "field" and "password" in element.get("var", ""))
+        copy.extend([_mask(child, hidden) for child in element])
     return copy
 
 

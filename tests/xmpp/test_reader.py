@@ -197,3 +197,10 @@ def test_no_prefix_is_written_and_no_namespace_twice() -> None:
 def test_the_trace_masks_secrets(text: str) -> None:
     assert "c2VjcmV0" not in masked(fromstring(text))
     assert "***" in masked(fromstring(text))
+
+
+def test_the_trace_writes_a_strangers_attributes_and_a_stanza_that_was_cut() -> None:
+    strange = fromstring("<message xmlns='jabber:client' xmlns:q='u:\"x' q:b='1' xml:lang='en'/>")
+    assert same(strange, Heard().feed(OPEN, masked(strange)).stanzas[0])
+    (cut,) = Heard(Limits(stanza=40)).feed(OPEN, f"<message><body>{'x' * 90}</body></message>").stanzas
+    assert "longer" in masked(cut)
