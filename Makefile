@@ -3,12 +3,12 @@
 
 BIN := .venv/bin
 DEMO := prosody
-TEST := $(DEMO) dbus-daemon
+TEST := $(DEMO) dbus-daemon openssh-client
 ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench setup lint format types contracts lock clean
+.PHONY: help demo test test-all bench fuzz defences setup lint format types contracts lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -29,6 +29,15 @@ test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the 
 bench: ## measure the budgets: figure, budget, ratio
 	@.ci/setup $(ALL)
 	$(BIN)/python tests/bench/run.py
+
+RUNS = 200000
+FUZZLIB = build/fuzz/lib
+fuzz: ## throw RUNS=200000 made-up inputs at whatever strangers can reach
+	@.ci/setup
+	@mkdir -p $(FUZZLIB)
+	@test -d $(FUZZLIB)/atheris || $(BIN)/pip install --quiet --no-deps --only-binary :all: --require-hashes \
+		--target $(FUZZLIB) -r requirements/fuzz.txt || echo "no atheris for this machine: fuzzing without coverage"
+	PYTHONPATH=$(FUZZLIB) $(BIN)/python -m tests.fuzz.run --runs $(RUNS) $(if $(ONLY),--only $(ONLY))
 
 setup: ## .venv and the Debian packages of `make test`
 	@.ci/setup $(TEST)

@@ -8,7 +8,6 @@ import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -101,12 +100,10 @@ class PrivateServer:
         await asyncio.to_thread(write_account, path, password, self._iterations)
 
     def installed(self) -> str:
-        """Where Prosody is; `Failed`, with the next step, if anything is missing. Asked before anything is written."""
+        """Where Prosody is; `Failed`, with the next step, if it is nowhere. Asked before anything is written."""
         program = shutil.which(self._program)
         if program is None:
             raise Failed("prosody is not installed; next: apt-get install prosody")
-        if find_spec("cryptography") is None:  # extra `server`
-            raise Failed("cryptography (for its certificate) is not installed; next: pip install 'amon[server]'")
         return program
 
     async def start(self) -> None:
