@@ -8,7 +8,7 @@ ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks
 MARKED := servers or clients or lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench fuzz defences setup lint format types contracts lock clean
+.PHONY: help demo test test-all bench fuzz setup lint format types contracts lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
