@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from amon.access import Policy, role_problems
+from amon.access import Policy, policy_problems
 from amon.errors import Failed, Invalid
 from amon.fields import Secret
 from amon.target import Name, parse
@@ -65,7 +65,7 @@ def plan_account(
     _check_way(account, path, found)
     trust = _trust(account.ca_file, path, uid, found)
     _check_reveal(account.reveal, instances, f"{path}.reveal", found)
-    found += findings(role_problems(account.policy, jid.rpartition("@")[2], f"{path}.policy"), Group.policy)
+    found += findings(policy_problems(account.policy, jid.rpartition("@")[2], f"{path}.policy"), Group.policy)
     found += _notes(account, path) if whole else []
     if password is None or any(one.group is not Group.note for one in found):
         return None, found

@@ -6,8 +6,25 @@ asker from the agents' own domain is refused unless a rule names that one agent 
 
 from amon.access.audit import AuditRecord
 from amon.access.authority import Authority
-from amon.access.policy import Decision, Policy, role_problems
+from amon.access.policy import Decision, Policy
+from amon.access.problems import policy_problems
 from amon.access.quota import Quota
 from amon.access.rules import Rule, Wanted
+from amon.access.signers import Signers, read_signers
+from amon.access.sshsig import COMMAND, RESULT, BadSignature
 
-__all__ = ["AuditRecord", "Authority", "Decision", "Policy", "Quota", "Rule", "Wanted", "role_problems"]
+__all__ = [
+    "COMMAND",
+    "RESULT",
+    "AuditRecord",
+    "Authority",
+    "BadSignature",
+    "Decision",
+    "Policy",
+    "Quota",
+    "Rule",
+    "Signers",
+    "Wanted",
+    "policy_problems",
+    "read_signers",
+]

@@ -3,18 +3,14 @@
 What is decided from it, `authority.py` says. Patterns of addresses never cross an `@`; `patterns.py` has the reason.
 """
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from amon.access.patterns import GROUP, KEY, is_pattern, named_by
 from amon.access.rules import CommandPattern, Rule, Who
-from amon.errors import Problem
 from amon.fields import Field
 from amon.words import Asker, Effect, Role
 
-_NEVER = re.compile(r"[\s\x00-\x1f\x7f\"&'/:<>]")  # RFC 7622, 3.3.1: no address has these before a resource
 _MOST_NAMED = 3
 _LONGEST = 2000
 
@@ -110,17 +106,3 @@ class Decision:
     reason: str
     rule: str
     role: Role | None = None
-
-
-def role_problems(policy: Policy, agents_domain: str, path: str) -> Iterable[Problem]:
-    """Patterns that can never mean what was meant."""
-    for role in Role:
-        for place, pattern in enumerate(getattr(policy, role.name)):
-            where = f"{path}.{role}[{place}]"
-            local, at, domain = pattern.partition("@")
-            if not at or not local or not domain or "@" in domain or _NEVER.search(pattern):
-                yield Problem(where, f"{pattern!r} is not a bare address like alice@example.org")
-            elif domain.lower() == agents_domain.lower():
-                yield Problem(where, f"{pattern!r} is in the agents' own domain, which may never ask; use another")
-            elif is_pattern(domain):
-                yield Problem(where, f"{pattern!r} would trust other domains; write the domain in full")

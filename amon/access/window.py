@@ -77,7 +77,7 @@ def zone_of(name: str) -> tzinfo:
         raise ValueError(f"{name[:64]!r} is no time zone known here; write one like Europe/Berlin, or UTC") from None
 
 
-def until_of(text: str, zone: tzinfo) -> float:
+def until_of(text: str, zone: tzinfo = UTC) -> float:
     """Seconds since the epoch of `2026-12-31` (its end), `2026-12-31T18:00` (in the zone) or with `Z` or `+01:00`."""
     found = _UNTIL.fullmatch(text)
     if found is None:

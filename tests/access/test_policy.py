@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.access import Policy, role_problems
+from amon.access import Policy, policy_problems
 from amon.words import Asker, Role
 
 AGENTS = "agents.example.org"
@@ -106,7 +106,7 @@ def test_a_name_in_the_room_is_nobody() -> None:
     ("pattern", "said"),
     [
         ("alice", "is not a bare address"),
-        ("@example.org", "is not a bare address"),
+        ("@example.org", "is neither a bare address nor a group; there are none"),
         ("alice@", "is not a bare address"),
         ("a@b@c", "is not a bare address"),
         ("alice@example.org/desk", "is not a bare address"),
@@ -120,13 +120,13 @@ def test_a_name_in_the_room_is_nobody() -> None:
     ],
 )
 def test_patterns_that_cannot_mean_what_was_meant_are_told_with_their_place(pattern: str, said: str) -> None:
-    (problem,) = role_problems(Policy(admin=("good@example.org", pattern)), AGENTS, "account.lab.policy")
+    (problem,) = policy_problems(Policy(admin=("good@example.org", pattern)), AGENTS, "account.lab.policy")
     assert problem.path == "account.lab.policy.admin[1]"
     assert said in problem.text
 
 
 def test_good_patterns_have_no_problem() -> None:
-    assert not list(role_problems(POLICY, AGENTS, ""))
+    assert not list(policy_problems(POLICY, AGENTS, ""))
 
 
 def test_an_address_chosen_by_a_stranger_does_not_keep_the_agent_busy() -> None:
