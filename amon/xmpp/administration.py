@@ -3,12 +3,13 @@
 Sources: RFC 6121, 2 and 3; XEP-0045, 9 and 10; XEP-0030, XEP-0128. Works on Prosody 0.12 and ejabberd 23.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
 from amon.errors import Failed
 from amon.xmpp import names, outgoing, roster
+from amon.xmpp.accounts import Accounts
 from amon.xmpp.address import bare
 from amon.xmpp.events import RoomState
 from amon.xmpp.faults import StanzaError
@@ -43,13 +44,8 @@ _ESSENTIAL = {
 }
 
 
-class Administration(ABC):
+class Administration(Accounts):
     """Needs only to ask, to send and to be in a room."""
-
-    account: str
-
-    @abstractmethod
-    async def ask(self, to: str | None, kind: str, content: Element, within: float | None = None) -> Element: ...
 
     @abstractmethod
     def post(self, element: Element) -> bool: ...
@@ -119,6 +115,10 @@ class Administration(ABC):
         # One request each: Prosody 0.12 reads only the first item of a list and confirms the whole.
         for member in members:
             await self.ask(room, "set", roster.affiliation_set([member]))
+
+    def invite(self, room: str, jid: str) -> bool:
+        """Lets the room call somebody in (XEP-0045, 7.8.2): an agent that waits for this room comes at once."""
+        return self.post(outgoing.invitation(bare(room), bare(jid)))
 
     # --- contacts and facts
 

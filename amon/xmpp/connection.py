@@ -25,6 +25,7 @@ from amon.xmpp.guard import Guarded, where
 from amon.xmpp.inbox import Inbox
 from amon.xmpp.keeper import Keeper
 from amon.xmpp.login import Limits, Login, Times
+from amon.xmpp.passwords import Passwords
 from amon.xmpp.room import Occupant, Room
 from amon.xmpp.route import connect
 from amon.xmpp.scram import Keys
@@ -65,7 +66,7 @@ class Connection(Administration, Speech):
         self.account = bare(login.jid)
         self.jid = ""  # full, of the current or last session
         self._login = replace(login, jid=self.account)
-        prepared_password(login.password)  # says at once if it can be none
+        self._passwords = Passwords(login.password, login.spare)
         self._clock, self._log = clock or SystemClock(), log or logging.getLogger(f"amon.xmpp.{self.account}")
         self._context, self._random = context, random
         self._listener = Guarded(listener, self._log)
@@ -120,7 +121,7 @@ class Connection(Administration, Speech):
     async def _session(self) -> Fault:
         """One stream from connecting to its end, and why it ended."""
         stream = self._stream = Stream(
-            self._login,
+            replace(self._login, password=self._passwords.current),
             self,
             self._context,
             self._limits,
@@ -140,7 +141,16 @@ class Connection(Administration, Speech):
         finally:
             self._end(stream)
             await stream.gone()
-        return stream.fault or Fault("closed", "the session ended")
+        return self._judged(stream)
+
+    def _judged(self, stream: Stream) -> Fault:
+        fault = stream.fault or Fault("closed", "the session ended")
+        if not stream.password_refused:
+            return fault
+        self._keys.clear()
+        if self._passwords.next():
+            return replace(fault, text=f"{fault.text}; the next one is tried", slow=False)
+        return fault
 
     async def _come_up(self, stream: Stream) -> None:
         await connect(lambda: stream, self._login, self._context, self._times.connect, self._random)
@@ -206,6 +216,7 @@ class Connection(Administration, Speech):
         self._sessions += 1
         self._resumed += resumed
         self._resume = None
+        self._passwords.accepted()
         self._announced = resumed
         if not resumed:
             for room in self._inbox.rooms.values():
@@ -221,6 +232,29 @@ class Connection(Administration, Speech):
 
     def iq(self, element: Element) -> None:
         self._inbox.iq(element)
+
+    # --- the account's password
+
+    @property
+    def password_works(self) -> int:
+        """Which one is tried or worked: 0 is the login's password (or what it was changed to), then the spare ones."""
+        return self._passwords.works
+
+    async def change_password(self, new: str) -> None:
+        """Asks the server to take `new` (XEP-0077, 3.3); from then on it is the password, the old one a spare.
+
+        `Failed` says why not. Where the answer is lost, either may hold: `new` stays a spare.
+        """
+        prepared_password(new)
+        self._passwords.may_become(new)
+        try:
+            await self.set_own_password(new)
+        except StanzaError as error:
+            if error.condition not in ("timeout", "offline"):
+                self._passwords.stays(new)
+            raise
+        self._keys.clear()
+        self._passwords.became(new)
 
     # --- sending
 

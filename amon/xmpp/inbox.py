@@ -9,7 +9,7 @@ from amon.xmpp.events import Bounced, Listener
 from amon.xmpp.incoming import read_message, read_presence
 from amon.xmpp.keeper import Keeper
 from amon.xmpp.requests import Requests, answer, asker
-from amon.xmpp.room import Room
+from amon.xmpp.room import Room, is_invitation
 
 
 class Inbox:
@@ -37,7 +37,7 @@ class Inbox:
         elif event is not None:
             self.received += 1
             self._listener.received(event)
-        elif not self._of_room_itself(element):
+        elif not self._of_room_itself(element) and not self._invited(element):
             self.dropped += 1
             self._tell_unread(element)
 
@@ -57,6 +57,15 @@ class Inbox:
             return False
         if keeper.room.settings_changed(element):
             keeper.stir(look_again=True)
+        return True
+
+    def _invited(self, element: Element) -> bool:
+        """A call into a room that we want to be in. Any other is nobody's, and so is one by an occupant's own hand."""
+        sender, nick = split(element.get("from") or self._account)
+        keeper = self.keepers.get(sender)
+        if keeper is None or nick or element.get("type", "normal") != "normal" or not is_invitation(element):
+            return False
+        keeper.call()
         return True
 
     def presence(self, element: Element) -> None:

@@ -51,11 +51,16 @@ class Keeper:
         self.task: asyncio.Task[None] | None = None
         self._said: RoomState | None = None
         self._settled = asyncio.Event()
+        self._called = asyncio.Event()
         self._doubts = 0
 
     def stir(self, look_again: bool = False) -> None:
         self._look_again = self._look_again or look_again
         self._stirred.set()
+
+    def call(self) -> None:
+        """We are invited: if we wait for the next try, that is now."""
+        self._called.set()
 
     async def wait_state(self) -> RoomState:
         """The outcome of the try that is under way, or of the last one in this session."""
@@ -77,7 +82,7 @@ class Keeper:
         while True:
             if not self.room.joined and not await self._join():
                 self._tell()
-                await self._clock.sleep(self._backoff.next())
+                await self._rest()
                 continue
             since = self._clock.monotonic()
             await self._learn()
@@ -85,7 +90,18 @@ class Keeper:
             self._tell()
             if self._clock.monotonic() - since >= self._times.stable:
                 self._backoff.reset()
-            await self._clock.sleep(self._backoff.next())
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next try, or until somebody calls us in."""
+        self._called.clear()
+        rest = asyncio.ensure_future(self._clock.sleep(self._backoff.next()))
+        called = asyncio.ensure_future(self._called.wait())
+        try:
+            await asyncio.wait((rest, called), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rest.cancel()
+            called.cancel()
 
     async def _join(self) -> bool:
         for number in range(1, _NICKS + 1):

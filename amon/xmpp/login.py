@@ -11,6 +11,7 @@ class Login:
     tls: "starttls" (port 5222) or "direct" (XEP-0368, port 5223 or 443).
     proxy: `http://user:password@host:port` (HTTP CONNECT), `socks5://host:port`. TLS stays end to end.
     rooms: bare addresses of the rooms to be in; nick: the name there, the account's name if empty.
+    spare: other passwords, tried in turn when one is refused.
     """
 
     jid: str
@@ -22,6 +23,7 @@ class Login:
     proxy: str | None = field(default=None, repr=False)
     rooms: tuple[str, ...] = ()
     nick: str = ""
+    spare: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def domain(self) -> str:

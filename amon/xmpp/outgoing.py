@@ -48,6 +48,12 @@ def private(made: Element) -> Element:
     return made
 
 
+def invitation(room: str, jid: str) -> Element:
+    made = Element(names.MESSAGE, {"to": room})
+    child(child(made, f"{{{names.MUC_USER}}}x"), f"{{{names.MUC_USER}}}invite", to=jid)
+    return made
+
+
 def chat_state(to: str, state: str) -> Element:
     made = message(to, "chat")
     child(made, f"{{{names.CHATSTATES}}}{state}")

@@ -155,6 +155,11 @@ def error_condition(stanza: Element) -> str:
     return "undefined-condition"
 
 
+def is_invitation(message: Element) -> bool:
+    """XEP-0045, 7.8.2: from the room, with `invite` and who it is from."""
+    return message.find(f"{_USER}x/{_USER}invite") is not None
+
+
 def destroy_query() -> Element:
     query = Element(f"{{{names.MUC_OWNER}}}query")
     markup.child(query, f"{{{names.MUC_OWNER}}}destroy")

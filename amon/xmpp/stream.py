@@ -22,6 +22,7 @@ from amon.xmpp.address import prepared_password
 from amon.xmpp.faults import Fault
 from amon.xmpp.guard import where
 from amon.xmpp.login import Limits, Login
+from amon.xmpp.passwords import REFUSED
 from amon.xmpp.pipe import Pipe
 from amon.xmpp.scram import Keys
 from amon.xmpp.signon import SASL, NoLogin, SignOn
@@ -85,6 +86,12 @@ class Stream(Pipe):
         if fault is not None and (fault.word == "broken" or (fault.slow and self.began.is_set())):
             return None  # what broke the reader would come again
         return self.acks.resume()
+
+    @property
+    def password_refused(self) -> bool:
+        """It ended because of the password: another one may do."""
+        refusal = self._sign_on.refusal
+        return refusal is not None and self.fault is refusal and refusal.word in REFUSED
 
     def _end(self) -> None:
         self.acks.stop()
