@@ -27,7 +27,7 @@ from site_agent.settings import Account, AgentSettings, InstanceSettings
 __all__ = ["AccountPlan", "Configuration", "Loaded", "World", "load"]
 
 _MOST = 1024 * 1024  # bytes
-_OWN = frozenset({AGENT, "maintenance"})
+_OWN = frozenset({AGENT, "audit", "maintenance"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The site has the last word. Default deny; identity is the real bare address, and
 asker from the agents' own domain is refused unless a rule names that one agent and one command.
 """
 
-from amon.access.audit import AuditRecord
+from amon.access.audit import AuditRecord, Line, Link, Verdict, digest_of, hash_of, verify_chain
 from amon.access.authority import Authority
 from amon.access.policy import Decision, Policy
 from amon.access.problems import policy_problems
@@ -20,11 +20,17 @@ __all__ = [
     "Authority",
     "BadSignature",
     "Decision",
+    "Line",
+    "Link",
     "Policy",
     "Quota",
     "Rule",
     "Signers",
+    "Verdict",
     "Wanted",
+    "digest_of",
+    "hash_of",
     "policy_problems",
     "read_signers",
+    "verify_chain",
 ]

@@ -40,7 +40,8 @@ class Call:
     """One use of a command at one site, as the method sees it.
 
     role and rule: what the asker is here and which line of the policy says so. deadline: seconds the asker waits; the
-    work may go on after it. `progress` tells the asker how far it is.
+    work may go on after it. `progress` tells the asker how far it is. account: the login of this agent that it came
+    through; each is another organisation's view of the site.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Call:
     rule: str = ""
     deadline: float = 30.0
     _progress: Callable[[str, float | None], None] = field(default=_say_nothing, repr=False)
+    account: str = ""
 
     def progress(self, text: str, fraction: float | None = None) -> None:
         """Say what is being done now; `fraction` of the whole, 0 to 1, if it is known."""

@@ -20,6 +20,7 @@ from amon.errors import Failed
 from amon.health import Board, Health, Maintenance, Maintenances, Picture
 from amon.module import Instance, Module
 from amon.module.instance import Make
+from amon.runtime.auditing import AuditModule
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.own import AgentModule
 from amon.runtime.upkeep import MaintenanceModule
@@ -29,7 +30,7 @@ from amon.words import State
 
 _REMEMBER = 7 * 86_400.0  # seconds an outcome is kept
 _LOOK_AGAIN = 60.0  # seconds between looks at a journal that is broken
-_OWN = (AGENT, "maintenance")
+_OWN = (AGENT, "audit", "maintenance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Node:
         self._start(
             Spec("maintenance", "maintenance", MaintenanceModule, make=lambda env: MaintenanceModule(env, self))
         )
+        self._start(Spec("audit", "audit", AuditModule, make=lambda env: AuditModule(env, self.journal)))
         for spec in specs:
             self._start(spec)
         self._house = self._tasks.create_task(self._keep_house(), name="housekeeping")
@@ -267,14 +269,15 @@ class Node:
         while self.journal.fault:
             await self.clock.sleep(_LOOK_AGAIN)
             try:
-                await self.journal.probe()
+                await self.journal.probe(self.clock.time())
             except Failed as fault:
                 self._log.debug("%s", fault)
 
     async def _keep_house(self) -> None:
         while True:
             try:
-                await self.journal.forget(self.clock.time() - _REMEMBER)
+                now = self.clock.time()
+                await self.journal.forget(now - _REMEMBER, now=now)
             except Failed as fault:
                 self._log.error("%s", fault)
             await self.clock.sleep(3600)

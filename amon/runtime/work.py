@@ -36,7 +36,9 @@ class Work:
         self.audience = audience
         self._incoming = incoming
         self._ask = ask
-        self._call = Call(incoming.id, incoming.asker, role, rule, incoming.deadline, self._progress)
+        self._call = Call(
+            incoming.id, incoming.asker, role, rule, incoming.deadline, self._progress, incoming.door.account
+        )
         self._clock = clock
         self.name = ask.name
         self._noted = -_PROGRESS_EVERY

@@ -4,6 +4,7 @@ SQLite through aiosqlite. One writer task per file gathers what has come in mean
 calls cost about as many disk syncs as one.
 """
 
+from amon.store.chain import Page, Query
 from amon.store.journal import Journal, Record
 
-__all__ = ["Journal", "Record"]
+__all__ = ["Journal", "Page", "Query", "Record"]

@@ -1,7 +1,8 @@
 """The journal of calls: a request is accepted at most once, and its outcome is kept until it has aged out.
 
 A record is keyed by who asked and the request's id, so that nobody reads another's outcome by guessing an id. What
-changes the site is on the disk (synced) before it starts; every outcome is written before it is sent.
+changes the site is on the disk (synced) before it starts; every outcome is written before it is sent. The audit is
+beside it (chain.py); lines that tell of a call are written in one transaction with what they tell of.
 """
 
 import asyncio
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amon.access import AuditRecord
+from amon.access import AuditRecord, Link
+from amon.errors import Failed
 from amon.health import Maintenance
+from amon.store import chain
 from amon.store.writer import Writer, open_database
 
 _SCHEMA = """
@@ -24,15 +27,12 @@ CREATE TABLE IF NOT EXISTS calls (
     PRIMARY KEY (asker, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_age ON calls (accepted_seconds);
-CREATE TABLE IF NOT EXISTS audit (
-    time_seconds REAL NOT NULL, account TEXT NOT NULL, asker TEXT NOT NULL, room TEXT, id TEXT NOT NULL,
-    line TEXT NOT NULL, allowed INTEGER NOT NULL, rule TEXT NOT NULL, outcome TEXT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS maintenance (
     scope TEXT PRIMARY KEY, until_seconds REAL NOT NULL, reason TEXT NOT NULL, by_jid TEXT NOT NULL
 );
 """
-AUDIT_LINES = 1_000_000  # kept: some 200 MB
+AUDIT_LINES = 1_000_000  # kept: some 350 MB
+PAGE_LINES = 100  # of the audit in one answer
 _CALL = "asker, id, account, reply_to, line, effect, accepted_seconds, state, outcome, ended_seconds"
 
 
@@ -57,6 +57,8 @@ class Journal:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self._lost = 0
+        self._sink: Callable[[AuditRecord, Link | None], None] = lambda record, link: None
 
     @classmethod
     @asynccontextmanager
@@ -81,25 +83,45 @@ class Journal:
         """Call `watcher` when writing begins to fail, and when it is well again."""
         self._writer.watch = watcher
 
-    async def probe(self) -> None:
-        """Look whether what was broken is mended; `Failed` if not."""
+    def audit_to(self, sink: Callable[[AuditRecord, Link | None], None]) -> None:
+        """Hand each line of the audit to `sink` too, when it is written. Its link is None if it could not be."""
+        self._sink = sink
+
+    async def probe(self, now: float) -> None:
+        """Look whether what was broken is mended; `Failed` if not. now: epoch seconds, for the line that says so."""
         await self._writer.probe()
+        lost, self._lost = self._lost, 0
+        if lost:
+            await self.audit(chain.note(now, f"{lost} lines could not be written while the journal was broken"))
 
     @property
     def transactions(self) -> int:
         return self._writer.transactions
 
-    async def accept(self, record: Record, *, durable: bool) -> Record | None:
-        """Write that this call begins. None: it is new. Else what is known of it: it must not begin again."""
-        known = await self._writer.do(lambda db: _accept(db, record), durable=durable)
+    async def accept(self, record: Record, *, durable: bool, audit: AuditRecord | None = None) -> Record | None:
+        """Write that this call begins, and `audit` with it. None: it is new. Else what is known of it, and nothing is
+        written: it must not begin again."""
+        known, link = await self._writer.do(lambda db: _accept(db, record, audit), durable=durable)
+        if audit is not None and link is not None:
+            self._sink(audit, link)
         return known if isinstance(known, Record) else None
 
     async def end(self, record: Record, audit: AuditRecord) -> None:
         """Write how it ended, and the audit line with it. A call that was not accepted before is written whole."""
-        await self._writer.do(lambda db: _end(db, record, audit))
+        await self._told(audit, lambda db: _end(db, record, audit))
 
     async def audit(self, record: AuditRecord) -> None:
-        await self._writer.do(lambda db: _audit(db, record))
+        await self._told(record, lambda db: chain.append(db, record))
+
+    async def _told(self, audit: AuditRecord, work: Callable[[sqlite3.Connection], Link]) -> None:
+        """The line goes to the sink whether or not it can be written here."""
+        try:
+            link: Link = await self._writer.do(work)
+        except Failed:
+            self._lost += 1
+            self._sink(audit, None)
+            raise
+        self._sink(audit, link)
 
     async def find(self, asker: str, ident: str) -> Record | None:
         found = await self._writer.do(lambda db: _find(db, asker, ident))
@@ -112,12 +134,17 @@ class Journal:
 
     async def recent(self, most: int) -> list[AuditRecord]:
         """The last audit lines, newest first."""
-        found: list[AuditRecord] = await self._writer.do(lambda db: _recent(db, most))
+        found: list[AuditRecord] = await self._writer.do(lambda db: chain.recent(db, most))
         return found
 
-    async def forget(self, before: float, lines: int = AUDIT_LINES) -> None:
-        """Drop ended calls older than `before` (epoch seconds), and audit lines beyond the last so many."""
-        await self._writer.do(lambda db: _forget(db, before, lines))
+    async def page(self, query: chain.Query, most: int = PAGE_LINES) -> chain.Page:
+        """At most so many of the audit's lines that are meant, with where their chain begins and ends."""
+        found: chain.Page = await self._writer.do(lambda db: chain.page(db, query, most))
+        return found
+
+    async def forget(self, before: float, lines: int = AUDIT_LINES, *, now: float) -> None:
+        """Drop ended calls older than `before` (epoch seconds, as `now` is), and audit lines beyond the last so many."""
+        await self._writer.do(lambda db: _forget(db, before, lines, now))
 
     async def begin_maintenance(self, one: Maintenance) -> None:
         values = (one.scope, one.until, one.reason, one.by)
@@ -139,22 +166,20 @@ class Journal:
 def _create(db: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         db.execute(statement)
+    chain.create(db)
 
 
-def _accept(db: sqlite3.Connection, record: Record) -> Record | None:
+def _accept(db: sqlite3.Connection, record: Record, audit: AuditRecord | None) -> tuple[Record | None, Link | None]:
     known = _find(db, record.asker, record.id)
-    if known is None:
-        db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record))
-    return known
+    if known is not None:
+        return known, None
+    db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record))
+    return None, chain.append(db, audit) if audit is not None else None
 
 
-def _end(db: sqlite3.Connection, record: Record, audit: AuditRecord) -> None:
+def _end(db: sqlite3.Connection, record: Record, audit: AuditRecord) -> Link:
     db.execute(f"INSERT OR REPLACE INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record))
-    _audit(db, audit)
-
-
-def _audit(db: sqlite3.Connection, record: AuditRecord) -> None:
-    db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record)[:9])
+    return chain.append(db, audit)
 
 
 def _find(db: sqlite3.Connection, asker: str, ident: str) -> Record | None:
@@ -162,19 +187,13 @@ def _find(db: sqlite3.Connection, asker: str, ident: str) -> Record | None:
     return Record(*row) if row else None
 
 
-def _forget(db: sqlite3.Connection, before: float, lines: int) -> None:
+def _forget(db: sqlite3.Connection, before: float, lines: int, now: float) -> None:
     db.execute("DELETE FROM calls WHERE accepted_seconds < ? AND state IS NOT NULL", [before])
-    db.execute("DELETE FROM audit WHERE rowid <= (SELECT max(rowid) FROM audit) - ?", [lines])
+    chain.prune(db, lines, now)
 
 
 def _records(db: sqlite3.Connection, where: str) -> list[Record]:
     return [Record(*row) for row in db.execute(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY accepted_seconds")]
-
-
-def _recent(db: sqlite3.Connection, most: int) -> list[AuditRecord]:
-    rows = db.execute("SELECT * FROM audit ORDER BY rowid DESC LIMIT ?", [most]).fetchall()
-    fields = [field.name for field in dataclasses.fields(AuditRecord)][:9]
-    return [AuditRecord(**dict(zip(fields, row, strict=True)) | {"allowed": bool(row[6])}) for row in rows]
 
 
 def _values(record: Any) -> tuple[Any, ...]:

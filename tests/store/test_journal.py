@@ -83,11 +83,11 @@ async def test_a_full_disk_is_told_to_everybody_and_nothing_is_kept(journal: Jou
     assert await journal.find(RECORD.asker, "0") is None  # and reading goes on
     assert noted == ["database or disk is full"]
     with pytest.raises(Failed, match="database or disk is full"):
-        await journal.probe()
+        await journal.probe(2000.0)
     await limit(journal, 10_000)
     assert await journal.accept(records[0], durable=True) is None
     assert journal.fault == "database or disk is full"
-    await journal.probe()
+    await journal.probe(2000.0)
     assert noted == ["database or disk is full", ""]
     assert journal.fault == ""
 
@@ -103,7 +103,7 @@ async def test_a_file_that_was_deleted_or_replaced_is_told_until_it_is_back(tmp_
             file.touch()
         assert await journal.accept(RECORD, durable=False) is None  # and looking goes on
         aside.rename(file)
-        await journal.probe()
+        await journal.probe(2000.0)
         assert journal.fault == ""
         assert await journal.accept(replace(RECORD, id="2"), durable=True) is None
 
@@ -193,7 +193,7 @@ async def test_old_calls_are_forgotten_but_never_one_that_has_not_ended(journal:
     await journal.accept(replace(RECORD, id="open"), durable=False)
     for ident, accepted in (("old", 1000.0), ("new", 3000.0)):
         await journal.end(ended(replace(RECORD, id=ident, accepted=accepted)), AUDIT)
-    await journal.forget(2000.0)
+    await journal.forget(2000.0, now=4000.0)
     found = [await journal.find(RECORD.asker, ident) for ident in ("open", "old", "new")]
     assert [record is not None for record in found] == [True, False, True]
 
@@ -201,7 +201,7 @@ async def test_old_calls_are_forgotten_but_never_one_that_has_not_ended(journal:
 async def test_the_audit_keeps_its_last_lines(journal: Journal) -> None:
     for n in range(20):
         await journal.audit(replace(AUDIT, id=str(n)))
-    await journal.forget(0.0, lines=5)
-    assert [record.id for record in await journal.recent(100)] == ["19", "18", "17", "16", "15"]
+    await journal.forget(0.0, lines=5, now=4000.0)
+    assert [record.id for record in await journal.recent(100)] == ["", "19", "18", "17", "16", "15"]
     await journal.audit(AUDIT)
     assert (await journal.recent(1))[0] == AUDIT
