@@ -91,9 +91,9 @@ def hash_of(before: bytes, seq: int, digest: bytes) -> bytes:
 def verify_chain(lines: Iterable[Line], anchor: Link) -> Verdict:
     """Whether `lines` are those that follow `anchor`, all of them and in their order. What they say may be hostile.
 
-    Found: a line that was changed, put in, left out, moved or doubled, by the first number that does not fit. Not found,
-    because nothing in a chain can show it: lines missing at its end (compare its head), and a chain that was written
-    anew as a whole (compare a hash remembered of it).
+    Found: a line that was changed, put in, left out, moved or doubled, by the first number that does not fit. Not
+    found, because nothing in a chain can show it: lines missing at its end (compare its head), and a chain that was
+    written anew as a whole (compare a hash remembered of it).
     """
     head = anchor
     for line in lines:

@@ -1,4 +1,4 @@
-"""`audit`: what was asked of this site and what came of it, with the numbers and hashes by which nobody can hide a line.
+"""`audit`: what was asked of this site and what came of it, with the numbers and hashes that show a line is missing.
 
 Of requests that came through another account only the digest is shown: each account is another organisation's view. The
 chain can be verified over them all the same (amon/access/audit.py).

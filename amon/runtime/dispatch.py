@@ -14,7 +14,8 @@ but not ended: it may have begun, nobody knows how far, and it must not run agai
 and tells so. A repeat of what is under way hears of its end, a repeat of what has ended is told the stored outcome, and
 the id of another request is refused: the same id never runs twice. How it ended is written before it is told.
 
-Each request that is decided leaves one line in the audit, whether it was done, planned, refused or not understood.
+Each request that is decided leaves a line in the audit, whether it was done, planned, refused or not understood. What
+changes the site leaves one when it is accepted, too: a crash in between does not hide that it began.
 """
 
 import logging
@@ -172,11 +173,13 @@ class Dispatch:
     async def _called(self, asked: _Asked, work: Work) -> None:
         record = self._record(asked)
         changes = asked.ask.command.effect is not Effect.read
+        begins = self._line(asked.incoming, asked.shown, asked.decision, State.accepted) if changes else None
         try:
-            known = await self._journal.accept(record, durable=changes)
+            known = await self._journal.accept(record, durable=changes, audit=begins)
         except Failed as fault:
             self._log.debug("%s", fault)  # the node says once that the journal is broken, and once that it is mended
             if changes:
+                await self._audit(asked.incoming, asked.shown, asked.decision, "failed: the journal is broken")
                 work.audience.ended(Ended(record.id, State.failed, f"{fault}; nothing was done"))
                 return
             known = None  # a site whose disk is full can still be looked at

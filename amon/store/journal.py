@@ -143,7 +143,7 @@ class Journal:
         return found
 
     async def forget(self, before: float, lines: int = AUDIT_LINES, *, now: float) -> None:
-        """Drop ended calls older than `before` (epoch seconds, as `now` is), and audit lines beyond the last so many."""
+        """Drop ended calls older than `before` (epoch seconds, as `now`), and audit lines beyond the last so many."""
         await self._writer.do(lambda db: _forget(db, before, lines, now))
 
     async def begin_maintenance(self, one: Maintenance) -> None:

@@ -191,7 +191,8 @@ async def test_only_its_own_asker_ends_a_call(lab: Site) -> None:
     assert lab.node.dispatch.cancel(("lab", ALICE, SAME))
     await task
     assert (ear.last.state, ear.last.text) == ("cancelled", "cancelled while it ran; look what it left")
-    assert await lab.audit() == [f"{ALICE} lab restart what=httpd: cancelled"]
+    line = f"{ALICE} lab restart what=httpd"
+    assert await lab.audit() == [f"{line}: accepted", f"{line}: cancelled"]
     assert not lab.node.dispatch.cancel(("lab", ALICE, SAME))
     assert (await lab.ask("restart httpd", ident=SAME)).outcomes == ear.outcomes
 

@@ -108,7 +108,7 @@ class Noting(Journal):
         self.broken = broken
         self.dispatch: Dispatch
 
-    async def accept(self, record: Record, *, durable: bool) -> Record | None:
+    async def accept(self, record: Record, *, durable: bool, audit: AuditRecord | None = None) -> Record | None:
         await self._note(f"accept {'synced' if durable else 'unsynced'}")
         return None
 
@@ -242,7 +242,8 @@ async def test_an_agent_stopped_in_the_middle_tells_it_once_at_its_next_start(tm
         assert lab.node.take_interrupted("lab") == []
         assert (await lab.ask("restart httpd", ident=SAME)).last == outcome
         assert lab.log == []
-        assert await lab.audit() == [f"{ALICE} lab restart what=httpd: interrupted"]
+        line = f"{ALICE} lab restart what=httpd"
+        assert await lab.audit() == [f"{line}: accepted", f"{line}: interrupted"]
     async with site(tmp_path, file="j") as lab:
         assert lab.node.take_interrupted("lab") == []
 
