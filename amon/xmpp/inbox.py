@@ -31,15 +31,18 @@ class Inbox:
         return self.keepers.pop(room, None)
 
     def message(self, element: Element) -> None:
+        if is_invitation(element) and element.get("type") != "error":
+            return self._invited(element)
         event = read_message(element, self.rooms, self._account)
         if isinstance(event, Bounced):
             self._listener.bounced(event)
         elif event is not None:
             self.received += 1
             self._listener.received(event)
-        elif not self._of_room_itself(element) and not self._invited(element):
+        elif not self._of_room_itself(element):
             self.dropped += 1
             self._tell_unread(element)
+        return None
 
     def _tell_unread(self, element: Element) -> None:
         """Whoever may see us and said too much hears of it; a room, a stranger and an answer do not."""
@@ -59,14 +62,17 @@ class Inbox:
             keeper.stir(look_again=True)
         return True
 
-    def _invited(self, element: Element) -> bool:
-        """A call into a room that we want to be in. Any other is nobody's, and so is one by an occupant's own hand."""
+    def _invited(self, element: Element) -> None:
+        """A call into a room that we want to be in. Any other, and one by an occupant's own hand, is nothing.
+
+        What stands beside it is for people, and nobody's order.
+        """
         sender, nick = split(element.get("from") or self._account)
         keeper = self.keepers.get(sender)
-        if keeper is None or nick or element.get("type", "normal") != "normal" or not is_invitation(element):
-            return False
-        keeper.call()
-        return True
+        if keeper is None or nick or element.get("type", "normal") != "normal":
+            self.dropped += 1
+        else:
+            keeper.call()
 
     def presence(self, element: Element) -> None:
         sender = split(element.get("from") or self._account)[0]
