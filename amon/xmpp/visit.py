@@ -17,6 +17,7 @@ from amon.xmpp import outgoing
 from amon.xmpp.address import bare, split
 from amon.xmpp.faults import Fault, StanzaError, Unreachable
 from amon.xmpp.login import Limits, Login, Times
+from amon.xmpp.passwords import Passwords
 from amon.xmpp.requests import Requests, info_query, read_features
 from amon.xmpp.room import Room
 from amon.xmpp.route import connect
@@ -45,7 +46,35 @@ class Visit:
         self._requests = Requests(self._account)
         self._rooms: dict[str, Room] = {}
         self._stirred = asyncio.Event()
+        self._passwords = Passwords(login.password, login.spare)
         self.stream: Stream
+
+    @property
+    def password_works(self) -> int:
+        """Which password opened the door: 0 is the login's, then its spare ones."""
+        return self._passwords.works
+
+    async def begin(self, login: Login, context: ssl.SSLContext, log: logging.Logger) -> None:
+        """Logs in, with the first password that is not refused."""
+        while True:
+            login = replace(login, password=self._passwords.current)
+            stream = self.stream = Stream(login, self, context, Limits(), log, keys={})
+            try:
+                return await self._come_up(stream, login, context)
+            except BaseException as error:
+                await stream.close(0)
+                another = isinstance(error, Unreachable) and stream.password_refused and self._passwords.next()
+                if not another:
+                    raise
+
+    async def _come_up(self, stream: Stream, login: Login, context: ssl.SSLContext) -> None:
+        await connect(lambda: stream, login, context, self._times.connect)
+        try:
+            async with asyncio.timeout(self._times.login):
+                await stream.wait_begun()
+        except TimeoutError:
+            text = f"the server did not finish the login in {self._times.login:g} s"
+            raise Unreachable(Fault("login", text)) from None
 
     async def room_fault(self, address: str) -> str:
         """What keeps this account from being obeyed in a room; empty if nothing does."""
@@ -115,15 +144,8 @@ async def visiting(
     login = replace(login, jid=bare(login.jid), resource=f"check-{secrets.token_hex(4)}")
     visit = Visit(login, times)
     log = log or logging.getLogger("amon.xmpp.visit")
-    stream = Stream(login, visit, context, Limits(), log, keys={})
-    visit.stream = stream
+    await visit.begin(login, context, log)
     try:
-        await connect(lambda: stream, login, context, times.connect)
-        try:
-            async with asyncio.timeout(times.login):
-                await stream.wait_begun()
-        except TimeoutError:
-            raise Unreachable(Fault("login", f"the server did not finish the login in {times.login:g} s")) from None
         yield visit
     finally:
-        await stream.close(times.goodbye)
+        await visit.stream.close(times.goodbye)

@@ -11,7 +11,9 @@ from admin_console.server import PrivateServer
 from admin_console.server.prosody import Setup, configuration
 from amon.errors import Invalid
 from amon.xmpp.events import Offline, Online
-from amon.xmpp.faults import StanzaError
+from amon.xmpp.faults import StanzaError, Unreachable
+from amon.xmpp.tls import tls_context
+from amon.xmpp.visit import visiting
 from tests.servers import ejabberd
 from tests.servers.ejabberd import EjabberdServer
 from tests.xmpp.party import ALICE, BOB, CERN, PASSWORD, QUICK, World
@@ -224,6 +226,15 @@ async def test_the_password_that_was_before_the_change_stays_a_spare(world: Worl
         await world.server.restart()
         await cern.ear.wait(Online)
         assert cern.connection.password_works == 1
+
+
+async def test_a_visit_tries_the_next_password_too_and_tells_which_one_opened_the_door(world: World) -> None:
+    context = tls_context(world.server.ca_file)
+    async with visiting(world.login(CERN, password="was once right", spare=(PASSWORD,)), context) as visit:
+        assert visit.password_works == 1
+    with pytest.raises(Unreachable, match="refuses the name or password"):
+        async with visiting(world.login(CERN, password="wrong", spare=("wrong too",)), context):
+            pass
 
 
 async def test_the_server_tells_its_time(world: World) -> None:
