@@ -78,6 +78,12 @@ class Policy:
                 return f"ask an {role} of this site: {', '.join(people[:_MOST_NAMED])}"
         return "ask an owner of this site"
 
+    def fingerprints(self) -> set[str]:
+        """The fingerprints that are named somewhere."""
+        lists = [getattr(self, role.name) for role in Role]
+        lists += [*self.groups.values(), *(rule.who for rule in (*self.deny, *self.allow))]
+        return {one.removeprefix(KEY) for who in lists for one in who if one.startswith(KEY)}
+
     def _people(self, role: Role) -> list[str]:
         who: tuple[str, ...] = getattr(self, role.name)
         members = [name for one in who for name in (self.groups.get(one[1:], ()) if one.startswith(GROUP) else (one,))]
@@ -100,9 +106,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """allowed, why in words, the rule that made it, and the role the asker has (None: a stranger)."""
+    """allowed, why in words, the rule that made it, and the role the asker has (None: a stranger).
+
+    sign: the same request would be allowed if it were signed by a key of the asker's.
+    """
 
     allowed: bool
     reason: str
     rule: str
     role: Role | None = None
+    sign: bool = False

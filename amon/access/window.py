@@ -92,6 +92,11 @@ def until_of(text: str, zone: tzinfo = UTC) -> float:
         raise ValueError(f"{text!r} is a day or time that does not exist") from None
 
 
+def shown(moment: float) -> str:
+    """A moment for people: `2026-12-31 18:00 UTC`."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _minutes(text: str, hour: str, minute: str) -> int:
     count = int(hour) * 60 + int(minute)
     if int(minute) > 59 or count > _DAY:
