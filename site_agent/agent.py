@@ -5,9 +5,11 @@ The process around it (signals, readiness, exit codes) is `process.py`; what it 
 
 import asyncio
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -23,6 +25,7 @@ from amon.xmpp.tls import tls_context
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.reload import Changes, difference
 
+from site_agent.rotate import Rotation, logs_in
 _SETTLE_WITHIN = 3.0  # seconds that instances have before the first presence; the slow ones show as starting
 
 
@@ -99,7 +102,37 @@ class Agent:
             self._random,
         )
         self.accounts[plan.name] = account
-        self._lives[plan.name] = self._tasks.create_task(account.run(), name=f"account {plan.name}")
+        self._lives[plan.name] = self._tasks.create_task(self._live(plan, account), name=f"account {plan.name}")
+
+    async def _live(self, plan: AccountPlan, account: Account) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(account.run(), name=f"session of {plan.name}")
+            if plan.keep is not None:
+                tasks.create_task(self._rotation(plan, account).run(), name=f"password of {plan.name}")
+
+    def _rotation(self, plan: AccountPlan, account: Account) -> Rotation:
+        assert plan.keep is not None
+        login, keep, context = plan.login, plan.keep, self._context(plan)
+
+        def changed(new: str) -> None:
+            """A reload that finds the new one in the file must not take it for a reason to log in anew."""
+            spare = keep.files.spare(os.geteuid())
+            accounts = (
+                replace(one, login=replace(one.login, password=new, spare=spare)) if one.name == plan.name else one
+                for one in self.configuration.accounts
+            )
+            self.configuration = replace(self.configuration, accounts=tuple(accounts))
+
+        return Rotation(
+            keep,
+            (login.password, *login.spare),
+            account.connection,
+            lambda password: logs_in(login, password, context),
+            told=lambda health: self.node.trouble(f"password-{plan.name}", health),
+            changed=changed,
+            clock=self._clock,
+            random=self._random,
+        )
 
     async def _stop(self, names: "list[str] | tuple[str, ...]") -> None:
         """Say goodbye together, not one after the other."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 DEFAULT = Path("/etc/amon/agent.toml")
+STATE, USER = Path("/var/lib/amon-agent"), "amon"
 OK, PROBLEMS = 0, 1  # argparse ends with 2 for wrong usage; `run` with 78 for a configuration that cannot be run
 
 
@@ -46,6 +47,14 @@ def parser() -> argparse.ArgumentParser:
     _add_config(check)
     check.add_argument("--offline", action="store_true", help="do not try to log in at the servers")
     check.add_argument("--json", action="store_true", help="for programs")
+    enroll = _add(commands, _enroll, "enroll", "make this host a site, with the token of `amon enroll SITE`")
+    enroll.add_argument(
+        "token", help="the token, a file that holds it, or - for standard input: others see what a command line says"
+    )
+    _add_config(enroll)
+    enroll.add_argument("--state", type=Path, default=STATE, help="what the agent keeps (default: %(default)s)")
+    enroll.add_argument("--user", help=f"whom the agent runs as (default: {USER}, if root says this)")
+    enroll.add_argument("--force", action="store_true", help="replace a configuration that is there")
     _add(commands, _example, "example", "print a commented configuration")
     _add(commands, _unit, "unit", "print the systemd unit")
     polkit = _add(commands, _polkit, "polkit", "print the polkit rule that lets the agent manage these units only")
@@ -101,6 +110,29 @@ def _check(options: argparse.Namespace) -> int:
     report = asyncio.run(check(options.config, World.here(), offline=options.offline, progress=progress))
     sys.stdout.write(report.json() if options.json else report.text())
     return PROBLEMS if report.problems else OK
+
+
+def _enroll(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from amon.errors import Failed, Invalid
+    from amon.text import visible
+    from site_agent.enroll import enroll, token_of
+    from site_agent.place import Place
+
+    def progress(text: str) -> None:
+        if sys.stderr.isatty():
+            print(text, file=sys.stderr)
+
+    user = options.user or (USER if os.geteuid() == 0 else None)
+    place = Place(options.config.absolute(), options.state.absolute(), user, options.force)
+    try:
+        done = asyncio.run(enroll(token_of(options.token, sys.stdin), place, progress=progress))
+    except (Failed, Invalid) as error:
+        print(f"amon-agent enroll: {visible(str(error))}", file=sys.stderr)
+        return 2 if isinstance(error, Invalid) else PROBLEMS
+    sys.stdout.write(visible(done.text()))
+    return OK
 
 
 def _example(options: argparse.Namespace) -> int:

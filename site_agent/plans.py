@@ -16,8 +16,9 @@ from amon.xmpp.address import bare
 from amon.xmpp.login import Login
 from amon.xmpp.proxy import check_proxy
 from amon.xmpp.tls import tls_context
-from site_agent.files import mode_fault, read_file
+from site_agent.files import directory_fault, mode_fault, read_file
 from site_agent.findings import Finding, Group, findings
+from site_agent.passfiles import Keep
 from site_agent.passwords import password_of
 from site_agent.settings import Account
 
@@ -40,6 +41,7 @@ class AccountPlan:
     revealed: frozenset[str] | None
     prefix: str
     trust: bytes = b""
+    keep: Keep | None = None
 
     @property
     def site(self) -> str:
@@ -62,6 +64,7 @@ def plan_account(
     password_found: list[Finding] = []
     password = password_of(account, path, uid, credentials, password_found)
     found += [one for one in password_found if whole or one.path != path]
+    keep, spare = _kept(account, path, uid, found)
     _check_way(account, path, found)
     trust = _trust(account.ca_file, path, uid, found)
     _check_reveal(account.reveal, instances, f"{path}.reveal", found)
@@ -69,12 +72,14 @@ def plan_account(
     found += _notes(account, path) if whole else []
     if password is None or any(one.group is not Group.note for one in found):
         return None, found
-    login = _login(account, jid, password, site, rooms)
+    login = _login(account, jid, password, site, rooms, spare)
     revealed = None if account.reveal is None else frozenset(account.reveal)
-    return AccountPlan(name, login, account.ca_file, account.policy, revealed, account.prefix, trust), found
+    return AccountPlan(name, login, account.ca_file, account.policy, revealed, account.prefix, trust, keep), found
 
 
-def _login(account: Account, jid: str, password: Secret, site: str, rooms: tuple[str, ...]) -> Login:
+def _login(
+    account: Account, jid: str, password: Secret, site: str, rooms: tuple[str, ...], spare: tuple[str, ...]
+) -> Login:
     return Login(
         jid=jid,
         password=password.reveal(),
@@ -85,7 +90,28 @@ def _login(account: Account, jid: str, password: Secret, site: str, rooms: tuple
         proxy=account.proxy.reveal() if account.proxy else None,
         rooms=rooms,
         nick=site,
+        spare=spare,
     )
+
+
+def _kept(account: Account, path: str, uid: int, found: list[Finding]) -> tuple[Keep | None, tuple[str, ...]]:
+    """How the password is kept, if this agent may change it, and the other ones that may hold."""
+    file = account.password_file
+    if file is None or not file.is_absolute():
+        if account.rotate is not None and file is None:
+            text = "only a password in a file can be changed by itself; give `password_file` instead"
+            found.append(Finding(f"{path}.rotate", text, Group.secret))
+        return None, ()
+    keep = Keep(file, account.rotate)
+    try:
+        spare = keep.files.spare(uid)
+    except Failed as error:
+        found.append(Finding(f"{path}.password_file", str(error), Group.mode))
+        return None, ()
+    fault = directory_fault(file.parent, uid) if account.rotate is not None else ""
+    if fault:
+        found.append(Finding(f"{path}.rotate", f"the new password could not be written: {fault}", Group.mode))
+    return keep if account.rotate is not None or spare else None, spare
 
 
 def same_address(plans: Mapping[str, str]) -> list[Finding]:

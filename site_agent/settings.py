@@ -40,6 +40,15 @@ class Account:
     tls: Tls = "starttls"
     ca_file: CaFile = None
     proxy: Proxy = None
+    rotate: Annotated[
+        float | None,
+        Field(
+            "change the password this often; needs a `password_file` in a directory that the agent can write",
+            unit="s",
+            least=3600,
+            example=30 * 86_400,
+        ),
+    ] = None
     prefix: Annotated[str, Field("begins a command in a room", pattern=r"[!.,;#$%&+~^]", longest=1)] = "!"
     reveal: Annotated[
         tuple[Name, ...] | None,
