@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from admin_console.cli_setup import room, server
+from admin_console.cli_sign import sign_challenge
 from admin_console.completion import complete_target
 from admin_console.program import Amon, Duration, Options, console_of, face_of, run
 
@@ -124,6 +125,7 @@ def demo(once: bool, svg: Path | None) -> None:
 
 cli.add_command(room)
 cli.add_command(server)
+cli.add_command(sign_challenge)
 
 
 def main() -> None:

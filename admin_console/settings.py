@@ -31,6 +31,10 @@ class Settings:
     ]
     password: Annotated[Secret | None, Field("the password itself; better in a file of its own", secret=True)] = None
     password_file: Annotated[Path | None, Field("file with the password, mode 0600", example="console.password")] = None
+    key: Annotated[
+        Path | None,
+        Field("your SSH key (Ed25519: file, agent or hardware); signs what needs it", example="~/.ssh/id_ed25519"),
+    ] = None
     host: Host = None
     port: Port = None
     tls: Tls = "starttls"
@@ -60,6 +64,7 @@ def load(path: Path) -> Settings:
     whole = replace(
         settings,
         password_file=_beside(path, settings.password_file),
+        key=_beside(path, settings.key),
         ca_file=_beside(path, settings.ca_file),
     )
     if settings.password is not None or settings.proxy is not None:

@@ -1,8 +1,8 @@
 """OpenSSH public keys of the two kinds that may sign here, and the strict reader of OpenSSH's binary strings.
 
-Sources: RFC 4251, 5 (string, uint32), RFC 8709 (ssh-ed25519), OpenSSH PROTOCOL.u2f (sk-ssh-ed25519@openssh.com),
-sshd(8) AUTHORIZED_KEYS for a key on one line. What is read may come from anybody: no length is believed, nothing may
-follow, and base64 has exactly one spelling.
+Sources: RFC 4251, 5 (string, uint32), RFC 8709 (ssh-ed25519), OpenSSH PROTOCOL.u2f (sk-ssh-ed25519@openssh.com) and
+PROTOCOL.key (the private file), sshd(8) AUTHORIZED_KEYS for a key on one line. What is read may come from anybody: no
+length is believed, nothing may follow, and base64 has exactly one spelling.
 """
 
 import binascii
@@ -15,6 +15,8 @@ from amon.errors import Invalid
 ED25519, SK_ED25519 = "ssh-ed25519", "sk-ssh-ed25519@openssh.com"
 KINDS = (ED25519, SK_ED25519)
 KEY_BYTES = 32
+PRIVATE_BEGIN, PRIVATE_END = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
+PRIVATE_MAGIC = b"openssh-key-v1\0"
 _MOST_APPLICATION = 256  # bytes; in practice "ssh:" and a few letters
 _MOST_LINE = 4096  # characters; the comment is free text
 
@@ -138,3 +140,18 @@ class PublicKey:
         if key.kind != kind:
             raise Invalid(f"this public key says {kind} and is {key.kind}")
         return key
+
+
+def public_in(text: str) -> PublicKey:
+    """The public half in the text of an OpenSSH private key file; it stands there unencrypted. `Malformed` if not."""
+    first, *lines = text.strip().split("\n")
+    if first != PRIVATE_BEGIN or not lines or lines[-1] != PRIVATE_END:
+        raise Malformed("it is not an OpenSSH private key")
+    reader = Reader(strict_base64("".join(lines[:-1])))
+    if reader.take(len(PRIVATE_MAGIC)) != PRIVATE_MAGIC:
+        raise Malformed("it is not an OpenSSH private key")
+    for _ in ("cipher", "key derivation", "its options"):
+        reader.string()
+    if reader.number() != 1:
+        raise Malformed("it holds several keys")
+    return PublicKey.of(reader.string())

@@ -14,7 +14,18 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amon.access.sshkey import ED25519, SK_ED25519, Malformed, PublicKey, Reader, packed, strict_base64
+from amon.access.sshkey import (
+    ED25519,
+    PRIVATE_BEGIN,
+    PRIVATE_END,
+    PRIVATE_MAGIC,
+    SK_ED25519,
+    Malformed,
+    PublicKey,
+    Reader,
+    packed,
+    strict_base64,
+)
 from amon.errors import Failed
 
 __all__ = ["BUNDLE", "COMMAND", "RESULT", "BadSignature", "PublicKey", "SigningKey", "signer_of", "verify"]
@@ -29,7 +40,6 @@ _TOUCHED = 0x01  # flag of PROTOCOL.u2f: somebody was there and touched the key
 _MOST = 2048  # characters; a signature of ours has fewer than 500
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _MOST_FILE = 16 * 1024  # bytes
-_KEY_BEGIN, _KEY_END = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
 _BLOCK = 8  # bytes; PROTOCOL.key pads to it where nothing is encrypted
 
 
@@ -217,6 +227,6 @@ def _private_text(public: PublicKey, seed: bytes, comment: str) -> str:
     check = secrets.token_bytes(4)
     inner = check + check + packed(ED25519.encode(), public.point, seed + public.point, comment.encode())
     inner += bytes(range(1, -len(inner) % _BLOCK + 1))
-    whole = b"openssh-key-v1\0" + packed(b"none", b"none", b"") + (1).to_bytes(4, "big") + packed(public.blob, inner)
+    whole = PRIVATE_MAGIC + packed(b"none", b"none", b"") + (1).to_bytes(4, "big") + packed(public.blob, inner)
     lines = textwrap.wrap(b64encode(whole).decode("ascii"), 70)
-    return "\n".join([_KEY_BEGIN, *lines, _KEY_END, ""])
+    return "\n".join([PRIVATE_BEGIN, *lines, PRIVATE_END, ""])
