@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     enroll.add_argument("--state", type=Path, default=STATE, help="what the agent keeps (default: %(default)s)")
     enroll.add_argument("--user", help=f"whom the agent runs as (default: {USER}, if root says this)")
     enroll.add_argument("--force", action="store_true", help="replace a configuration that is there")
+    key = _add(commands, _key, "key", "print the public half of the site's own key, and its fingerprint")
+    key.add_argument("file", type=Path, metavar="FILE", help="the key")
+    key.add_argument("--make", action="store_true", help="make a new one in this file, which must not exist")
     _add(commands, _example, "example", "print a commented configuration")
     _add(commands, _unit, "unit", "print the systemd unit")
     polkit = _add(commands, _polkit, "polkit", "print the polkit rule that lets the agent manage these units only")
@@ -133,6 +136,12 @@ def _enroll(options: argparse.Namespace) -> int:
         return 2 if isinstance(error, Invalid) else PROBLEMS
     sys.stdout.write(visible(done.text()))
     return OK
+
+
+def _key(options: argparse.Namespace) -> int:
+    from site_agent.sitekey import show_key
+
+    return show_key(options.file, make=options.make)
 
 
 def _example(options: argparse.Namespace) -> int:

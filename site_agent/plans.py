@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from amon.access import Policy, policy_problems
+from amon.access.sshsig import SigningKey
 from amon.errors import Failed, Invalid
 from amon.fields import Secret
 from amon.target import Name, parse
@@ -21,6 +22,7 @@ from site_agent.findings import Finding, Group, findings
 from site_agent.passfiles import Keep
 from site_agent.passwords import password_of
 from site_agent.settings import Account
+from site_agent.sitekey import site_key
 
 RESOURCE = "agent"
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9.])?")
@@ -31,7 +33,7 @@ _CA_MOST = 4 * 1024 * 1024  # bytes; the whole of a system's trust is 200 KiB
 class AccountPlan:
     """One account as it is wanted. revealed: instances whose health it shows; None is all.
 
-    trust: what stands in the CA file, so that a file with new content is a change.
+    trust: what stands in the CA file, so that a file with new content is a change. signing: the site's own key.
     """
 
     name: str
@@ -42,6 +44,7 @@ class AccountPlan:
     prefix: str
     trust: bytes = b""
     keep: Keep | None = None
+    signing: SigningKey | None = None
 
     @property
     def site(self) -> str:
@@ -67,6 +70,7 @@ def plan_account(
     keep, spare = _kept(account, path, uid, found)
     _check_way(account, path, found)
     trust = _trust(account.ca_file, path, uid, found)
+    signing = site_key(account.key, f"{path}.key", uid, found)
     _check_reveal(account.reveal, instances, f"{path}.reveal", found)
     found += findings(policy_problems(account.policy, jid.rpartition("@")[2], f"{path}.policy"), Group.policy)
     found += _notes(account, path) if whole else []
@@ -74,7 +78,8 @@ def plan_account(
         return None, found
     login = _login(account, jid, password, site, rooms, spare)
     revealed = None if account.reveal is None else frozenset(account.reveal)
-    return AccountPlan(name, login, account.ca_file, account.policy, revealed, account.prefix, trust, keep), found
+    policy, prefix = account.policy, account.prefix
+    return AccountPlan(name, login, account.ca_file, policy, revealed, prefix, trust, keep, signing), found
 
 
 def _login(

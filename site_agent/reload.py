@@ -68,7 +68,10 @@ def _replaced(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[tuple[str
 def _logins(configuration: Configuration) -> dict[str, Any]:
     """What a session stands on. The trace of stanzas is given to a connection when it is made."""
     trace = configuration.settings.trace
-    return {plan.name: (plan.login, plan.ca_file, plan.trust, plan.keep, trace) for plan in configuration.accounts}
+    return {
+        plan.name: (plan.login, plan.ca_file, plan.trust, plan.keep, plan.signing, trace)
+        for plan in configuration.accounts
+    }
 
 
 def _shown(configuration: Configuration) -> dict[str, Any]:

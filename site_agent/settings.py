@@ -49,6 +49,10 @@ class Account:
             example=30 * 86_400,
         ),
     ] = None
+    key: Annotated[
+        Path | None,
+        Field("file with this site's own key, mode 0600; it signs what calls came to", example="/etc/amon/site.key"),
+    ] = None
     prefix: Annotated[str, Field("begins a command in a room", pattern=r"[!.,;#$%&+~^]", longest=1)] = "!"
     reveal: Annotated[
         tuple[Name, ...] | None,
