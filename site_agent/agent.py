@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from amon.access import Authority
 from amon.clock import Clock, SystemClock
 from amon.health import Health
 from amon.runtime.account import Account, Connect, View
@@ -24,8 +25,8 @@ from amon.xmpp.events import Listener
 from amon.xmpp.tls import tls_context
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.reload import Changes, difference
-
 from site_agent.rotate import Rotation, logs_in
+
 _SETTLE_WITHIN = 3.0  # seconds that instances have before the first presence; the slow ones show as starting
 
 
@@ -170,5 +171,5 @@ class Agent:
 
 
 def _view(plan: AccountPlan) -> View:
-    door = Door(plan.name, plan.policy, plan.login.domain)
+    door = Door(plan.name, Authority(plan.policy, plan.login.domain), plan.login.jid, frozenset(plan.login.rooms))
     return View(door, frozenset(plan.login.rooms), plan.revealed, plan.prefix)

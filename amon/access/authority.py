@@ -47,11 +47,14 @@ class Authority:
 
     def decide(self, asker: Asker, wanted: Wanted | None, now: float) -> Decision:
         """Whether `asker` may; `wanted` None: is he anybody here at all. now: seconds since the epoch."""
-        return self._decide(asker, wanted, now, loose=False)
-
-    def offers(self, asker: Asker, wanted: Wanted, now: float) -> bool:
-        """Whether it is worth showing to him: he may with some values, of which `wanted` needs none."""
-        return self._decide(asker, wanted, now, loose=True).allowed
+        out = self.closed or (self.bundle.out_of_date(now) if self.bundle else "")
+        if out:
+            known = any(one.standing(asker) for one in self._all)
+            return Decision(False, out if known else _stranger(asker), "bundle")
+        if self.is_agent(asker):
+            return self._of_agent(asker, wanted, now)
+        decision = self._of_person(asker, wanted, now)
+        return decision if decision.allowed or asker.key else self._signing(asker, wanted, now, decision)
 
     def is_agent(self, asker: Asker) -> bool:
         """Whether it is of the agents' domain, however that is written."""
@@ -82,32 +85,22 @@ class Authority:
 
     # The decision, in its order
 
-    def _decide(self, asker: Asker, wanted: Wanted | None, now: float, *, loose: bool) -> Decision:
-        out = self.closed or (self.bundle.out_of_date(now) if self.bundle else "")
-        if out:
-            known = any(one.standing(asker) for one in self._all)
-            return Decision(False, out if known else _stranger(asker), "bundle")
-        if self.is_agent(asker):
-            return self._of_agent(asker, wanted, now)
-        decision = self._of_person(asker, wanted, now, loose)
-        return decision if decision.allowed or asker.key else self._signing(asker, wanted, now, decision)
-
     def _of_agent(self, asker: Asker, wanted: Wanted | None, now: float) -> Decision:
         """Only what a rule grants that names this one agent and one command, both in full."""
         refused = f"{asker.jid} is in the agents' domain; agents do not command each other"
-        if self._denied(asker, wanted, now, False) or self._is_capped(wanted):
+        if self._denied(asker, wanted, now) or self._is_capped(wanted):
             return Decision(False, refused, "agents")
         for place, rule in enumerate(self.grants.allow):
             named = any(not is_pattern(one) and one.lower() == asker.jid.lower() for one in rule.who)
-            if named and rule.one_command and _grants(rule, wanted, now, False):
+            if named and rule.one_command and _grants(rule, wanted, now):
                 return Decision(True, f"a rule names {asker.jid}", f"{self._from}{_label('allow', place, rule)}")
         return Decision(False, refused, "agents")
 
-    def _of_person(self, asker: Asker, wanted: Wanted | None, now: float, loose: bool) -> Decision:
+    def _of_person(self, asker: Asker, wanted: Wanted | None, now: float) -> Decision:
         found = self.grants.standing(asker)
         role = min(found[0], self.max_role) if found else None
         allows = list(self._allows(asker))
-        denied = self._denied(asker, wanted, now, loose)
+        denied = self._denied(asker, wanted, now)
         if found is None and not allows:
             return Decision(False, _stranger(asker), denied or "default deny")
         ask = self.grants.whom_to_ask(asker.jid, found[2] if found else allows[0][2])
@@ -117,7 +110,7 @@ class Authority:
             top = f"max_role {self.max_role}"
             return Decision(False, f"{wanted} needs role {wanted.role}, and nobody is that here ({top})", top, role)
         for place, rule, _ in allows:
-            if _grants(rule, wanted, now, loose):
+            if _grants(rule, wanted, now):
                 label = f"{self._from}{_label('allow', place, rule)}"
                 return Decision(True, f"a rule allows it to {asker.jid}", label, role)
         lacks = next((rule.lacks(wanted, now) for _, rule, _ in allows if wanted and rule.is_about(wanted)), "")
@@ -134,17 +127,17 @@ class Authority:
         for line in self.signers.lines if self._keys else ():
             key = line.key.fingerprint
             if key in self._keys and line.may(asker.jid.lower(), COMMAND, now):
-                signed = self._of_person(replace(asker, key=key), wanted, now, False)
+                signed = self._of_person(replace(asker, key=key), wanted, now)
                 if signed.allowed:
                     text = f"{asker.jid} may this only with a signature; sign it: amon run --sign"
                     return Decision(False, text, f"unsigned, else {signed.rule}", refused.role, sign=True)
         return refused
 
-    def _denied(self, asker: Asker, wanted: Wanted | None, now: float, loose: bool) -> str:
+    def _denied(self, asker: Asker, wanted: Wanted | None, now: float) -> str:
         """The rule that denies it, the site's own first; empty if none does."""
         for policy, prefix in zip(self._all, ("", "bundle "), strict=False):
             for place, rule in enumerate(policy.deny):
-                if _denies(rule, wanted, now, loose) and named_by(rule.who, asker, policy.groups):
+                if _denies(rule, wanted, now) and named_by(rule.who, asker, policy.groups):
                     return f"{prefix}{_label('deny', place, rule)}"
         return ""
 
@@ -159,18 +152,16 @@ class Authority:
                 yield place, rule, named[1]
 
 
-def _grants(rule: Rule, wanted: Wanted | None, now: float, loose: bool) -> bool:
+def _grants(rule: Rule, wanted: Wanted | None, now: float) -> bool:
     if wanted is None:
         return bool(rule.commands) and rule.holds(now, broken=False)
-    if loose:
-        return rule.is_about(wanted) and rule.holds(now, broken=False)
     return rule.is_about(wanted) and not rule.lacks(wanted, now)
 
 
-def _denies(rule: Rule, wanted: Wanted | None, now: float, loose: bool) -> bool:
+def _denies(rule: Rule, wanted: Wanted | None, now: float) -> bool:
     if wanted is None:
         return rule.everything and rule.holds(now, broken=True)
-    return not (loose and rule.only) and rule.stops(wanted, now)
+    return rule.stops(wanted, now)
 
 
 def _label(kind: str, place: int, rule: Rule) -> str:

@@ -28,7 +28,8 @@ CommandPattern = Annotated[
 class Wanted:
     """What somebody asks for. args: parameter to its values as text; none where no value was given.
 
-    instance: the instance's name; for the agent's own commands `agent`.
+    instance: the instance's name; for the agent's own commands `agent`. some: with one value or another, which is what
+    help and completion ask; a rule that is only about certain values then allows, and does not deny.
     """
 
     instance: str
@@ -36,6 +37,7 @@ class Wanted:
     role: Role
     effect: Effect
     args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    some: bool = False
 
     def __str__(self) -> str:
         return self.command if self.instance in (_AGENT, self.command) else f"{self.instance} {self.command}"
@@ -89,7 +91,7 @@ class Rule:
 
     def lacks(self, wanted: Wanted, now: float) -> str:
         """Why it does not allow this, which it is about; empty if it does."""
-        for param, patterns in self.only.items():
+        for param, patterns in self.only.items() if not wanted.some else ():
             values = wanted.values(param)
             if not values or not all(fits_one_of(patterns, value) for value in values):
                 return f"you may {wanted} only with {param} {patterns}"
@@ -100,7 +102,7 @@ class Rule:
 
     def stops(self, wanted: Wanted, now: float) -> bool:
         """Whether it denies this. One value is enough, and so is none, which may stand for all."""
-        if not self.is_about(wanted) or not self.holds(now, broken=True):
+        if not self.is_about(wanted) or not self.holds(now, broken=True) or (wanted.some and self.only):
             return False
         return all(_is_hit(patterns, wanted.values(param)) for param, patterns in self.only.items())
 
@@ -112,7 +114,7 @@ def fits_command(pattern: str, wanted: Wanted) -> bool:
     first, blank, second = pattern.partition(" ")
     if blank:
         return fits(first, wanted.instance) and fits(second, wanted.command)
-    return wanted.instance in (_AGENT, wanted.command) and fits(first, wanted.command)
+    return first != "" and wanted.instance in (_AGENT, wanted.command) and fits(first, wanted.command)
 
 
 def command_fault(pattern: str) -> str:

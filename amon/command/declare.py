@@ -31,6 +31,13 @@ class BadDeclaration(TypeError):
     """A mistake of the module's author; the module does not load and its health says this."""
 
 
+May = Callable[[str, "Command"], bool]
+
+
+def _say_yes(instance: str, command: "Command") -> bool:
+    return True
+
+
 def _say_nothing(text: str, fraction: float | None) -> None:
     pass
 
@@ -41,7 +48,8 @@ class Call:
 
     role and rule: what the asker is here and which line of the policy says so. deadline: seconds the asker waits; the
     work may go on after it. `progress` tells the asker how far it is. account: the login of this agent that it came
-    through; each is another organisation's view of the site.
+    through; each is another organisation's view of the site. may: whether its asker may ask for a command of an
+    instance, with one value or another.
     """
 
     id: str
@@ -51,6 +59,7 @@ class Call:
     deadline: float = 30.0
     _progress: Callable[[str, float | None], None] = field(default=_say_nothing, repr=False)
     account: str = ""
+    may: May = field(default=_say_yes, repr=False)
 
     def progress(self, text: str, fraction: float | None = None) -> None:
         """Say what is being done now; `fraction` of the whole, 0 to 1, if it is known."""

@@ -13,10 +13,10 @@ from amon.runtime.about import amon_version, mark_of, tell_parts
 from amon.runtime.chat import Chat
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
-from amon.runtime.payload import PayloadFront
+from amon.runtime.payload import PayloadFront, Sign
 from amon.target import Facts
 from amon.wire import HealthReport, encode, encode_health
-from amon.words import Asker, Role
+from amon.words import Asker
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Listener, Offline, Online, Received, RoomState, Seen
 
@@ -43,8 +43,19 @@ class Account:
     """A `Listener` of its connection. `run` is its life."""
 
     def __init__(
-        self, jid: str, view: View, node: Node, tags: Mapping[str, str], connect: Connect, clock: Clock, random: Random
+        self,
+        jid: str,
+        view: View,
+        node: Node,
+        tags: Mapping[str, str],
+        connect: Connect,
+        clock: Clock,
+        random: Random,
+        *,
+        sign: Sign | None = None,
+        key: str = "",
     ) -> None:
+        """sign: with the site's own key; key: its public line, which service discovery tells."""
         self.jid = jid
         self.site = jid.partition("@")[0].lower()
         self.dropped = 0
@@ -62,16 +73,26 @@ class Account:
         self._log = logging.getLogger(f"amon.account.{self.site}")
         self.connection = connect(self)
         self.view = view
+        seen = view.door
+        self.door = Door(
+            seen.account, seen.authority, seen.jid, seen.fleets
+        )  # ours alone: a reload changes it in place
+        self._key = key
         dispatch = node.dispatch
-        self._chat = Chat(self.site, view.door, dispatch, self.connection, clock, self._facts, view.prefix)
-        self._payloads = PayloadFront(self.site, view.door, dispatch, self._send, clock, random)
+        self._chat = Chat(
+            self.site, self.door, dispatch, self.connection, clock, self._facts, view.prefix, alarm=self._alarm
+        )
+        self._payloads = PayloadFront(self.site, self.door, dispatch, self._send, clock, random, sign)
         self._stir.set()
 
     def show(self, view: View, tags: Mapping[str, str]) -> None:
-        """Take another policy, tags or view from now on. Questions that were asked, and pages, stay."""
+        """Take another policy, tags or view from now on. Questions that were asked, and pages, stay.
+
+        What is under way or waits is judged by the new policy: it looks through the same door.
+        """
         self.view = view
         self._tags = dict(tags)
-        self._chat.door = self._payloads.door = view.door
+        self.door.authority, self.door.fleets = view.door.authority, view.door.fleets
         self._chat.prefix = view.prefix
         self._stir.set()
         if self._tasks is not None:
@@ -123,8 +144,7 @@ class Account:
         pass  # the connection has logged it
 
     def may_see(self, jid: str) -> bool:
-        door = self.view.door
-        return door.policy.decide(Asker(jid), Role.observer, door.agents_domain).allowed
+        return self.door.authority.decide(Asker(jid), None, self._clock.time()).allowed
 
     # What it does
 
@@ -153,7 +173,7 @@ class Account:
         return self.connection.send_payload(to, payload, id=ident)
 
     def _tell_interrupted(self) -> None:
-        for record, outcome in self._node.take_interrupted(self.view.door.account):
+        for record, outcome in self._node.take_interrupted(self.door.account):
             # Whoever typed it reads the body, a console the payload; which of them asked is not remembered.
             body = f"{self.site}: {record.line}: {outcome.text}"
             self.connection.send_payload(record.reply_to, encode(outcome), id=f"{outcome.id}-interrupted", body=body)
@@ -170,6 +190,9 @@ class Account:
             finally:
                 sleeping.cancel()
                 stirred.cancel()
+
+    def _alarm(self, text: str) -> None:
+        self._log.warning("%s", text)
 
     def _asked_for(self) -> None:
         self._pace.grant(self._clock.monotonic())
@@ -217,7 +240,8 @@ class Account:
 
     def _disco(self) -> Told:
         tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
-        return {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
+        facts = {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
+        return {**facts, "key": [self._key]} if self._key else facts
 
 
 def _report(picture: Picture, modules: tuple[str, ...]) -> HealthReport:

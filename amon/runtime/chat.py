@@ -9,18 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from amon.access import Quota
+from amon.access import BadSignature, Quota
 from amon.clock import Clock
 from amon.errors import Invalid
 from amon.ids import code, new_id, typed_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
+from amon.runtime.loops import SAME, Loops
 from amon.runtime.pages import Pages, shown
+from amon.runtime.seals import LONGEST_LIFE, REFUSAL
 from amon.runtime.spoken import Reach, Spoken, said_error
 from amon.runtime.typed import Line, direct, named, prefixed
 from amon.target import Facts
 from amon.text import nearest
-from amon.words import Asker, Effect, Role
+from amon.wire import Challenge
+from amon.words import Asker, Effect
 from amon.xmpp.events import Received
 
 _CONFIRM_WITHIN = 60.0
@@ -44,19 +47,20 @@ class Voice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What waits for a person's yes. since: monotonic seconds."""
+    """What waits for a person's yes, or for his signature under `challenge`. since: monotonic seconds."""
 
     since: float
     incoming: Incoming
     line: Line
+    challenge: Challenge | None = None
 
 
 class Chat:
     """The front for typed lines of one account.
 
     site: this site's name in that account. facts: what targets are matched against, asked anew each time. mistakes: so
-    many of one person within ten minutes are answered; two programs that answer each other fall silent then. `door` and
-    `prefix` may be others after a reload.
+    many of one person within ten minutes are answered; same: so often he may get the same answer. Two programs that
+    answer each other fall silent then; alarm: told of that in words. `prefix` may be another after a reload.
     """
 
     def __init__(
@@ -69,6 +73,8 @@ class Chat:
         facts: Callable[[], Facts],
         prefix: str = "!",
         mistakes: int = 100,
+        same: int = SAME,
+        alarm: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._site = site
         self.door = door
@@ -82,13 +88,14 @@ class Chat:
         self._under: dict[str, Spoken] = {}
         self._notices = Quota(1, _NOTICE_EVERY)
         self._mistakes = Quota(mistakes, _MISTAKES_WITHIN)
+        self._loops = Loops(clock, alarm, same)
 
     async def received(self, message: Received) -> None:
         """Handle one line to its end. Silence is an answer, too."""
         if message.sender is None or not message.text.strip():
             return
         asker = Asker(message.sender, message.reply_to, message.room)
-        if asker.domain.lower() == self.door.agents_domain.lower():
+        if self.door.authority.is_agent(asker) or self._loops.muted(asker.jid):
             return  # agents do not talk to each other, not even to refuse: that is how loops begin
         if message.room is not None and not message.private_in_room:
             await self._in_room(message, asker)
@@ -137,6 +144,8 @@ class Chat:
             await self._dispatch.handle(incoming, self._to_stranger(asker, line))
         elif line.first == "yes":
             await self._confirmed(asker, line)
+        elif line.first == "ok" and line.rest:
+            await self._signed(incoming, line)
         elif line.text.lower() == "more":
             self._more(asker, line)
         elif line.text.lower() == "cancel":
@@ -147,7 +156,7 @@ class Chat:
     def _incoming(self, message: Received, asker: Asker, line: Line) -> Incoming:
         now = self._clock.time()
         ident = typed_id(asker.jid, message.room, message.id) if message.id else new_id(now)
-        return Incoming(ident, asker, line.text, self.door, sites=1 if line.alone else 2)
+        return Incoming(ident, asker, line.text, self.door, sites=1 if line.alone else 2, typed=True)
 
     async def _ask(self, incoming: Incoming, line: Line) -> None:
         asker = incoming.asker
@@ -156,7 +165,7 @@ class Chat:
             line.text,
             line.reach,
             lambda text, rest="": self._answer(asker, line.alone, text, rest),
-            lambda effect, plan: self._ask_back(incoming, line, effect, plan),
+            lambda effect, plan, signature: self._ask_back(incoming, line, effect, plan, signature),
             lambda: self._may_complain(asker),
             self._clock,
         )
@@ -179,21 +188,64 @@ class Chat:
         def complain() -> bool:
             return line.alone and self._notices.take(asker.jid, self._clock.monotonic()) > 0
 
-        return Spoken(self._site, "", line.reach, notice, lambda effect, plan: "", complain, self._clock)
+        return Spoken(self._site, "", line.reach, notice, lambda effect, plan, signature: "", complain, self._clock)
 
     # Confirming, cancelling, reading on
 
-    def _ask_back(self, incoming: Incoming, line: Line, effect: Effect, plan: str) -> str:
-        """What to say instead of doing it: which sites must be typed, then a word that confirms."""
-        if line.target is None:
+    def _ask_back(self, incoming: Incoming, line: Line, effect: Effect, plan: str, signature: bool) -> str:
+        """What to say instead of doing it: which sites must be typed, then a word that confirms, or a signature."""
+        if not line.alone and line.target is None:
             return f"this would change {self._site}: say which sites, @{self._site} or @all"
+        if signature and not line.alone:
+            return f"{self._site}: {plan}\n{effect} must be signed: ask me alone, or use the console: amon run --sign"
+        if signature:
+            return self._challenge(incoming, line, effect, plan)
         word = code(incoming.id)
-        key = (incoming.asker.jid, word)
-        self._questions[key] = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line)
-        while len(self._questions) > _MOST_PENDING:
-            del self._questions[next(iter(self._questions))]
+        self._put(word, _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line))
+        if line.alone:
+            return f"{plan}\n{effect}: within {_CONFIRM_WITHIN:g} s say yes {word}"
         how = f"within {_CONFIRM_WITHIN:g} s say {self.prefix}yes {word} in the room for all of them, or here for me"
         return f"{self._site}: {plan}\n{effect} on several sites: {how}"
+
+    def _put(self, word: str, question: _Question) -> None:
+        self._questions[question.incoming.asker.jid, word] = question
+        while len(self._questions) > _MOST_PENDING:
+            del self._questions[next(iter(self._questions))]
+
+    def _challenge(self, incoming: Incoming, line: Line, effect: Effect, plan: str) -> str:
+        """The line to sign stands alone, so that it can be copied whole."""
+        now, by = int(self._clock.time()), incoming.asker.jid
+        challenge = Challenge(incoming.id, self.door.jid, by, now, now + int(LONGEST_LIFE), line.text)
+        question = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line, challenge)
+        self._put(f"ok {incoming.id}", question)
+        how = f"{effect} must be signed within {LONGEST_LIFE / 60:g} min: amon sign, then say ok and what it prints"
+        return f"{plan}\n{how}\n{challenge}"
+
+    async def _signed(self, incoming: Incoming, line: Line) -> None:
+        """A signature that somebody pasted, under the newest line he was asked to sign that it fits."""
+        asker, now, detail = incoming.asker, self._clock.time(), "nothing waits for a signature"
+        for key, question in reversed(list(self._questions.items())):
+            if question.challenge is None or key[0] != asker.jid or asker.room != question.incoming.asker.room:
+                continue
+            try:
+                by = self._dispatch.seals.answers(question.challenge, line.rest, self.door.authority, now)
+            except BadSignature as bad:
+                detail = str(bad)
+                continue
+            del self._questions[key]
+            await self._ask(replace(question.incoming, asker=replace(asker, key=by), door=self.door), question.line)
+            return
+        unread = replace(incoming, line="")
+        spoken = Spoken(
+            self._site,
+            "ok",
+            line.reach,
+            lambda text, rest="": self._answer(asker, line.alone, REFUSAL),
+            lambda effect, plan, signature: "",
+            lambda: self._may_complain(asker),
+            self._clock,
+        )
+        await self._dispatch.reject(unread, detail, spoken)
 
     async def _confirmed(self, asker: Asker, line: Line) -> None:
         """Said in the room it is for every site that asked; said to one of them it is for that one."""
@@ -250,6 +302,8 @@ class Chat:
         """Say it in the room only where exactly one site was named, else to the asker alone."""
         where = self._where(asker, alone)
         page = shown(self._pages.first(where, text, rest), goes_on=goes_on)
+        if self._loops.one_too_many(asker.jid, page):
+            return
         if where[1] is not None:
             self._voice.say_room(where[1], page)
         else:
@@ -266,4 +320,4 @@ class Chat:
         return self._mistakes.take(asker.jid, self._clock.monotonic()) > 0
 
     def _is_known(self, asker: Asker) -> bool:
-        return self.door.policy.decide(asker, Role.observer, self.door.agents_domain).allowed
+        return self.door.authority.decide(asker, None, self._clock.time()).allowed

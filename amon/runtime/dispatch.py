@@ -1,7 +1,8 @@
-"""The one path of every request at a site: read, decide, journal, run, journal, answer.
+"""The one path of every request at a site: read, decide, journal, decide again, run, journal, answer.
 
 No front may go around it and no module can: a method is reached through the registry of declared commands only, after
-the policy has decided and, for what changes the site, after the journal has it on the disk.
+the policy has decided and, for what changes the site, after the journal has it on the disk. Between the two decisions
+a request may have waited: for the disk, for a signature, for a second person. The policy of the moment counts.
 
 Theory of operation. A request with an id arrives once or many times, in any agent that ever serves this site's state:
 
@@ -13,52 +14,68 @@ that after a power loss there are only two cases. Nothing is found: it never beg
 but not ended: it may have begun, nobody knows how far, and it must not run again; the next agent ends it as interrupted
 and tells so. A repeat of what is under way hears of its end, a repeat of what has ended is told the stored outcome, and
 the id of another request is refused: the same id never runs twice. How it ended is written before it is told.
+What is only planned, or waits for somebody's word, is not accepted yet; an agent that ends then has done nothing.
 
-Each request that is decided leaves a line in the audit, whether it was done, planned, refused or not understood. What
-changes the site leaves one when it is accepted, too: a crash in between does not hide that it began.
+Each request that is decided leaves one line in the audit, whether it was done, planned, refused or not understood.
 """
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
-from amon.access import AuditRecord, Decision, Quota
+from amon.access import AuditRecord, Decision, Quota, Wanted
 from amon.clock import Clock
 from amon.command import Ask, Grammar, split
+from amon.command.declare import Command
 from amon.command.grammar import title
 from amon.convert import to_data
-from amon.errors import Failed, Invalid
+from amon.errors import Failed, Invalid, Refused
+from amon.fields import Secret
 from amon.runtime.incoming import Audience, Incoming, Replies
+from amon.runtime.rates import Rates
+from amon.runtime.seals import REFUSAL, Seals
+from amon.runtime.seconds import Seconds
 from amon.runtime.work import Find, Work
 from amon.store import Journal, Record
 from amon.text import normal_line, visible
 from amon.wire import Ended, WireError, decode, encode
-from amon.words import Effect, Role, State
+from amon.words import Asker, Effect, State
 
 _MOST_CALLS = 256  # under way at once; a flood is refused, not queued
 _REFUSALS = (20, 60.0)  # that many of one asker in so many seconds are written down
+_NO_KEYS = "this has to be signed, and this site knows nobody's key; its owner names a file with them as `signers`"
 _UNREADABLE = "has ended, but how cannot be read any more"
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request that was understood. shown: the line as it may be written down."""
+    """A request that was understood. wanted: as the policy sees it. shown: the line as it may be written down."""
 
     incoming: Incoming
     ask: Ask
+    wanted: Wanted
     decision: Decision
     shown: str
 
     @property
-    def plans(self) -> bool:
-        """Only says what would be done: because that was asked, or because several sites need somebody's yes first."""
-        return self.incoming.dry_run or self.ask.dry_run or self.needs_word
+    def dry_run(self) -> bool:
+        return self.incoming.dry_run or self.ask.dry_run
 
     @property
     def needs_word(self) -> bool:
-        if self.incoming.confirmed or self.incoming.dry_run or self.ask.dry_run or self.incoming.sites < 2:
+        """It was not said yet that it is meant, or not signed; until then it is only planned."""
+        incoming, effect = self.incoming, self.ask.command.effect
+        if self.dry_run or effect is Effect.read:
             return False
-        return self.ask.command.effect is not Effect.read
+        unsure = incoming.typed and not incoming.asker.key and incoming.door.authority.confirms(effect)
+        return self.needs_signature or (not incoming.confirmed and (incoming.sites > 1 or unsure))
+
+    @property
+    def needs_signature(self) -> bool:
+        incoming = self.incoming
+        return not self.dry_run and not incoming.asker.key and incoming.door.authority.needs_signature(self.wanted)
 
 
 class Dispatch:
@@ -82,6 +99,9 @@ class Dispatch:
         self._changed = changed
         self._under: dict[tuple[str, str, str], Work] = {}
         self._refusals = Quota(*_REFUSALS)
+        self._rates = Rates()
+        self._seconds = Seconds(clock)
+        self.seals = Seals()
         self._log = logging.getLogger("amon.dispatch")
         self.handled = 0
 
@@ -89,7 +109,10 @@ class Dispatch:
         """From words to outcome. Whatever happens, `replies` hears of exactly one end (besides `running`)."""
         self.handled += 1
         audience = Audience(replies)
-        decision = self._decide(incoming, Role.observer)
+        decision = self._decide(incoming, None)
+        if decision.allowed:
+            many = self._rates.problem(incoming, self._clock.monotonic())
+            decision = Decision(False, many, "rate", decision.role) if many else decision
         if not decision.allowed:
             await self._refuse(incoming, self._named(incoming.line), decision, audience)
             return
@@ -99,11 +122,27 @@ class Dispatch:
             audience.ended(Ended(incoming.id, State.invalid, wrong.pointed()))
             await self._audit(incoming, self._named(incoming.line), decision, State.invalid)
             return
-        asked = _Asked(incoming, ask, self._decide(incoming, ask.command.role), _shown(ask))
+        wanted = _wanted(ask)
+        asked = _Asked(incoming, ask, wanted, self._decide(incoming, wanted), _shown(ask))
+        if asked.needs_signature and asked.decision.allowed and not incoming.door.authority.signers.lines:
+            asked = replace(asked, decision=Decision(False, _NO_KEYS, "signature", asked.decision.role))
         if asked.decision.allowed:
             await self._allowed(asked, audience)
         else:
             await self._refuse(incoming, asked.shown, asked.decision, audience)
+
+    async def reject(self, incoming: Incoming, detail: str, replies: Replies) -> None:
+        """Refuse what came with a signature that was not accepted. Who sent it is not told why; the log is."""
+        self._log.warning("signature of %s not accepted: %s", incoming.asker.jid, visible(detail))
+        decision = Decision(False, REFUSAL, f"signature: {visible(detail)[:200]}")
+        await self._refuse(incoming, self._named(incoming.line) if incoming.line else "", decision, Audience(replies))
+
+    def approve(self, asker: Asker, ident: str, word: str) -> str:
+        """The second person's yes, given by a call of his own that is under way. `Refused` says why it is none."""
+        mine = [work for (_, jid, mine), work in self._under.items() if (jid, mine) == (asker.jid, ident)]
+        if not mine:
+            raise Refused("a yes needs a request of its own")
+        return self._seconds.approve(mine[0].incoming, word, self._clock.time())
 
     def cancel(self, key: tuple[str, str, str]) -> bool:
         """End a call under way. The key has its asker in it: only he can."""
@@ -126,8 +165,13 @@ class Dispatch:
 
     # What follows is the path itself, in its order.
 
-    def _decide(self, incoming: Incoming, needed: Role) -> Decision:
-        return incoming.door.policy.decide(incoming.asker, needed, incoming.door.agents_domain)
+    def _decide(self, incoming: Incoming, wanted: Wanted | None) -> Decision:
+        return incoming.door.authority.decide(incoming.asker, wanted, self._clock.time())
+
+    def _may(self, incoming: Incoming, instance: str, command: Command) -> bool:
+        """Whether he may ask for it, with one value or another."""
+        wanted = Wanted(instance, command.name, command.role, command.effect, some=True)
+        return self._decide(incoming, wanted).allowed
 
     async def _refuse(self, incoming: Incoming, shown: str, decision: Decision, audience: Audience) -> None:
         audience.ended(Ended(incoming.id, State.refused, visible(decision.reason)))
@@ -146,11 +190,16 @@ class Dispatch:
             text = f"busy with {len(self._under)} calls; ask again later"
             await self._refuse(incoming, asked.shown, replace(asked.decision, reason=text), audience)
             return
-        role = asked.decision.role or Role.observer
-        work = Work(incoming, asked.ask, role, asked.decision.rule, audience, self._clock)
+        may = partial(self._may, incoming)
+        work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock)
         self._under[key] = work
         try:
-            await (self._planned(asked, work) if asked.plans else self._called(asked, work))
+            if asked.dry_run or asked.needs_word:
+                await self._planned(asked, work)
+            elif incoming.door.authority.needs_second(asked.wanted):
+                await self._called_by_two(asked, work)
+            else:
+                await self._called(asked, work)
         finally:
             del self._under[key]
 
@@ -162,24 +211,45 @@ class Dispatch:
         else:
             outcome = await work.outcome(command.plan, self._find)
         needs_word = asked.needs_word and outcome.state == State.done
-        word = "needs a yes" if needs_word else f"dry run: {outcome.state}"
+        lacks = "a signature" if asked.needs_signature else "a yes"
+        word = f"needs {lacks}" if needs_word else f"dry run: {outcome.state}"
         # Written down first: the yes may come at once, and must not find this question still under way.
         await self._audit(incoming, asked.shown, asked.decision, word)
         if needs_word:
-            work.audience.needs_word(command.effect, outcome.text)
+            work.audience.needs_word(command.effect, outcome.text, asked.needs_signature)
         else:
             work.audience.ended(outcome)
+
+    async def _called_by_two(self, asked: _Asked, work: Work) -> None:
+        incoming, known = asked.incoming, None
+        with suppress(Failed):  # a journal that cannot be read cannot be written either, which is said below
+            known = await self._journal.find(incoming.asker.jid, incoming.id)
+        if known is not None:
+            work.audience.ended(_again(known, self._record(asked)))
+            return
+        work.audience.accepted(work.name)
+        try:
+            second = await self._seconds.wait(incoming, asked.wanted, work)
+        except Refused as refused:
+            await self._refuse(incoming, asked.shown, replace(asked.decision, reason=str(refused)), work.audience)
+            return
+        if second is None:
+            state = State.cancelled if work.stopped.is_set() else State.expired
+            work.audience.ended(Ended(incoming.id, state, "no second person said yes; nothing was done"))
+            await self._audit(incoming, asked.shown, asked.decision, state)
+            return
+        rule = f"{asked.decision.rule}; second person {second.jid}"
+        await self._called(replace(asked, decision=replace(asked.decision, rule=rule)), work)
 
     async def _called(self, asked: _Asked, work: Work) -> None:
         record = self._record(asked)
         changes = asked.ask.command.effect is not Effect.read
-        begins = self._line(asked.incoming, asked.shown, asked.decision, State.accepted) if changes else None
+        begun = self._line(asked.incoming, asked.shown, asked.decision, State.accepted) if changes else None
         try:
-            known = await self._journal.accept(record, durable=changes, audit=begins)
+            known = await self._journal.accept(record, durable=changes, audit=begun)
         except Failed as fault:
             self._log.debug("%s", fault)  # the node says once that the journal is broken, and once that it is mended
             if changes:
-                await self._audit(asked.incoming, asked.shown, asked.decision, "failed: the journal is broken")
                 work.audience.ended(Ended(record.id, State.failed, f"{fault}; nothing was done"))
                 return
             known = None  # a site whose disk is full can still be looked at
@@ -187,7 +257,7 @@ class Dispatch:
             work.audience.ended(_again(known, record))
             return
         work.audience.accepted(work.name)
-        outcome = await work.outcome(asked.ask.command.run, self._find)
+        outcome = await self._judged_again(asked, work)
         if changes and outcome.state not in (State.refused, State.invalid):
             self._changed()
         ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
@@ -196,6 +266,13 @@ class Dispatch:
         except Failed as fault:
             self._log.debug("%s", fault)
         work.audience.ended(outcome)
+
+    async def _judged_again(self, asked: _Asked, work: Work) -> Ended:
+        """Whoever lost the right while his request waited does not get it done any more."""
+        decision = self._decide(asked.incoming, asked.wanted)
+        if not decision.allowed:
+            return Ended(asked.incoming.id, State.refused, visible(decision.reason))
+        return await work.outcome(asked.ask.command.run, self._find)
 
     def _join(self, key: tuple[str, str, str], replies: Replies) -> bool:
         if key not in self._under:
@@ -221,7 +298,9 @@ class Dispatch:
     def _line(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> AuditRecord:
         asker, now = incoming.asker, self._clock.time()
         account, allowed = incoming.door.account, decision.allowed
-        return AuditRecord(now, account, asker.jid, asker.room, incoming.id, shown, allowed, decision.rule, outcome)
+        return AuditRecord(
+            now, account, asker.jid, asker.room, incoming.id, shown, allowed, decision.rule, outcome, asker.key
+        )
 
     def _named(self, line: str) -> str:
         """What a line asks for, without the values: they may be secret, and nobody has read which."""
@@ -232,6 +311,22 @@ class Dispatch:
             first = visible(line.strip()[:64], lines=False).partition(" ")[0]
             return f"{first} ..."
         return title(instance, command) + (" ..." if len(words) > used else "")
+
+
+def _wanted(ask: Ask) -> Wanted:
+    """The arguments as texts, one for each item of a list, as a policy's patterns see them."""
+    command, args = ask.command, {}
+    for param in command.params:
+        value = ask.args[param.name]
+        items = () if value is None else value if param.many else (value,)
+        args[param.name] = tuple(_text_of(item) for item in items)
+    return Wanted(ask.instance, command.name, command.role, command.effect, args)
+
+
+def _text_of(value: object) -> str:
+    """`restart`, `5`, `true`: as it would be typed."""
+    plain = value.reveal() if isinstance(value, Secret) else to_data(value)
+    return str(plain).lower() if isinstance(plain, bool) else str(plain)
 
 
 def _shown(ask: Ask) -> str:

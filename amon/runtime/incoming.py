@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from amon.access import Policy
+from amon.access import Authority
 from amon.wire import Ended
 from amon.words import Asker, Effect
 
@@ -14,20 +14,25 @@ _MOST_HEAR = 8  # of one call; whoever asks again and again only takes the place
 _log = logging.getLogger("amon.replies")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Door:
-    """The account a request came through: its name, its policy, and the domain where agents live."""
+    """The account a request came through.
+
+    authority: that of the moment. A reload puts another in its place, and whatever waits here is judged by that.
+    jid: this site's bare address in the account. fleets: the rooms it is in, which signatures may be for.
+    """
 
     account: str
-    policy: Policy
-    agents_domain: str
+    authority: Authority
+    jid: str = ""
+    fleets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """id: names the request everywhere. deadline: seconds the asker waits. sites: how many the whole job is for.
 
-    confirmed: the asker has seen which sites it is for and said yes.
+    confirmed: the asker has seen what it would do and said yes. typed: by a person, whose client may send it again.
     """
 
     id: str
@@ -38,6 +43,7 @@ class Incoming:
     sites: int = 1
     confirmed: bool = False
     dry_run: bool = False
+    typed: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -54,8 +60,8 @@ class Replies(Protocol):
 
     def progress(self, text: str, fraction: float | None) -> None: ...
 
-    def needs_word(self, effect: Effect, plan: str) -> None:
-        """Nothing was done: it changes several sites and has not been confirmed."""
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
+        """Nothing was done: it has not been confirmed, or this site wants it signed."""
         ...
 
     def ended(self, outcome: Ended) -> None:
@@ -78,8 +84,8 @@ class Audience:
     def progress(self, text: str, fraction: float | None) -> None:
         self._tell(lambda replies: replies.progress(text, fraction))
 
-    def needs_word(self, effect: Effect, plan: str) -> None:
-        self._tell(lambda replies: replies.needs_word(effect, plan))
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
+        self._tell(lambda replies: replies.needs_word(effect, plan, signature))
 
     def ended(self, outcome: Ended) -> None:
         self._tell(lambda replies: replies.ended(outcome))

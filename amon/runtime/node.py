@@ -73,6 +73,7 @@ class Node:
     async def start(self, specs: Iterable[Spec]) -> None:
         self.journal.watch(self._journal_changed)
         self._maintenances = Maintenances(await self.journal.maintenances())
+        self.dispatch.seals.born = await self.journal.born(self.clock.time())
         await self._close_interrupted()
         self._start(Spec(AGENT, AGENT, AgentModule, make=lambda env: AgentModule(env, self)))
         self._start(

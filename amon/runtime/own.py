@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from amon.runtime.node import Node
 
 Names = Annotated[tuple[Annotated[str, Field(pattern=r"[\w.@-]+", longest=64)], ...], Field("a command", longest=3)]
+Word = Annotated[str, Field("the letters that were said", pattern=r"[0-9A-Za-z]+", longest=8)]
 Words = Annotated[str, Field("what to look up", pattern=r"[\w ./@:=-]*", longest=200)]
 
 
@@ -140,8 +141,13 @@ class AgentModule(Module[None]):
         words = complete(line, self._node.offered(), self._node.candidates)
         return Page("\n".join(words[:200]))
 
+    @command()
+    async def approve(self, call: Call, word: Word) -> Page:
+        """Say yes, as the second person, to what somebody else asked for."""
+        return Page(self._node.dispatch.approve(call.asker, call.id, word))
+
     def _allowed(self, call: Call) -> Callable[[str, Command], bool]:
-        return lambda instance, declared: call.role >= declared.role
+        return call.may
 
     def _of_instance(self, name: str, commands: Mapping[str, Command], allowed: Callable[[str, Command], bool]) -> str:
         lines = [f"{name} {one.name}: {one.summary}" for one in commands.values() if allowed(name, one)]

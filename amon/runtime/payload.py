@@ -1,52 +1,106 @@
 """The front for programs: payloads of a console, in a room or direct, and what goes back to it.
 
 A payload is an order only from a real address, in time, and either straight to this account or through a room that is
-configured and safe. All else is dropped without a word.
+configured and safe. All else is dropped without a word. A signed one says itself until when it is good, so it may come
+late straight to this account; through a room never.
 """
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
+from amon.access import RESULT, BadSignature
 from amon.clock import Clock
 from amon.errors import Failed
+from amon.ids import new_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
-from amon.wire import Accepted, Cancel, Ended, Fetch, NeedsWord, Payload, Progress, Request, WireError, decode, encode
-from amon.words import Asker, Effect, Role, State
+from amon.wire import (
+    Accepted,
+    Cancel,
+    Ended,
+    Fetch,
+    NeedsWord,
+    Payload,
+    Progress,
+    Proof,
+    Request,
+    Sealed,
+    WireError,
+    body_of,
+    encode,
+    read_payload,
+    seal,
+    unseal,
+)
+from amon.words import Asker, Effect, State
 from amon.xmpp.events import Received
 
 Send = Callable[[str, str, str], bool]  # to, payload, id -> whether it went out
+Sign = Callable[[bytes, str], str]  # message, namespace -> signature of this site
 
 _ACCEPT_AFTER = 0.1  # seconds: a call that ends sooner needs no acceptance, its outcome is one
 _MANY = 200  # sites; above this, first signs of life are spread over some seconds
 _SPREAD = 2.0  # seconds
+_ID = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(-ask)?")  # of a message that carries a request
 
 
 class PayloadFront:
-    """site: this site's name in the account. send: puts a payload on its way to a full address."""
+    """site: this site's name in the account. send: puts a payload on its way to a full address.
 
-    def __init__(self, site: str, door: Door, dispatch: Dispatch, send: Send, clock: Clock, random: Random) -> None:
+    sign: with the site's own key, if it has one; then what a call came to is told signed.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        door: Door,
+        dispatch: Dispatch,
+        send: Send,
+        clock: Clock,
+        random: Random,
+        sign: Sign | None = None,
+    ) -> None:
         self._site = site
         self.door = door
         self._dispatch = dispatch
         self._send = send
         self._clock = clock
         self._random = random
+        self._sign = sign
         self._log = logging.getLogger("amon.payload")
 
     async def received(self, message: Received) -> None:
         """Handle one payload to its end."""
-        if message.sender is None or message.delayed or message.private_in_room or message.payload is None:
+        if message.sender is None or message.private_in_room or message.payload is None:
             return
         asker = Asker(message.sender, message.reply_to, message.room)
         try:
-            payload = decode(message.payload)
+            sealed = unseal(message.payload)
+            if sealed.sig is not None and not (message.delayed and message.room):
+                await self._signed(sealed, asker, message.id or "")
+            elif sealed.sig is None and not message.delayed:
+                await self._unsigned(read_payload(sealed.body), asker)
         except WireError as wrong:
             # What strangers send must not fill the log.
             self._log.log(logging.WARNING if self._is_known(asker) else logging.DEBUG, "from %s: %s", asker, wrong)
+
+    async def _signed(self, sealed: Sealed, asker: Asker, ident: str) -> None:
+        """The request's own id is not read before the signature; a refusal goes by the id of the message."""
+        now, door = self._clock.time(), self.door
+        try:
+            request, key = self._dispatch.seals.open(sealed, asker.jid, door.fleets, door.authority, now)
+        except BadSignature as bad:
+            known = _ID.fullmatch(ident)
+            incoming = Incoming(known[1] if known else new_id(now), asker, "", door)
+            await self._dispatch.reject(incoming, str(bad), self._replies(asker, incoming.id))
             return
+        await self._request(request, replace(asker, key=key))
+
+    async def _unsigned(self, payload: Payload, asker: Asker) -> None:
         if isinstance(payload, Request):
             await self._request(payload, asker)
         elif isinstance(payload, Fetch):
@@ -89,15 +143,22 @@ class PayloadFront:
             replies.close()
 
     def _is_known(self, asker: Asker) -> bool:
-        return self.door.policy.decide(asker, Role.observer, self.door.agents_domain).allowed
+        return self.door.authority.decide(asker, None, self._clock.time()).allowed
 
     def _replies(self, asker: Asker, ident: str) -> "WireReplies":
         return WireReplies(ident, lambda payload: self._say(asker, payload), self._clock)
 
     def _say(self, asker: Asker, payload: Payload) -> None:
-        if not self._send(asker.reply_to, encode(payload), f"{payload.id}-{type(payload).__name__.lower()}"):
+        text = self._proven(asker, payload) if isinstance(payload, Ended) and self._sign else encode(payload)
+        if not self._send(asker.reply_to, text, f"{payload.id}-{type(payload).__name__.lower()}"):
             # It is in the journal; the asker fetches it, or the book says what became of the site.
             self._log.info("no way to %s for %s of %s", asker.full, type(payload).__name__, payload.id)
+
+    def _proven(self, asker: Asker, ended: Ended) -> str:
+        """Signed by this site, so that no server on the way can make up or change what it came to."""
+        assert self._sign is not None
+        body = body_of(Proof(self.door.jid, asker.jid, self._clock.time(), ended))
+        return seal(body, self._sign(body.encode(), RESULT))
 
 
 class WireReplies:
@@ -116,8 +177,8 @@ class WireReplies:
     def progress(self, text: str, fraction: float | None) -> None:
         self._say(Progress(self._id, text, fraction))
 
-    def needs_word(self, effect: Effect, plan: str) -> None:
-        self._say(NeedsWord(self._id, effect, plan))
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
+        self._say(NeedsWord(self._id, effect, plan, signature))
 
     def ended(self, outcome: Ended) -> None:
         self.close()

@@ -37,7 +37,7 @@ class Say(Protocol):
 
 
 class Ask(Protocol):
-    def __call__(self, effect: Effect, plan: str, /) -> str:
+    def __call__(self, effect: Effect, plan: str, signature: bool, /) -> str:
         """What to say instead of doing it."""
         ...
 
@@ -68,8 +68,8 @@ class Spoken:
         share = f" ({fraction:.0%})" if fraction is not None else ""
         self._doing = f"{text}{share}"
 
-    def needs_word(self, effect: Effect, plan: str) -> None:
-        self._say(self._ask(effect, plan))
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
+        self._say(self._ask(effect, plan, signature))
 
     def ended(self, outcome: Ended) -> None:
         if outcome.state == State.invalid and self._reach.broad:

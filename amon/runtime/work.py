@@ -6,11 +6,14 @@ and the asker sees the number. A wish to end the program, or a cancellation that
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from amon.access import Decision
 from amon.clock import Clock
 from amon.command import Ask, Call, answer_of
+from amon.command.declare import May
 from amon.errors import Failed, Invalid, Refused
 from amon.module import Module
 from amon.runtime import caps
@@ -29,21 +32,30 @@ Method = Callable[..., Awaitable[Any]]
 class Work:
     """A call from its acceptance to its outcome. `audience` hears of its progress, and of `running` at the deadline.
 
-    rule: what made the asker what he is here.
+    decision: what made the asker what he is here. may: what else he may ask for.
     """
 
-    def __init__(self, incoming: Incoming, ask: Ask, role: Role, rule: str, audience: Audience, clock: Clock) -> None:
+    def __init__(
+        self, incoming: Incoming, ask: Ask, decision: Decision, may: May, audience: Audience, clock: Clock
+    ) -> None:
         self.audience = audience
-        self._incoming = incoming
+        self.incoming = incoming
         self._ask = ask
         self._call = Call(
-            incoming.id, incoming.asker, role, rule, incoming.deadline, self._progress, incoming.door.account
+            incoming.id,
+            incoming.asker,
+            decision.role or Role.observer,
+            decision.rule,
+            incoming.deadline,
+            self._progress,
+            incoming.door.account,
+            may,
         )
         self._clock = clock
         self.name = ask.name
         self._noted = -_PROGRESS_EVERY
         self._task: asyncio.Task[Any] | None = None
-        self._cancelled = False
+        self.stopped = asyncio.Event()
         self._over = False
         self._log = logging.getLogger("amon.work")
 
@@ -51,10 +63,19 @@ class Work:
         """Its asker does not want it any more. False: it is over already."""
         if self._over:
             return False
-        if not self._cancelled and self._task is not None:
+        if not self.stopped.is_set() and self._task is not None:
             self._task.cancel()
-        self._cancelled = True
+        self.stopped.set()
         return True
+
+    @contextmanager
+    def reminding(self) -> Iterator[None]:
+        """While the block lasts its asker hears at the deadline that it is not over."""
+        reminder = asyncio.create_task(self._say_running(), name=f"deadline of {self.incoming.id}")
+        try:
+            yield
+        finally:
+            reminder.cancel()
 
     async def outcome(self, method: Method, find: Find) -> Ended:
         """Run `method` in the task that calls this. Cancelled from outside it has no outcome: that passes through."""
@@ -63,27 +84,26 @@ class Work:
         assert task is not None
         if self._unwanted():
             self._over = True
-            return Ended(self._incoming.id, State.cancelled, "cancelled before it began; nothing was done")
-        reminder = asyncio.create_task(self._say_running(), name=f"deadline of {self._incoming.id}")
+            return Ended(self.incoming.id, State.cancelled, "cancelled before it began; nothing was done")
         try:
-            state, answer, is_cut = await self._run(method, find)
+            with self.reminding():
+                state, answer, is_cut = await self._run(method, find)
         except asyncio.CancelledError:
             if not self._unwanted() or task.cancelling() > 1:
                 raise
             state, answer, is_cut = State.cancelled, Answer("cancelled while it ran; look what it left"), False
         finally:
             self._over = True
-            reminder.cancel()
             if self._unwanted():
                 task.uncancel()  # it was meant for the method, not for what is still to be done with its outcome
         seconds = self._clock.monotonic() - began
         try:
-            return caps.ended(self._incoming.id, state, answer, seconds, cut_before=is_cut)
+            return caps.ended(self.incoming.id, state, answer, seconds, cut_before=is_cut)
         except Exception:  # what a module gives back need not be what JSON can hold
-            return caps.ended(self._incoming.id, State.failed, self._incident(), seconds)
+            return caps.ended(self.incoming.id, State.failed, self._incident(), seconds)
 
     def _unwanted(self) -> bool:
-        return self._cancelled
+        return self.stopped.is_set()
 
     async def _run(self, method: Method, find: Find) -> tuple[State, Answer, bool]:
         limit = asyncio.timeout(self._ask.command.timeout)
@@ -110,7 +130,7 @@ class Work:
             return State.failed, self._incident(), False
 
     def _incident(self) -> Answer:
-        number = self._incoming.id[-6:]
+        number = self.incoming.id[-6:]
         self._log.exception("incident %s: bug in %s", number, self._ask.name)
         return Answer(f"bug in {self._ask.name}, incident {number}; the site's log has the rest")
 
@@ -121,9 +141,9 @@ class Work:
             self.audience.progress(caps.note(text), fraction)
 
     async def _say_running(self) -> None:
-        await self._clock.sleep(self._incoming.deadline)
-        text = f"still at it after {self._incoming.deadline:g} s"
-        self.audience.ended(Ended(self._incoming.id, State.running, text))
+        await self._clock.sleep(self.incoming.deadline)
+        text = f"still at it after {self.incoming.deadline:g} s"
+        self.audience.ended(Ended(self.incoming.id, State.running, text))
 
 
 def _said(text: str) -> Answer:

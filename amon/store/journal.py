@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS calls (
     PRIMARY KEY (asker, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_age ON calls (accepted_seconds);
+CREATE TABLE IF NOT EXISTS born (one INTEGER PRIMARY KEY CHECK (one = 1), time_seconds REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS maintenance (
     scope TEXT PRIMARY KEY, until_seconds REAL NOT NULL, reason TEXT NOT NULL, by_jid TEXT NOT NULL
 );
@@ -142,6 +143,11 @@ class Journal:
         found: chain.Page = await self._writer.do(lambda db: chain.page(db, query, most))
         return found
 
+    async def born(self, now: float) -> float:
+        """When this file was made (epoch seconds): `now`, if it is new. What is older than it may have been lost."""
+        when: float = await self._writer.do(lambda db: _born(db, now))
+        return when
+
     async def forget(self, before: float, lines: int = AUDIT_LINES, *, now: float) -> None:
         """Drop ended calls older than `before` (epoch seconds, as `now`), and audit lines beyond the last so many."""
         await self._writer.do(lambda db: _forget(db, before, lines, now))
@@ -167,6 +173,11 @@ def _create(db: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         db.execute(statement)
     chain.create(db)
+
+
+def _born(db: sqlite3.Connection, now: float) -> float:
+    db.execute("INSERT OR IGNORE INTO born VALUES (1, ?)", [now])
+    return float(db.execute("SELECT time_seconds FROM born").fetchone()[0])
 
 
 def _accept(db: sqlite3.Connection, record: Record, audit: AuditRecord | None) -> tuple[Record | None, Link | None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amon.access import Policy
+from amon.access import Authority, Policy
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.health import Health, Picture
@@ -27,7 +27,8 @@ from amon.xmpp.events import Received
 
 OWNER = "owner@example.org"
 SITE = "stage"
-DOOR = Door("stage", Policy(owner=(OWNER,), observer=("*@watchers.example.org",)), "agents.example.org")
+POLICY = Policy(owner=(OWNER,), observer=("*@watchers.example.org",), signed=(), confirm=())
+DOOR = Door("stage", Authority(POLICY, "agents.example.org"), "stage@agents.example.org")
 
 
 class _Ear:
@@ -44,7 +45,7 @@ class _Ear:
     def progress(self, text: str, fraction: float | None) -> None:
         self.notes.append(text)
 
-    def needs_word(self, effect: Effect, plan: str) -> None:
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self.plan = plan
 
     def ended(self, outcome: Ended) -> None:
@@ -67,7 +68,8 @@ class Stage:
         self.name = name
         self.clock = clock
         self.said: list[str] = []
-        self._chat = Chat(SITE, DOOR, node.dispatch, _Voice(self.said), clock, lambda: Facts(SITE), mistakes=10**9)
+        voice, patient = _Voice(self.said), 10**9
+        self._chat = Chat(SITE, DOOR, node.dispatch, voice, clock, lambda: Facts(SITE), mistakes=patient, same=patient)
 
     async def say(self, line: str, by: str = OWNER) -> str:
         """Type `line` one to one and read the answer, fences taken off."""

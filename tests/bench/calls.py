@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from amon.access import Policy
+from amon.access import Authority, Policy
 from amon.clock import SystemClock
 from amon.command import Call, command
 from amon.fields import Field
@@ -34,9 +34,10 @@ _POLICY = Policy(
     observer=("*@people.example", *(f"guest{n}@partner.example" for n in range(20))),
     operator=tuple(f"operator{n}@people.example" for n in range(20)),
     admin=(_ADMIN,),
+    rate=0,
 )
 What = Annotated[str, Field("which", pattern=r"\w+", longest=32)]
-_DOOR = Door("bench", _POLICY, "agents.example")
+_DOOR = Door("bench", Authority(_POLICY, "agents.example"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Ear:
 
     def progress(self, text: str, fraction: float | None) -> None: ...
 
-    def needs_word(self, effect: Effect, plan: str) -> None: ...
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None: ...
 
     def ended(self, outcome: Ended) -> None:
         self.state, self.sent = outcome.state, encode(outcome)

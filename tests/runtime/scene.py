@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from amon.access import Policy
+from amon.access import Authority, Policy, Signers
 from amon.command import Call, command
 from amon.errors import Refused
 from amon.fields import Field
@@ -23,8 +23,16 @@ from amon.words import Asker, Effect
 
 AGENTS = "agents.example.org"
 ALICE, BOB, EVE = "alice@example.org", "bob@example.org", "eve@example.org"
-POLICY = Policy(observer=(BOB,), admin=(ALICE,))
-DOOR = Door("lab", POLICY, AGENTS)
+FLEET = "ops@rooms.example.org"
+POLICY = Policy(observer=(BOB,), admin=(ALICE,), confirm=(), rate=0)
+
+
+def door(policy: Policy = POLICY, account: str = "lab", signers: Signers | None = None, agents: str = AGENTS) -> Door:
+    """A door of the site `cern`."""
+    return Door(account, Authority(policy, agents, signers), f"cern@{AGENTS}", frozenset({FLEET}))
+
+
+DOOR = door()
 
 Unit = Annotated[str, Field("which", pattern=r"[\w@.-]+", longest=64)]
 Token = Annotated[str, Field("a password", pattern=r".*", longest=64, secret=True)]
@@ -108,9 +116,9 @@ class Ear:
     def progress(self, text: str, fraction: float | None) -> None:
         self._heard(f"progress {text}")
 
-    def needs_word(self, effect: Effect, plan: str) -> None:
+    def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self.plan = plan
-        self._heard(f"needs a yes for {effect}")
+        self._heard(f"needs a {'signature' if signature else 'yes'} for {effect}")
 
     def ended(self, outcome: Ended) -> None:
         self.outcomes.append(outcome)

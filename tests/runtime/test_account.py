@@ -13,11 +13,10 @@ from amon.access import Policy
 from amon.command import Call
 from amon.health import Health
 from amon.runtime.account import Account, View
-from amon.runtime.incoming import Door
 from amon.wire import Ended, Fetch, Request, decode, decode_health, encode
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Online, Received, RoomState
-from tests.runtime.scene import AGENTS, ALICE, DOOR, EVE, Said, Site, gate, site
+from tests.runtime.scene import AGENTS, ALICE, DOOR, EVE, Said, Site, door, gate, site
 
 ROOM = "ops@rooms.example.org"
 JID = f"cern@{AGENTS}"
@@ -190,7 +189,7 @@ async def test_maintenance_that_ends_by_itself_shows_without_anybody_asking(desk
 
 
 async def test_a_reload_shows_other_tags_at_once_and_obeys_another_policy(desk: Desk) -> None:
-    desk.account.show(view(door=Door("lab", Policy(observer=(EVE,)), AGENTS)), {"tier": "2"})
+    desk.account.show(view(door=door(Policy(observer=(EVE,)))), {"tier": "2"})
     await desk.wait(2, "facts")
     (_, before), (facts, after) = desk.wire.facts
     assert facts["tag"] == ["tier=2"]

@@ -4,9 +4,8 @@ import pytest
 
 from amon.access import Policy
 from amon.health import Health
-from amon.runtime.incoming import Door
 from amon.xmpp.events import Received
-from tests.runtime.scene import AGENTS, ALICE, BOB, EVE
+from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, door
 from tests.runtime.talk import DESK, ROOM, Talk
 
 # Addressing
@@ -152,7 +151,7 @@ async def test_a_room_that_hides_addresses_gives_no_orders(talk: Talk) -> None:
 
 async def test_agents_hear_silence_even_where_the_policy_would_let_them(talk: Talk) -> None:
     agent = f"desy@{AGENTS}"
-    talk.chat = talk.front(Door("lab", Policy(owner=(agent,)), AGENTS.upper()))
+    talk.chat = talk.front(door(Policy(owner=(agent,)), agents=AGENTS.upper()))
     assert await talk.alone("look", by=agent) == []
     assert await talk.room("cern: look", by=agent) == []
     assert talk.lab.log == []

@@ -3,8 +3,7 @@
 import asyncio
 
 from amon.access import Policy
-from amon.runtime.incoming import Door
-from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, Row, Said, gate
+from tests.runtime.scene import ALICE, BOB, EVE, Row, Said, door, gate
 from tests.runtime.talk import DESK, ROOM, Talk
 
 # Changes
@@ -102,7 +101,7 @@ async def test_nobody_else_and_no_other_room_can_say_yes(talk: Talk) -> None:
 async def test_a_role_that_was_taken_away_meanwhile_is_missing_at_the_yes(talk: Talk) -> None:
     await talk.room("!restart httpd @all")
     word = await talk.word()
-    talk.chat.door = Door("lab", Policy(observer=(ALICE,)), AGENTS)
+    talk.chat.door = door(Policy(observer=(ALICE,)))
     assert "needs role operator" in (await talk.room(f"!yes {word}"))[0][1]
     assert talk.lab.log == ["plan httpd"]
 

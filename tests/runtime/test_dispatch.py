@@ -9,9 +9,8 @@ import pytest
 from amon.access import Policy
 from amon.command import Call
 from amon.errors import Failed, Invalid, Refused
-from amon.runtime.incoming import Door
 from amon.words import State
-from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, Ear, Said, Site, gate, raises
+from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, Ear, Said, Site, door, gate, raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ async def test_a_stranger_is_refused_before_a_word_is_read(lab: Site) -> None:
 
 async def test_agents_do_not_command_each_other_even_if_the_policy_says_so(lab: Site) -> None:
     agent = f"cern@{AGENTS}"
-    ear = await lab.ask("look", by=agent, door=Door("lab", Policy(owner=(agent, f"*@{AGENTS}")), AGENTS))
+    ear = await lab.ask("look", by=agent, door=door(Policy(owner=(agent, f"*@{AGENTS}"))))
     assert ear.last.state == State.refused
     assert "agents do not command each other" in ear.last.text
     assert lab.log == []

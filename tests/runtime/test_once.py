@@ -1,7 +1,6 @@
 """At most once, whatever is repeated, broken or stopped: what changes is on the disk before it starts."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from amon.runtime.dispatch import Dispatch
 from amon.store import Journal, Record
 from amon.wire import Ended
 from amon.words import State
-from tests.runtime.scene import ALICE, BOB, DOOR, EVE, Ear, Said, Site, gate, site
+from tests.runtime.scene import ALICE, BOB, EVE, Ear, Said, Site, door, gate, site
 
 SAME = "01J00000000000000000000XYZ"
 
@@ -54,7 +53,7 @@ async def test_the_same_id_after_a_restart_is_told_the_stored_outcome(tmp_path: 
 async def test_the_same_id_by_another_asker_or_account_is_no_repeat(lab: Site) -> None:
     await lab.ask("look", ident=SAME)
     assert (await lab.ask("look", ident=SAME, by=BOB)).last.state == State.done
-    ear = await lab.ask("look", ident=SAME, door=replace(DOOR, account="other"))
+    ear = await lab.ask("look", ident=SAME, door=door(account="other"))
     assert ear.last.state == State.refused
     assert not await lab.node.dispatch.repeat(("other", ALICE, SAME), ear)
     assert lab.log == ["look all", "look all"]

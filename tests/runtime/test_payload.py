@@ -28,7 +28,7 @@ from amon.wire import (
     encode,
 )
 from amon.xmpp.events import Received
-from tests.runtime.scene import AGENTS, ALICE, BOB, DOOR, EVE, Said, Site, gate, raises, site
+from tests.runtime.scene import AGENTS, ALICE, BOB, DOOR, EVE, Said, Site, door, gate, raises, site
 
 ID = "01JD8M5W8X1V6Q2R3S4T5V6W7X"
 OTHER = "01JD8M5W8X1V6Q2R3S4T5V6W7Y"
@@ -256,5 +256,5 @@ async def test_progress_goes_back_as_it_happens(line: Line) -> None:
 
 
 async def test_a_reload_of_the_policy_holds_for_the_next_request(line: Line) -> None:
-    line.front.door = Door("lab", Policy(), AGENTS)
+    line.front.door = door(Policy())
     assert state(await line.hear(request())) == "refused"
