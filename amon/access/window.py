@@ -85,8 +85,9 @@ def until_of(text: str, zone: tzinfo = UTC) -> float:
     date, clock, offset = found.groups()
     try:
         if clock is None:
-            return (datetime.fromisoformat(date) + timedelta(days=1)).replace(tzinfo=zone).timestamp()
-        moment = datetime.fromisoformat(f"{date}T{clock}{offset or ''}")
+            moment = datetime.fromisoformat(date) + timedelta(days=1)
+        else:
+            moment = datetime.fromisoformat(f"{date}T{clock}{offset or ''}")
         return (moment if offset else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is a day or time that does not exist") from None
