@@ -302,8 +302,7 @@ class Chat:
         """Say it in the room only where exactly one site was named, else to the asker alone."""
         where = self._where(asker, alone)
         page = shown(self._pages.first(where, text, rest), goes_on=goes_on)
-        if self._loops.one_too_many(asker.jid, page):
-            return
+        self._loops.said(asker.jid, page)
         if where[1] is not None:
             self._voice.say_room(where[1], page)
         else:

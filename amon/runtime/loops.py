@@ -1,23 +1,23 @@
 """Two programs that answer each other: noticed by the same words said again and again, and ended by silence."""
 
-import hashlib
 from collections.abc import Callable
+from typing import Any
 
-from amon.access import Quota
 from amon.clock import Clock
 
 SAME = 30  # times the same answer to one person within the period: no person asks like that
 _PERIOD = 600.0  # seconds
 _MUTE = 600.0  # seconds
-_MOST_MUTED = 1000
+_PEOPLE = 1000  # whose last answers are remembered
+_ANSWERS = 8  # different ones of each
 
 
 class Loops:
     """alarm: told in words, once for each time somebody is muted. most: times that the same may be said."""
 
     def __init__(self, clock: Clock, alarm: Callable[[str], None], most: int = SAME) -> None:
-        self._clock, self._alarm = clock, alarm
-        self._same = Quota(most, _PERIOD)
+        self._clock, self._alarm, self._most = clock, alarm, most
+        self._said: dict[str, dict[int, tuple[float, int]]] = {}
         self._muted: dict[str, float] = {}
 
     def muted(self, jid: str) -> bool:
@@ -27,14 +27,22 @@ class Loops:
             del self._muted[jid]
         return jid in self._muted
 
-    def one_too_many(self, jid: str, answer: str) -> bool:
-        """Whether this answer was given too often; from then on its asker is muted."""
-        now = self._clock.monotonic()
-        said = hashlib.sha256(answer.encode(errors="replace")).hexdigest()
-        if self._same.take(f"{jid} {said}", now):
-            return False
-        if len(self._muted) < _MOST_MUTED:
+    def said(self, jid: str, answer: str) -> None:
+        """Count an answer. It is given in any case; whoever got it too often is not listened to for a while."""
+        now, known = self._clock.monotonic(), self._said.setdefault(jid, {})
+        since, times = known.pop(hash(answer), (now, 0))
+        since, times = (since, times + 1) if now - since < _PERIOD else (now, 1)
+        known[hash(answer)] = since, times
+        _forget(known, _ANSWERS)
+        _forget(self._said, _PEOPLE)
+        if times > self._most and jid not in self._muted:
             self._muted[jid] = now + _MUTE
-        often, within = self._same.most, _PERIOD / 60
-        self._alarm(f"{jid} got one answer {often} times in {within:g} min; muted for {_MUTE / 60:g} min")
-        return True
+            _forget(self._muted, _PEOPLE)
+            often, within = self._most, _PERIOD / 60
+            self._alarm(f"{jid} got one answer {often} times in {within:g} min; muted for {_MUTE / 60:g} min")
+
+
+def _forget(table: dict[Any, Any], most: int) -> None:
+    """The oldest, if there are too many."""
+    while len(table) > most:
+        del table[next(iter(table))]
