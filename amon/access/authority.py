@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from amon.access.bundle import Bundle
-from amon.access.patterns import is_pattern, named_by
+from amon.access.patterns import fits_address, is_pattern, named_by
 from amon.access.policy import Decision, Policy
 from amon.access.rules import Rule, Wanted, fits_command
 from amon.access.signers import Signers
@@ -91,7 +91,7 @@ class Authority:
         if self._denied(asker, wanted, now) or self._is_capped(wanted):
             return Decision(False, refused, "agents")
         for place, rule in enumerate(self.grants.allow):
-            named = any(not is_pattern(one) and one.lower() == asker.jid.lower() for one in rule.who)
+            named = any(not is_pattern(one) and fits_address(one, asker.jid) for one in rule.who)
             if named and rule.one_command and _grants(rule, wanted, now):
                 return Decision(True, f"a rule names {asker.jid}", f"{self._from}{_label('allow', place, rule)}")
         return Decision(False, refused, "agents")
@@ -148,13 +148,13 @@ class Authority:
         """The rules that are about him: place, rule, and what named him."""
         for place, rule in enumerate(self.grants.allow):
             named = named_by(rule.who, asker, self.grants.groups)
-            if named is not None:
+            if named is not None and rule.commands:
                 yield place, rule, named[1]
 
 
 def _grants(rule: Rule, wanted: Wanted | None, now: float) -> bool:
     if wanted is None:
-        return bool(rule.commands) and rule.holds(now, broken=False)
+        return rule.holds(now, broken=False)
     return rule.is_about(wanted) and not rule.lacks(wanted, now)
 
 

@@ -20,7 +20,9 @@ def is_pattern(text: str) -> bool:
 
 
 def fits_address(pattern: str, jid: str) -> bool:
-    """Addresses are compared without regard to case."""
+    """Whether one bare address is meant; compared without regard to case. Without an `@` nothing is an address here."""
+    if "@" not in pattern or jid.count("@") != 1:
+        return False
     if not is_pattern(pattern):
         return pattern.lower() == jid.lower()
     return _compiled(pattern.lower(), "[^@]").fullmatch(jid.lower()) is not None

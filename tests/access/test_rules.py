@@ -13,8 +13,12 @@ from amon.words import Effect, Role
 NOW = 1_795_000_000.0
 
 
-def wanted(instance: str = "service", command: str = "restart", **args: tuple[str, ...]) -> Wanted:
-    return Wanted(instance, command, Role.operator, Effect.change, args)
+def named(instance: str, command: str) -> Wanted:
+    return Wanted(instance, command, Role.operator, Effect.change)
+
+
+def wanted(**args: tuple[str, ...]) -> Wanted:
+    return Wanted("service", "restart", Role.operator, Effect.change, args)
 
 
 def rule(commands: tuple[str, ...] = ("*",), **more: Any) -> Rule:
@@ -47,7 +51,7 @@ def rule(commands: tuple[str, ...] = ("*",), **more: Any) -> Rule:
     ],
 )
 def test_a_pattern_names_instance_and_command(pattern: str, instance: str, command: str, fits: bool) -> None:
-    assert fits_command(pattern, wanted(instance, command)) is fits
+    assert fits_command(pattern, named(instance, command)) is fits
 
 
 def test_no_command_named_is_no_command_and_not_all() -> None:
