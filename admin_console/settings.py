@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from amon.config import example, read
+from amon.config import Sources, example, read
 from amon.errors import Failed, Problem
 from amon.fields import Field, Secret
 from amon.xmpp.written import CaFile, Host, Port, Proxy, Tls
@@ -35,6 +35,13 @@ class Settings:
         Path | None,
         Field("your SSH key (Ed25519: file, agent or hardware); signs what needs it", example="~/.ssh/id_ed25519"),
     ] = None
+    agents: Annotated[
+        str | None,
+        Field("domain of the sites' accounts", pattern=r"[^@/\s]+", longest=255, example="agents.example.org"),
+    ] = None
+    book: Annotated[
+        Path | None, Field("the fleet book, with the secrets of enrolments; admins may share one", example="book.json")
+    ] = None
     host: Host = None
     port: Port = None
     tls: Tls = "starttls"
@@ -47,9 +54,18 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(home) / "amon" / "console.toml"
 
 
+def data_path(room: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """What the console keeps about a room: XDG Base Directory Specification, $XDG_DATA_HOME."""
+    home = environment.get("XDG_DATA_HOME") or os.path.join(environment.get("HOME", "/"), ".local", "share")  # noqa: PTH118
+    return Path(home) / "amon" / room
+
+
 def example_text() -> str:
     """A commented console.toml."""
-    head = "# The console of amon. Paths are relative to this file.\n\n"
+    head = (
+        "# The console of amon. Paths are relative to this file. A secret is written as text, or as where it is:\n"
+        '# { file = "..." } (mode 0600), { env = "AMON_PASSWORD" } or { credential = "..." } (systemd).\n\n'
+    )
     return head + example(Settings, live={"password_file": "console.password"})
 
 
@@ -57,19 +73,22 @@ def load(path: Path) -> Settings:
     """The settings of this file, with its password read and its paths made whole; `Failed` with the next step."""
     text = _text(path)
     problems: list[Problem] = []
-    settings = read(text, Settings, problems)
+    sources = Sources.here(path.absolute().parent, "amon")
+    settings = read(text, Settings, problems, sources.find)
+    password = None if settings is None else _password(settings, path, sources, problems)
     if settings is None or problems:
         said = "\n".join(f"  {problem}" for problem in problems)
         raise Failed(f"{path} has mistakes:\n{said}\nnext: mend it; `amon example` prints one")
-    whole = replace(
+    if sources.written:
+        _check_private(path)
+    return replace(
         settings,
+        password=password,
         password_file=_beside(path, settings.password_file),
         key=_beside(path, settings.key),
+        book=_beside(path, settings.book),
         ca_file=_beside(path, settings.ca_file),
     )
-    if settings.password is not None or settings.proxy is not None:
-        _check_private(path)
-    return replace(whole, password=_password(whole, path))
 
 
 def _text(path: Path) -> str:
@@ -92,22 +111,13 @@ def _beside(path: Path, named: Path | None) -> Path | None:
     return None if named is None else path.absolute().parent / named.expanduser()
 
 
-def _password(settings: Settings, path: Path) -> Secret:
+def _password(settings: Settings, path: Path, sources: Sources, problems: list[Problem]) -> Secret | None:
+    """`password_file` is short for `password = { file = "..." }`."""
     if (settings.password is None) == (settings.password_file is None):
         raise Failed(f"{path} must give exactly one of `password` and `password_file`; next: put one of them into it")
-    if settings.password is not None:
-        return settings.password
-    assert settings.password_file is not None
-    try:
-        text = settings.password_file.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise Failed(f"the password file {settings.password_file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Failed(f"the password file {settings.password_file} is not text in UTF-8") from None
-    _check_private(settings.password_file)
-    if not text or "\n" in text:
-        raise Failed(f"the password file {settings.password_file} must hold one line: the password and nothing else")
-    return Secret(text)
+    if settings.password_file is not None:
+        return sources.get("file", str(settings.password_file), "password_file", problems)
+    return settings.password
 
 
 def _check_private(path: Path) -> None:

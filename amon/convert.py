@@ -1,7 +1,8 @@
 """One conversion per type, for settings from TOML, words people type and data from the wire; and back to plain data.
 
 Hints understood: str, int, float, bool, Secret, Path, Literal, Enum, X | None, tuple[X, ...], list[X], dict[str, X]
-and dataclasses, each optionally `Annotated` with a `Field`. All mistakes are collected, each with its path.
+and dataclasses, each optionally `Annotated` with a `Field`. All mistakes are collected, each with its path. Where a
+secret is, and not only what it is, may be written too: who calls brings what finds it (`amon.config.sources`).
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import math
 import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -74,52 +75,74 @@ def fields_of(cls: type) -> Mapping[str, tuple[Hint, "dataclasses.Field[Any]"]]:
     return {f.name: (hint_of(hints[f.name]), f) for f in dataclasses.fields(cls) if f.init}
 
 
-def from_data(value: Any, hint: type[T], path: str, problems: list[Problem]) -> T | None:
-    """`value` (TOML or JSON) as `hint`; mistakes go to `problems`, and then the result is None."""
-    return cast("T | None", _convert(value, hint_of(hint), path, problems, typed=False))
+Find = Callable[[Any, str, list[Problem]], Secret | None]
+"""What was written for a secret, and where, to the secret; what is wrong goes to the problems, without the value."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Way:
+    """How one value and all below it is read. hidden: a mistake must not quote it."""
+
+    problems: list[Problem]
+    typed: bool = False
+    find: Find | None = None
+    hidden: bool = False
+
+
+def from_data(value: Any, hint: type[T], path: str, problems: list[Problem], find: Find | None = None) -> T | None:
+    """`value` (TOML or JSON) as `hint`; mistakes go to `problems`, and then the result is None.
+
+    find: makes secrets of what is written for them; without it they are texts.
+    """
+    return cast("T | None", _convert(value, hint_of(hint), path, _Way(problems, find=find)))
 
 
 def from_text(text: str, hint: Hint) -> Any:
     """One typed word as `hint`. Raises ValueError with what is wrong, in words."""
     problems: list[Problem] = []
-    value = _convert(text, hint, "", problems, typed=True)
+    value = _convert(text, hint, "", _Way(problems, typed=True))
     if problems:
         raise ValueError(problems[0].text)
     return value
 
 
-def _convert(value: Any, hint: Hint, path: str, problems: list[Problem], *, typed: bool) -> Any:
+def _convert(value: Any, hint: Hint, path: str, way: _Way) -> Any:
     if value is None and hint.optional:
         return None
-    try:
-        result = _by_type(value, hint, path, problems, typed)
-    except (_Bad, ValueError) as bad:
-        # A message may quote the value.
-        problems.append(Problem(path, "is not what is expected here" if hint.field.secret else str(bad)))
-        return None
+    if (hint.field.secret or hint.bare is Secret) and not way.hidden:
+        way = dataclasses.replace(way, hidden=True)
+    if hint.bare is Secret and way.find is not None:
+        result = way.find(value, path, way.problems)
+    else:
+        try:
+            result = _by_type(value, hint, path, way)
+        except (_Bad, ValueError) as bad:
+            # A message may quote the value.
+            way.problems.append(Problem(path, "is not what is expected here" if way.hidden else str(bad)))
+            return None
     wrong = hint.field.problem(result)
     if wrong:
-        problems.append(Problem(path, wrong))
+        way.problems.append(Problem(path, wrong))
     return result
 
 
-def _by_type(value: Any, hint: Hint, path: str, problems: list[Problem], typed: bool) -> Any:
+def _by_type(value: Any, hint: Hint, path: str, way: _Way) -> Any:
     bare, origin = hint.bare, hint.origin
     if bare is Any:
         return value
     if dataclasses.is_dataclass(bare):
-        return _dataclass(value, cast(type, bare), path, problems, typed)
+        return _dataclass(value, cast(type, bare), path, way)
     if origin in (tuple, list):
-        return _sequence(value, hint, path, problems, typed)
+        return _sequence(value, hint, path, way)
     if origin is dict:
-        return _table(value, hint, path, problems, typed)
+        return _table(value, hint, path, way)
     if origin is Literal:
         return _literal(value, hint.args)
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
         return _choice(
             value, {member.name if issubclass(bare, enum.IntEnum) else str(member.value): member for member in bare}
         )
-    return _scalar(value, hint, typed)
+    return _scalar(value, hint, way.typed)
 
 
 def _scalar(value: Any, hint: Hint, typed: bool) -> Any:
@@ -187,31 +210,31 @@ def _choice(value: Any, choices: Mapping[str, Any]) -> Any:
     raise _Bad(f"expected one of {known}{near}")
 
 
-def _sequence(value: Any, hint: Hint, path: str, problems: list[Problem], typed: bool) -> Any:
-    if typed and isinstance(value, str):
+def _sequence(value: Any, hint: Hint, path: str, way: _Way) -> Any:
+    if way.typed and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list | tuple):
         raise _Bad(f"expected a list, got {_kind(value)}")
     item = hint_of(hint.args[0])
-    made = [_convert(one, item, f"{path}[{n}]", problems, typed=typed) for n, one in enumerate(value)]
+    made = [_convert(one, item, f"{path}[{n}]", way) for n, one in enumerate(value)]
     return tuple(made) if hint.origin is tuple else made
 
 
-def _table(value: Any, hint: Hint, path: str, problems: list[Problem], typed: bool) -> Any:
+def _table(value: Any, hint: Hint, path: str, way: _Way) -> Any:
     if not isinstance(value, Mapping):
         raise _Bad(f"expected a table, got {_kind(value)}")
     key, item = hint_of(hint.args[0]), hint_of(hint.args[1])
     for name in value:
         wrong = key.field.problem(name)
         if wrong:
-            problems.append(Problem(_below(path, name), f"this name {wrong}"))
-    return {name: _convert(one, item, _below(path, name), problems, typed=typed) for name, one in value.items()}
+            way.problems.append(Problem(_below(path, name), f"this name {wrong}"))
+    return {name: _convert(one, item, _below(path, name), way) for name, one in value.items()}
 
 
-def _dataclass(value: Any, cls: type, path: str, problems: list[Problem], typed: bool) -> Any:
+def _dataclass(value: Any, cls: type, path: str, way: _Way) -> Any:
     if not isinstance(value, Mapping):
         raise _Bad(f"expected a table, got {_kind(value)}")
-    known = fields_of(cls)
+    known, problems = fields_of(cls), way.problems
     before = len(problems)
     for name in value:
         if name not in known:
@@ -223,7 +246,7 @@ def _dataclass(value: Any, cls: type, path: str, problems: list[Problem], typed:
     made: dict[str, Any] = {}
     for name, (hint, field) in known.items():
         if name in value:
-            made[name] = _convert(value[name], hint, _below(path, name), problems, typed=typed)
+            made[name] = _convert(value[name], hint, _below(path, name), way)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             problems.append(
                 Problem(_below(path, name), f"is missing{f' ({hint.field.about})' if hint.field.about else ''}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amon.command.grammar import AGENT
-from amon.config import known_good, parse
+from amon.config import Sources, known_good, parse
 from amon.convert import fields_of, from_data
 from amon.errors import Failed, Problem
 from amon.fields import Secret
@@ -37,11 +37,16 @@ class World:
     registry: Registry
     uid: int
     credentials: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def here(cls) -> "World":
         directory = os.environ.get("CREDENTIALS_DIRECTORY")
-        return cls(Registry(), os.geteuid(), Path(directory) if directory else None)
+        return cls(Registry(), os.geteuid(), Path(directory) if directory else None, os.environ)
+
+    def sources(self) -> Sources:
+        """Of one reading."""
+        return Sources(self.uid, self.environment, self.credentials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,12 @@ def load(path: Path, world: World) -> Loaded:
         line = data.count(b"\n", 0, error.start) + 1
         loaded.found.append(Finding(f"line {line}", "this is not text in UTF-8; save the file as UTF-8", Group.file))
         return loaded
-    tables = parse(text)
+    tables, sources = parse(text), world.sources()
     if isinstance(tables, Problem):
         loaded.found += findings([tables], Group.syntax)
-        tables = {}
     else:
-        _look(tables, world, loaded)
-    fault = mode_fault(path, state, world.uid, private=_holds_secret(tables, loaded.specs))
+        _look(tables, world, sources, loaded)
+    fault = mode_fault(path, state, world.uid, private=_holds_secret(sources, loaded.specs))
     if fault:
         loaded.found.append(Finding("", fault, Group.mode))
     return loaded
@@ -112,20 +116,20 @@ def _first_steps(path: Path) -> str:
     return "" if path.exists() else f"; next: amon-agent example > {path}, then put your addresses into it"
 
 
-def _look(tables: dict[str, Any], world: World, loaded: Loaded) -> None:
+def _look(tables: dict[str, Any], world: World, sources: Sources, loaded: Loaded) -> None:
     problems: list[Problem] = []
-    loaded.settings = from_data(tables, AgentSettings, "", problems)
+    loaded.settings = from_data(tables, AgentSettings, "", problems, sources.find)
     loaded.found += findings(problems, Group.settings)
     instances = _tables(tables, "instance")
     accounts = _tables(tables, "account")
     loaded.names = tuple(tables["instance"]) if isinstance(tables.get("instance"), Mapping) else ()
     _look_at_state(tables, world, loaded)
     for name, table in instances.items():
-        spec = _instance(name, table, world.registry, loaded.found)
+        spec = _instance(name, table, world.registry, sources, loaded.found)
         if spec is not None:
             loaded.specs.append(spec)
     for name, table in accounts.items():
-        _account(name, table, list(instances), world, loaded)
+        _account(name, table, list(instances), sources, loaded)
     jids = {name: str(table["jid"]) for name, table in accounts.items() if "jid" in table}
     loaded.found += same_address(jids)
     if "account" not in tables or tables["account"] == {}:
@@ -153,19 +157,21 @@ def _look_at_state(tables: Mapping[str, Any], world: World, loaded: Loaded) -> N
         loaded.found.append(Finding("state", fault, Group.mode))
 
 
-def _account(name: str, table: Mapping[str, Any], instances: list[str], world: World, loaded: Loaded) -> None:
+def _account(name: str, table: Mapping[str, Any], instances: list[str], sources: Sources, loaded: Loaded) -> None:
     path = f"account.{name}"
     whole = not _is_told(path, loaded.found)
-    account = known_good(table, Account)
+    account = known_good(table, Account, sources.again)
     if account is None:
         return
-    plan, found = plan_account(name, account, instances, world.uid, world.credentials, whole=whole)
+    plan, found = plan_account(name, account, instances, sources, whole=whole)
     loaded.found += found
     if plan is not None and whole:
         loaded.accounts.append(plan)
 
 
-def _instance(name: str, table: Mapping[str, Any], registry: Registry, found: list[Finding]) -> Spec | None:
+def _instance(
+    name: str, table: Mapping[str, Any], registry: Registry, sources: Sources, found: list[Finding]
+) -> Spec | None:
     path = f"instance.{name}"
     if name in _OWN or name in RESERVED:
         whose = "the agent's own" if name in _OWN else "a word of the target language"
@@ -178,11 +184,11 @@ def _instance(name: str, table: Mapping[str, Any], registry: Registry, found: li
     module = registry.find(kind)
     if module.cls is None:
         return Spec(name, kind, None, None, module.reason)
-    return _spec(name, kind, module.cls, instance.settings, found)
+    return _spec(name, kind, module.cls, instance.settings, sources, found)
 
 
 def _spec(
-    name: str, kind: str, cls: type[Module[Any]], written: Mapping[str, Any], found: list[Finding]
+    name: str, kind: str, cls: type[Module[Any]], written: Mapping[str, Any], sources: Sources, found: list[Finding]
 ) -> Spec | None:
     path = f"instance.{name}.settings"
     hint = settings_type(cls)
@@ -193,7 +199,7 @@ def _spec(
             return None
         return Spec(name, kind, cls)
     try:
-        settings = from_data(dict(written), hint, path, problems)
+        settings = from_data(dict(written), hint, path, problems, sources.find)
         if settings is not None and not problems:
             problems += _own_problems(cls, settings, path)
     except Exception as broken:  # whatever a module does while it is asked is that module's trouble
@@ -201,7 +207,7 @@ def _spec(
             name, kind, None, None, f"module {kind!r} cannot read its settings: {type(broken).__name__}: {broken}"
         )
     if settings is None:
-        problems += _more_problems(cls, known_good(written, hint), written, path, problems)
+        problems += _more_problems(cls, known_good(written, hint, sources.again), written, path, problems)
     found += findings(problems, Group.settings)
     return None if problems else Spec(name, kind, cls, settings)
 
@@ -237,19 +243,23 @@ def _is_told(path: str, told: Iterable[Problem]) -> bool:
     return any(one.path == path or one.path.startswith((f"{path}.", f"{path}[")) for one in told)
 
 
-def _holds_secret(tables: Mapping[str, Any], specs: Iterable[Spec]) -> bool:
+def _holds_secret(sources: Sources, specs: Iterable[Spec]) -> bool:
     """Whether a reader of the file learns a secret: of an account, of a proxy, or in the settings of a module."""
-    accounts = _tables(tables, "account").values()
-    written = any("password" in one or "@" in str(one.get("proxy", "")) for one in accounts)
-    return written or any(_is_secret(spec.settings) for spec in specs)
+    for path, secret in sources.written.items():
+        proxy = path.startswith("account.") and path.endswith(".proxy")
+        if not proxy or "@" in secret.reveal():
+            return True
+    return any(_is_secret(spec.settings) for spec in specs)
 
 
 def _is_secret(value: Any) -> bool:
+    """Whether something in it must not be shown that is no `Secret`; those are known by where they were found."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hidden = any(hint.field.secret and getattr(value, name) for name, (hint, _) in fields_of(type(value)).items())
-        return hidden or any(_is_secret(getattr(value, name)) for name in fields_of(type(value)))
+        parts = [(hint, getattr(value, name)) for name, (hint, _) in fields_of(type(value)).items()]
+        hidden = any(hint.field.secret and one and not isinstance(one, Secret) for hint, one in parts)
+        return hidden or any(_is_secret(one) for _, one in parts)
     if isinstance(value, Mapping):
         return any(_is_secret(one) for one in value.values())
     if isinstance(value, tuple | list):
         return any(_is_secret(one) for one in value)
-    return isinstance(value, Secret) and bool(value.reveal())
+    return False

@@ -14,6 +14,8 @@ _HEAD = """\
 # Configuration of an amon agent (TOML). A line that begins with `#` says what a key means, or holds a default or an
 # example: take the `#` away to change it, and that of the `[table]` it stands in. Durations are written "30 s",
 # "5 min", "1 h 30 min"; sizes "64 KiB", "10 MB".
+# What is kept secret is written as text, or better as the place where it is, in any of these ways:
+#   { file = "/etc/amon/password" } (mode 0600)   { env = "AMON_PASSWORD" }   { credential = "password" } (systemd)
 # Look it over: amon-agent check --config FILE     Take it over without a stop: systemctl reload amon-agent
 """
 _INSTANCES = """\

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from amon.config import NoSecret, WrongMode
 from amon.errors import Problem
 
 
@@ -32,5 +33,13 @@ class Finding(Problem):
 def findings(problems: Iterable[Problem], group: Group, below: str = "") -> list[Finding]:
     """Problems of another room as findings of a group; `below` goes before their paths."""
     return [
-        Finding(".".join(part for part in (below, problem.path) if part), problem.text, group) for problem in problems
+        Finding(".".join(part for part in (below, problem.path) if part), problem.text, _group(problem, group))
+        for problem in problems
     ]
+
+
+def _group(problem: Problem, group: Group) -> Group:
+    """Of what was found on the way to a secret the kind is known."""
+    if isinstance(problem, WrongMode):
+        return Group.mode
+    return Group.secret if isinstance(problem, NoSecret) else group

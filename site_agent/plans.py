@@ -9,6 +9,7 @@ from pathlib import Path
 
 from amon.access import Policy, policy_problems
 from amon.access.sshsig import SigningKey
+from amon.config import Sources
 from amon.errors import Failed, Invalid
 from amon.fields import Secret
 from amon.target import Name, parse
@@ -52,20 +53,20 @@ class AccountPlan:
 
 
 def plan_account(
-    name: str, account: Account, instances: Collection[str], uid: int, credentials: Path | None, *, whole: bool
+    name: str, account: Account, instances: Collection[str], sources: Sources, *, whole: bool
 ) -> tuple[AccountPlan | None, list[Finding]]:
     """The plan, if nothing is in its way, and what was found.
 
     whole: all that was written could be read; else nothing is said about what may only seem to be missing.
     """
-    path = f"account.{name}"
+    path, uid = f"account.{name}", sources.uid
     found: list[Finding] = []
     jid = _prepared(account.jid, f"{path}.jid", found)
     site = jid.partition("@")[0] if jid else ""
     _check_site(site, f"{path}.jid", found)
     rooms = _rooms(account.rooms, f"{path}.rooms", found)
     password_found: list[Finding] = []
-    password = password_of(account, path, uid, credentials, password_found)
+    password = password_of(account, path, sources, password_found)
     found += [one for one in password_found if whole or one.path != path]
     keep, spare = _kept(account, path, uid, found)
     _check_way(account, path, found)

@@ -7,6 +7,18 @@ else. Nothing here prints a value of a secret field, nor a line of a file that m
 from amon.config.example import comment, example
 from amon.config.read import known_good, read
 from amon.config.reference import reference
+from amon.config.sources import NoSecret, Sources, WrongMode
 from amon.config.toml import SYNTAX, parse
 
-__all__ = ["SYNTAX", "comment", "example", "known_good", "parse", "read", "reference"]
+__all__ = [
+    "SYNTAX",
+    "NoSecret",
+    "Sources",
+    "WrongMode",
+    "comment",
+    "example",
+    "known_good",
+    "parse",
+    "read",
+    "reference",
+]

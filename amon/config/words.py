@@ -21,7 +21,7 @@ def key(name: str) -> str:
 
 def value(given: Any, hint: Hint) -> str:
     """`given` as it is written in a file; a secret is never written."""
-    if hint.field.secret and isinstance(given, Secret):
+    if isinstance(given, Secret):
         return '"***"'
     if isinstance(given, bool):
         return "true" if given else "false"
@@ -69,6 +69,8 @@ def takes(hint: Hint) -> str:
         return f"{each}{most}"
     if hint.bare is Path:
         return "a path"
+    if hint.bare is Secret:
+        return "text, kept secret, or a table that says where it is: file, env or credential"
     return "text, kept secret" if hint.field.secret else "text"
 
 

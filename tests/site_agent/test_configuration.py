@@ -234,7 +234,7 @@ def test_only_the_line_end_is_taken_off_a_password(place: Place, content: str, p
     ("content", "text"),
     [
         (b"", "is empty"), (b"\n", "is empty"),
-        (b"hush\nmore\n", "has more than one line; only the password belongs there"),
+        (b"hush\nmore\n", "has more than one line; only the secret belongs there"),
         (b"\xff", "is not text in UTF-8"), (b"h\x00h", "holds a character that no password can have"),
         (b"x" * 5000, "is 5000 bytes long; at most 4096 are taken"),
     ],
