@@ -96,8 +96,8 @@ def _bare(sig: str) -> str:
     """The base64 without its armor, if it has one."""
     if not sig.startswith(_BEGIN):
         return sig
-    first, *lines, last = sig.removesuffix("\n").split("\n")
-    if first != _BEGIN or last != _END:
+    first, *lines = sig.removesuffix("\n").split("\n")
+    if first != _BEGIN or not lines or lines.pop() != _END:
         raise Malformed("its armor is damaged")
     return "".join(lines)
 
