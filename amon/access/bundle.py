@@ -108,7 +108,7 @@ def read_bundle(text: bytes, sig: str, organisation: Iterable[PublicKey]) -> Bun
     signers, problems = read_signers("\n".join(written.signers), "signers")
     problems += policy_problems(written.policy, "", "policy")
     _raise_if(problems)
-    issued, expires = until_of(written.issued), until_of(written.expires)
+    issued, expires = _moment(written.issued), _moment(written.expires)
     if expires <= issued:
         raise BadBundle("it expires before it is issued")
     return Bundle(
@@ -127,6 +127,13 @@ def _written(text: bytes) -> _Written:
     if written is None:
         raise BadBundle("it has nothing in it")
     return written
+
+
+def _moment(text: str) -> float:
+    try:
+        return until_of(text)
+    except ValueError as wrong:
+        raise BadBundle(str(wrong)) from None
 
 
 def _raise_if(problems: list[Problem]) -> None:
