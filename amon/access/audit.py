@@ -9,9 +9,10 @@ off. What it does not: who owns the machine can write a whole new chain, and lin
 else has seen can be rewritten by him unnoticed. So heads have to be taken away from the site, and often: the console
 does so with each look, and a log host has number and hash of each line.
 
-The bytes that are hashed, of version 1: text in UTF-8 as `LENGTH:BYTES`, nothing (a room that is none) as `-`, time as
-the eight bytes of an IEEE 754 double, yes and no as `1` and `0`. The line's own digest comes first, then it is chained:
-a line can be withheld from somebody who may not read it, and its digest shown, and the chain can still be verified.
+The bytes that are hashed, of version 1: time as the eight bytes of an IEEE 754 double, then the other fields in their
+order as `LENGTH:TEXT` in UTF-8, the length in characters; `-` for a room that is none, `1` and `0` for yes and no. The
+line's own digest comes first, then it is chained: a line can be withheld from somebody who may not read it, and its
+digest shown, and the chain can still be verified.
 """
 
 import struct
@@ -21,6 +22,7 @@ from hashlib import sha256
 
 _LINE = b"amon-audit-line@v1\0"
 _CHAIN = b"amon-audit-chain@v1\0"
+_DOUBLE = struct.Struct(">d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +74,13 @@ class Verdict:
 
 def digest_of(record: AuditRecord) -> bytes:
     """32 bytes that stand for the record. `UnicodeEncodeError` for what is no text."""
-    parts = [_LINE, struct.pack(">d", record.time), b"1" if record.allowed else b"0"]
-    texts = (record.account, record.asker, record.room, record.id, record.line, record.rule, record.outcome)
-    for text in (*texts, record.key, record.effect):
-        if text is None:
-            parts.append(b"-")
-        else:
-            encoded = text.encode()
-            parts += (b"%d:" % len(encoded), encoded)
-    return sha256(b"".join(parts)).digest()
+    r, room = record, record.room
+    text = (
+        f"{len(r.account)}:{r.account}{len(r.asker)}:{r.asker}{'-' if room is None else f'{len(room)}:{room}'}"
+        f"{len(r.id)}:{r.id}{len(r.line)}:{r.line}{'1' if r.allowed else '0'}{len(r.rule)}:{r.rule}"
+        f"{len(r.outcome)}:{r.outcome}{len(r.key)}:{r.key}{len(r.effect)}:{r.effect}"
+    )
+    return sha256(_LINE + _DOUBLE.pack(r.time) + text.encode()).digest()
 
 
 def hash_of(before: bytes, seq: int, digest: bytes) -> bytes:

@@ -20,8 +20,7 @@ _BEFORE = "time_seconds, account, asker, room, id, line, allowed, rule, outcome"
 _TABLES = (
     "CREATE TABLE audit (seq INTEGER PRIMARY KEY, time_seconds REAL NOT NULL, account TEXT NOT NULL,"
     " asker TEXT NOT NULL, room TEXT, id TEXT NOT NULL, line TEXT NOT NULL, allowed INTEGER NOT NULL,"
-    " rule TEXT NOT NULL, outcome TEXT NOT NULL, key TEXT NOT NULL, effect TEXT NOT NULL,"
-    " prev BLOB NOT NULL, hash BLOB NOT NULL)",
+    " rule TEXT NOT NULL, outcome TEXT NOT NULL, key TEXT NOT NULL, effect TEXT NOT NULL, hash BLOB NOT NULL)",
     "CREATE TABLE audit_anchor (one INTEGER PRIMARY KEY CHECK (one = 1), chain BLOB NOT NULL, seq INTEGER NOT NULL,"
     " hash BLOB NOT NULL)",
 )
@@ -30,8 +29,9 @@ _GUARDS = (
     "CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
     "CREATE TRIGGER audit_kept BEFORE DELETE ON audit WHEN OLD.seq > (SELECT seq FROM audit_anchor)"
     " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
-    "CREATE TRIGGER audit_grows BEFORE INSERT ON audit WHEN NEW.seq IS NOT"
-    " (SELECT coalesce((SELECT max(seq) FROM audit), (SELECT seq FROM audit_anchor)) + 1)"
+    "CREATE TRIGGER audit_grows BEFORE INSERT ON audit WHEN NEW.seq <= (SELECT max(seq) FROM audit)"
+    " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+    "CREATE TRIGGER audit_anchor_one BEFORE INSERT ON audit_anchor"
     " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
     "CREATE TRIGGER audit_anchor_stays BEFORE DELETE ON audit_anchor"
     " BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
@@ -135,14 +135,14 @@ def page(db: sqlite3.Connection, query: Query, most: int) -> Page:
         first = db.execute(f"SELECT min(seq) FROM ({inner})", (*values, query.count)).fetchone()[0]
         where, values = f"seq >= ? AND {where}", (seq + 1 if first is None else first, *values)
     most = min(most, query.count)
-    sql = f"SELECT seq, prev, hash, {_FIELDS} FROM audit WHERE {where} ORDER BY seq LIMIT ?"
+    sql = f"SELECT seq, hash, {_FIELDS} FROM audit WHERE {where} ORDER BY seq LIMIT ?"
     rows = db.execute(sql, (*values, most + 1)).fetchall()
     lines = tuple(_line(row) for row in rows[:most])
-    before = Link(rows[0][0] - 1, rows[0][1].hex()) if rows else Link(seq, head.hex())
+    before = _link(db, rows[0][0] - 1, anchor) if rows else Link(seq, head.hex())
     return Page(chain, anchor, Link(seq, head.hex()), before, lines, len(rows) > most)
 
 
-_INSERT = f"INSERT INTO audit (seq, {_FIELDS}, prev, hash) VALUES ({', '.join('?' * 14)})"
+_INSERT = f"INSERT INTO audit (seq, {_FIELDS}, hash) VALUES ({', '.join('?' * 13)})"
 
 
 def _where(db: sqlite3.Connection, query: Query, anchor: int) -> tuple[str, tuple[Any, ...]]:
@@ -174,6 +174,11 @@ def _anchor(db: sqlite3.Connection) -> tuple[str, Link]:
     return chain.hex(), Link(seq, hashed.hex())
 
 
+def _link(db: sqlite3.Connection, seq: int, anchor: Link) -> Link:
+    row = db.execute("SELECT hash FROM audit WHERE seq = ?", [seq]).fetchone()
+    return Link(seq, row[0].hex()) if row else anchor
+
+
 def _head(db: sqlite3.Connection) -> tuple[int, bytes]:
     row = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     row = row or db.execute("SELECT seq, hash FROM audit_anchor").fetchone()
@@ -184,7 +189,7 @@ def _row(record: AuditRecord, seq: int, before: bytes) -> tuple[Any, ...]:
     r = record
     hashed = hash_of(before, seq, digest_of(r))
     fields = (r.time, r.account, r.asker, r.room, r.id, r.line, r.allowed, r.rule, r.outcome, r.key, r.effect)
-    return (seq, *fields, before, hashed)
+    return (seq, *fields, hashed)
 
 
 def _record(row: tuple[Any, ...]) -> AuditRecord:
@@ -193,5 +198,5 @@ def _record(row: tuple[Any, ...]) -> AuditRecord:
 
 
 def _line(row: tuple[Any, ...]) -> Line:
-    record = _record(row[3:])
-    return Line(row[0], record, digest_of(record).hex(), row[2].hex())
+    record = _record(row[2:])
+    return Line(row[0], record, digest_of(record).hex(), row[1].hex())
