@@ -31,6 +31,7 @@ from amon.xmpp.route import connect
 from amon.xmpp.scram import Keys
 from amon.xmpp.speech import Speech
 from amon.xmpp.stream import Stream
+from amon.xmpp.tls import Source, always
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Connection(Administration, Speech):
         login: Login,
         listener: Listener,
         *,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | Source,
         random: Random,
         clock: Clock | None = None,
         log: logging.Logger | None = None,
@@ -62,13 +63,17 @@ class Connection(Administration, Speech):
         trace: bool = False,
         guards_presence: bool = True,
     ) -> None:
-        """guards_presence: at each login our presence is taken from contacts that may not see it."""
+        """guards_presence: at each login our presence is taken from contacts that may not see it.
+
+        context: or what gives the one for each connect (see `tls.Renewed`).
+        """
         self.account = bare(login.jid)
         self.jid = ""  # full, of the current or last session
         self._login = replace(login, jid=self.account)
         self._passwords = Passwords(login.password, login.spare)
         self._clock, self._log = clock or SystemClock(), log or logging.getLogger(f"amon.xmpp.{self.account}")
-        self._context, self._random = context, random
+        self._context = always(context) if isinstance(context, ssl.SSLContext) else context
+        self._random = random
         self._listener = Guarded(listener, self._log)
         self._times, self._limits, self._trace = times or Times(), limits or Limits(), trace
         self._guards_presence = guards_presence
@@ -120,10 +125,11 @@ class Connection(Administration, Speech):
 
     async def _session(self) -> Fault:
         """One stream from connecting to its end, and why it ended."""
+        context = self._context()
         stream = self._stream = Stream(
             replace(self._login, password=self._passwords.current),
             self,
-            self._context,
+            context,
             self._limits,
             self._log,
             keys=self._keys,
@@ -131,7 +137,7 @@ class Connection(Administration, Speech):
             trace=self._trace,
         )
         try:
-            await self._come_up(stream)
+            await self._come_up(stream, context)
             await self._live(stream)
         except Unreachable as error:
             stream.fail(error.fault)
@@ -152,8 +158,8 @@ class Connection(Administration, Speech):
             return replace(fault, text=f"{fault.text}; the next one is tried", slow=False)
         return fault
 
-    async def _come_up(self, stream: Stream) -> None:
-        await connect(lambda: stream, self._login, self._context, self._times.connect, self._random)
+    async def _come_up(self, stream: Stream, context: ssl.SSLContext) -> None:
+        await connect(lambda: stream, self._login, context, self._times.connect, self._random)
         try:
             async with asyncio.timeout(self._times.login):
                 await stream.wait_begun()

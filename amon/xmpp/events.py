@@ -62,6 +62,7 @@ class RoomState:
     """Whether we are in a room, as whom, and whether its senders can be believed.
 
     safe: members-only and everybody's real address shown, as the server says now; not taken from our configuration.
+    doubtful: its configuration changed this moment, and how it is now is being asked.
     """
 
     room: str
@@ -69,6 +70,7 @@ class RoomState:
     nick: str = ""
     reason: str = ""
     safe: bool = False
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)

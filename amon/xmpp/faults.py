@@ -67,6 +67,20 @@ _SASL = {
 }
 
 
+_OURS = {
+    "credentials-expired": "the server says that the certificate of {jid} has expired: renew it",
+    "account-disabled": (
+        "the server refuses the certificate of {jid}: it names another account, or was issued by an authority "
+        "that the server does not trust"
+    ),
+    "temporary-auth-failure": _SASL["temporary-auth-failure"],
+    "": (
+        "the server refuses the certificate of {jid} ({condition}): it names another account, has expired, "
+        "or was issued by an authority that the server does not trust"
+    ),
+}
+
+
 def of_stream(condition: str, domain: str) -> Fault:
     text, slow = _STREAM.get(condition, ("the server ended the session ({condition})", False))
     return Fault(condition, text.format(domain=domain, condition=condition), slow)
@@ -75,6 +89,12 @@ def of_stream(condition: str, domain: str) -> Fault:
 def of_login(condition: str, jid: str) -> Fault:
     text = _SASL.get(condition, "the server refuses the login of {jid} ({condition})")
     return Fault(condition, text.format(jid=jid, condition=condition), condition != "temporary-auth-failure")
+
+
+def of_certificate(condition: str, jid: str) -> Fault:
+    """The server did not take ours for the account's."""
+    text = _OURS.get(condition, _OURS[""]).format(jid=jid, condition=condition)
+    return Fault("certificate-refused", text, condition != "temporary-auth-failure")
 
 
 def of_connection(error: BaseException, where: str, domain: str) -> Fault:
@@ -102,6 +122,14 @@ def _of_certificate(error: ssl.SSLCertVerificationError, where: str, domain: str
     why = _CERTIFICATE.get(error.verify_code, f"cannot be trusted ({error.verify_message})")
     name = f" than {domain}: check `jid`, or the certificate" if error.verify_code in (62, 64) else ""
     return Fault("certificate", f"the certificate of {where} {why}{name}; no password was sent", slow=True)
+
+
+def of_pin(shown: str, where: str) -> Fault:
+    text = (
+        f"the server {where} has another key than `pins` say: {shown}; no password was sent. Either somebody stands in "
+        "between, or its key was changed: ask its administrator before you change `pins`"
+    )
+    return Fault("pin", text, slow=True)
 
 
 _STANZA = {

@@ -59,7 +59,7 @@ class Inbox:
         if keeper is None or nick or element.get("type") != "groupchat":
             return False
         if keeper.room.settings_changed(element):
-            keeper.stir(look_again=True)
+            keeper.doubt()
         return True
 
     def _invited(self, element: Element) -> None:

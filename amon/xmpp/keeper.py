@@ -54,9 +54,15 @@ class Keeper:
         self._called = asyncio.Event()
         self._doubts = 0
 
-    def stir(self, look_again: bool = False) -> None:
-        self._look_again = self._look_again or look_again
+    def stir(self) -> None:
         self._stirred.set()
+
+    def doubt(self) -> None:
+        """The room may not be what it was: it is unsafe from this stanza on, until the server says what it is now."""
+        self._look_again = True
+        if self._said is not None and self._said.joined:
+            self._tell()
+        self.stir()
 
     def call(self) -> None:
         """We are invited: if we wait for the next try, that is now."""
@@ -154,7 +160,7 @@ class Keeper:
             features = read_features(await self._line.ask(self.room.address, "get", info_query()))
         except StanzaError:
             features = set()
-        if self.room.joined:
+        if self.room.joined and not self._look_again:  # else it changed again meanwhile, and this may be old
             self.room.learned(features)
             self._tell()
 
@@ -176,7 +182,8 @@ class Keeper:
         reason = room.reason
         if room.joined:
             reason = f"the nick {room.wanted} is taken" if room.nick != room.wanted else ""
-        state = RoomState(room.address, room.joined, room.nick, reason, room.safe)
+        doubtful = room.joined and self._look_again
+        state = RoomState(room.address, room.joined, room.nick, reason, room.safe, doubtful)
         if state != self._said:
             self._said = state
             self._report(state)

@@ -1,6 +1,7 @@
 """How an account logs in: who, where, through what. Read from the configuration; imports no slixmpp."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 
@@ -12,6 +13,10 @@ class Login:
     proxy: `http://user:password@host:port` (HTTP CONNECT), `socks5://host:port`. TLS stays end to end.
     rooms: bare addresses of the rooms to be in; nick: the name there, the account's name if empty.
     spare: other passwords, tried in turn when one is refused.
+    certificate: our own, which says who we are instead of a password (SASL EXTERNAL); the TLS context shows it, see
+    `tls`. With it, `password` may be empty; one that is not is tried where the server takes no certificate.
+    pins: keys of the server, `sha256/BASE64` of its SubjectPublicKeyInfo (RFC 7469, 2.4); none: any that its CA vouches
+    for.
     """
 
     jid: str
@@ -24,6 +29,9 @@ class Login:
     rooms: tuple[str, ...] = ()
     nick: str = ""
     spare: tuple[str, ...] = field(default=(), repr=False)
+    certificate: Path | None = None
+    certificate_key: Path | None = None
+    pins: tuple[str, ...] = ()
 
     @property
     def domain(self) -> str:

@@ -76,8 +76,21 @@ class Pipe(ClientXMPP):
         self.transport = transport
         self.socket = transport.get_extra_info("ssl_object", transport.get_extra_info("socket"))
         self._secure = transport.get_extra_info("ssl_object") is not None
+        fault = self._pin_fault(transport)
+        if fault is not None:
+            return self.fail(fault)
         self.init_parser()
         self.send_raw(self.stream_header)
+        return None
+
+    def _pin_fault(self, transport: Any) -> Fault | None:
+        """The server's key is not the one that was agreed on, whoever vouches for it."""
+        if not self._secure or not self._login.pins:
+            return None
+        from amon.xmpp.certificates import pin_of
+
+        shown = pin_of(transport.get_extra_info("ssl_object").getpeercert(True))
+        return None if shown in self._login.pins else faults.of_pin(shown, self._login.host or self._login.domain)
 
     def init_parser(self) -> None:
         if self._reader is not None:

@@ -16,7 +16,6 @@ _SHOWS_ADDRESSES = "100"
 _MADE = "201"
 _RENAMED = "303"
 _SETTINGS = {"102", "103", "104", "172", "173", "174"}  # XEP-0045, 15.6: the room may not be what it was
-_ANONYMOUS = {"173", "174"}
 _LEFT = {
     "301": "we were banned from the room",
     "307": "we were kicked out of the room",
@@ -97,9 +96,10 @@ class Room:
     def settings_changed(self, element: Element) -> bool:
         """A message of the room itself; True if the room must be looked at again."""
         codes = {status.get("code", "") for status in element.iterfind(f"{_USER}x/{_USER}status")}
-        if codes & _ANONYMOUS:
-            self.shows_addresses = False
-        return bool(codes & _SETTINGS)
+        if not codes & _SETTINGS:
+            return False
+        self.shows_addresses = self.members_only = False
+        return True
 
     def learned(self, features: set[str]) -> None:
         """Service discovery of the room has the last word on what it is now."""

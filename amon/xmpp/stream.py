@@ -74,7 +74,12 @@ class Stream(Pipe):
         self._sm: Any = self.plugin["xep_0198"]
         self.acks = Acks(self._sm, self.send_raw, resume)
         self._sign_on = SignOn(
-            login.jid, self.requested_jid.user, prepared_password(login.password), keys, self.send_raw
+            login.jid,
+            self.requested_jid.user,
+            prepared_password(login.password),
+            keys,
+            self.send_raw,
+            certificate=login.certificate is not None,
         )
         self.add_event_handler("sm_failed", self.acks.not_resumed)
         self.add_event_handler("session_resumed", lambda _: self._begin(resumed=True))

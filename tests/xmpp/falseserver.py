@@ -23,11 +23,18 @@ def login(*mechanisms: str) -> str:
 class FalseServer(LocalServer):
     """Runs `script` for each connection; keeps every byte the client sent in `said`."""
 
-    def __init__(self, folder: Path, script: Callable[["FalseServer"], Awaitable[None]], *, direct_tls: bool) -> None:
-        names = certificate(folder, ("amon.test",), "127.0.0.1")
-        self.ca_file = names.ca
+    def __init__(
+        self,
+        folder: Path,
+        script: Callable[["FalseServer"], Awaitable[None]],
+        *,
+        direct_tls: bool,
+        names: tuple[str, ...] = ("amon.test",),
+    ) -> None:
+        shown = certificate(folder, names, "127.0.0.1")
+        self.ca_file = shown.ca
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(names.chain, names.key)
+        self.tls.load_cert_chain(shown.chain, shown.key)
         super().__init__(self.tls if direct_tls else None)
         self._script, self.direct_tls = script, direct_tls
         self.said = ""

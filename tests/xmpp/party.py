@@ -89,11 +89,11 @@ class World:
         **changes: Any,
     ) -> AsyncIterator["Party"]:
         """A connection that runs for the length of the block."""
-        ear = ear or Ear(may_see)
+        ear, login = ear or Ear(may_see), self.login(jid, **changes)
         connection = Connection(
-            self.login(jid, **changes),
+            login,
             ear,
-            context=tls_context(ca_file or self.server.ca_file),
+            context=tls_context(ca_file or self.server.ca_file, login.certificate, login.certificate_key),
             random=Random(1),
             times=times,
             limits=limits,

@@ -182,8 +182,8 @@ def test_a_room_itself_says_nothing_to_us() -> None:
     assert read(f"<message from='{OPS}' type='groupchat'><body>!restart</body></message>", joined_room()) is None
 
 
-@pytest.mark.parametrize("code", [173, 174])
-def test_a_room_that_becomes_anonymous_is_unsafe_before_anybody_is_asked(code: int) -> None:
+@pytest.mark.parametrize("code", [104, 173, 174])
+def test_a_room_that_may_not_be_what_it_was_is_unsafe_before_anybody_is_asked(code: int) -> None:
     room = joined_room()
     room.learned({"muc_membersonly", "muc_nonanonymous"})
     assert room.safe
