@@ -155,8 +155,11 @@ class Site:
         assert isinstance(module, Lab)
         return module
 
-    def incoming(self, line: str, *, by: str = ALICE, ident: str = "", door: Door = DOOR, **more: Any) -> Incoming:
-        return Incoming(ident or new_id(self.clock.time()), Asker(by, f"{by}/desk"), line, door, **more)
+    def incoming(
+        self, line: str, *, by: str = ALICE, ident: str = "", door: Door = DOOR, key: str = "", **more: Any
+    ) -> Incoming:
+        asker = Asker(by, f"{by}/desk", key=key)
+        return Incoming(ident or new_id(self.clock.time()), asker, line, door, **more)
 
     async def ask(self, line: str, **more: Any) -> Ear:
         ear = Ear()
