@@ -89,20 +89,6 @@ class Policy:
         members = [name for one in who for name in (self.groups.get(one[1:], ()) if one.startswith(GROUP) else (one,))]
         return [one for one in members if not is_pattern(one) and not one.startswith((GROUP, KEY))]
 
-    def decide(self, asker: Asker, needed: Role, agents_domain: str) -> "Decision":
-        """Whether `asker` has at least the role `needed`. Pure; the reason is for people."""
-        if asker.domain.lower() == agents_domain.lower():
-            return Decision(False, f"{asker.jid} is in the agents' domain; agents do not command each other", "agents")
-        found = self.role_of(asker.jid)
-        if found is None:
-            return Decision(False, f"{asker.jid} has no role here; ask the owner of this site", "default deny")
-        role, pattern = found
-        rule = f"{role} {pattern}"
-        if role < needed:
-            reason = f"this needs role {needed}; {asker.jid} is {role} here; {self.whom_to_ask(asker.jid, pattern)}"
-            return Decision(False, reason, rule, role)
-        return Decision(True, f"{asker.jid} is {role}", rule, role)
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -32,11 +32,11 @@ from amon.command.declare import Command
 from amon.command.grammar import title
 from amon.convert import to_data
 from amon.errors import Failed, Invalid, Refused
-from amon.fields import Secret
 from amon.runtime.incoming import Audience, Incoming, Replies
 from amon.runtime.rates import Rates
 from amon.runtime.seals import REFUSAL, Seals
 from amon.runtime.seconds import Seconds
+from amon.runtime.wanted import wanted_of
 from amon.runtime.work import Find, Work
 from amon.store import Journal, Record
 from amon.text import normal_line, visible
@@ -122,7 +122,7 @@ class Dispatch:
             audience.ended(Ended(incoming.id, State.invalid, wrong.pointed()))
             await self._audit(incoming, self._named(incoming.line), decision, State.invalid)
             return
-        wanted = _wanted(ask)
+        wanted = wanted_of(ask)
         asked = _Asked(incoming, ask, wanted, self._decide(incoming, wanted), _shown(ask))
         if asked.needs_signature and asked.decision.allowed and not incoming.door.authority.signers.lines:
             asked = replace(asked, decision=Decision(False, _NO_KEYS, "signature", asked.decision.role))
@@ -311,22 +311,6 @@ class Dispatch:
             first = visible(line.strip()[:64], lines=False).partition(" ")[0]
             return f"{first} ..."
         return title(instance, command) + (" ..." if len(words) > used else "")
-
-
-def _wanted(ask: Ask) -> Wanted:
-    """The arguments as texts, one for each item of a list, as a policy's patterns see them."""
-    command, args = ask.command, {}
-    for param in command.params:
-        value = ask.args[param.name]
-        items = () if value is None else value if param.many else (value,)
-        args[param.name] = tuple(_text_of(item) for item in items)
-    return Wanted(ask.instance, command.name, command.role, command.effect, args)
-
-
-def _text_of(value: object) -> str:
-    """`restart`, `5`, `true`: as it would be typed."""
-    plain = value.reveal() if isinstance(value, Secret) else to_data(value)
-    return str(plain).lower() if isinstance(plain, bool) else str(plain)
 
 
 def _shown(ask: Ask) -> str:
