@@ -131,7 +131,7 @@ class Account:
 
     def room(self, state: RoomState) -> None:
         self.rooms[state.room] = state
-        if state.joined and not state.safe:
+        if state.joined and not state.safe and not state.doubtful:
             self._log.error("%s is not members-only and non-anonymous: nothing said there is done", state.room)
         elif not state.joined:
             self._log.warning("not in %s: %s", state.room, state.reason)
