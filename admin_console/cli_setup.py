@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,7 +57,7 @@ def show(options: Options) -> None:
 
 @click.group()
 def server() -> None:
-    """A private XMPP server, for trying and for a first fleet."""
+    """A private XMPP server for trying, and the configuration of one for a fleet."""
 
 
 @server.command("run")
@@ -73,6 +74,31 @@ def run_it(directory: Path | None, domain: str, host: str, port: int, tls_port: 
     from admin_console.server import Ports
 
     run(run_server(checked(domain, host, Ports(port, tls_port), directory or _home()), click.echo))
+
+
+@server.command("config")
+@click.argument("program", type=click.Choice(["prosody", "ejabberd"]))
+@click.option("--domain", required=True, metavar="NAME", help="Of people, such as example.org.")
+@click.option("--agents", default="", metavar="NAME", help="Of sites.  [agents.DOMAIN]")
+@click.option("--rooms", default="", metavar="NAME", help="Of rooms.  [rooms.DOMAIN]")
+@click.option("--admin", "admins", multiple=True, required=True, metavar="JID", help="Makes rooms and accounts.")
+@click.option("--s2s", multiple=True, metavar="NAME", help="Another server that may talk with the people.  [none]")
+@click.option("--sites", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many will come.")
+@click.option(
+    "--direct-tls-port", type=click.IntRange(1, 65535), default=443, show_default=True, help="Beside STARTTLS on 5222."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), default="-", help="A file.  [stdout]"
+)
+def config(program: str, output: Path, **words: Any) -> None:
+    """Write the configuration of a server for a whole fleet, each line with its reason."""
+    from admin_console.server.writing import fleet_text, written
+
+    text = fleet_text(program, **words)
+    if str(output) == "-":
+        click.echo(text, nl=False)
+    else:
+        click.echo(written(output, text))
 
 
 @server.command("account")

@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import os
-import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -17,13 +16,12 @@ from admin_console.server.certificate import Certificate, certificate
 from admin_console.server.child import Child, PortTaken, free_port
 from admin_console.server.files import write_private
 from admin_console.server.prosody import Setup, configuration, group
+from admin_console.server.recipe import is_domain
 from amon.errors import Failed, Invalid
 
 _TRIES = 5
 # What Prosody 0.12 and 13 log when they go on without a port.
 _TAKEN = "Failed to open server port"
-# RFC 1035, 2.3.1, in lower case as XMPP addresses are.
-_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class PrivateServer:
         choose: Callable[[str], int] = free_port,
     ) -> None:
         for name in (domain, agents, rooms):
-            if not _NAME.fullmatch(name):
+            if not is_domain(name):
                 raise Invalid(f"'{name}' is no domain name in lower case, such as agents.example.org")
         if ports.c2s and ports.c2s == ports.direct_tls:
             raise Invalid(f"port {ports.c2s} cannot serve both STARTTLS and direct TLS")

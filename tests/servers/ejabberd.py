@@ -17,93 +17,11 @@ from typing import Self
 
 from admin_console.server.certificate import Certificate, certificate
 from admin_console.server.child import Child, PortTaken, free_port
+from admin_console.server.ejabberd import Recipe, text
+from admin_console.server.recipe import Served
 from amon.errors import Failed
 
 _TRIES = 5
-_CONFIGURATION = """\
-# Not info: that would log the passwords of accounts made through the API.
-loglevel: notice
-hosts:
-  - "{domain}"
-  - "{agents}"
-certfiles:
-  - "{chain}"
-  - "{key}"
-acme:
-  auto: false
-
-listen:
-  -
-    port: {c2s}
-    ip: "{host}"
-    module: ejabberd_c2s
-    # The default of 5 loses connections when a fleet logs in.
-    backlog: 2048
-    max_stanza_size: 4194304
-    starttls_required: true
-  -
-    port: {direct_tls}
-    ip: "{host}"
-    module: ejabberd_c2s
-    backlog: 2048
-    max_stanza_size: 4194304
-    tls: true
-  -
-    # How the tests make accounts while it runs.
-    port: {api}
-    ip: "127.0.0.1"
-    module: ejabberd_http
-    request_handlers:
-      /api: mod_http_api
-
-auth_password_format: scram
-auth_scram_hash: sha256
-disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2]
-
-acl:
-  admin:
-    user: [{admins}]
-access_rules:
-  admins:
-    allow: admin
-api_permissions:
-  accounts:
-    from: mod_http_api
-    who:
-      ip: "127.0.0.1/8"
-    what: [register, change_password]
-
-modules:
-  mod_admin_extra: {{}}
-  mod_blocking: {{}}
-  mod_caps: {{}}
-  mod_carboncopy: {{}}
-  mod_disco: {{}}
-  mod_http_api: {{}}
-  mod_ping: {{}}
-  mod_privacy: {{}}
-  mod_roster: {{}}
-  mod_stream_mgmt:
-    resume_timeout: 60 sec
-  mod_version: {{}}
-
-append_host_config:
-  "{domain}":
-    modules:
-      mod_muc:
-        hosts: ["{rooms}"]
-        access_create: admins
-        access_admin: admins
-        history_size: 0
-        default_room_options:
-          anonymous: false
-          members_only: true
-          persistent: true
-          public: false
-          mam: false
-          allow_change_subj: false
-          presence_broadcast: [moderator]
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +41,21 @@ class Setup:
 
 
 def configuration(setup: Setup) -> str:
-    """The whole of ejabberd.yml."""
-    return _CONFIGURATION.format(
-        domain=setup.domain,
-        agents=setup.agents,
-        rooms=setup.rooms,
-        admins=", ".join(f'"{jid}"' for jid in setup.admins),
-        host=setup.host,
-        c2s=setup.c2s,
-        direct_tls=setup.direct_tls,
-        api=setup.api,
-        chain=setup.certificate.chain,
-        key=setup.certificate.key,
+    """The whole of ejabberd.yml: that of a fleet, on other ports and paths, without limits."""
+    ports = {"starttls": setup.c2s, "direct_tls": setup.direct_tls}
+    return text(
+        Recipe(
+            Served(setup.domain, setup.agents, setup.rooms, setup.admins, **ports),
+            head="# Written at each start by a test.",
+            ip=setup.host,
+            chain=str(setup.certificate.chain),
+            key=str(setup.certificate.key),
+            limits=None,
+            fenced=False,
+            keeps=False,
+            contacts=False,
+            api=setup.api,
+        )
     )
 
 

@@ -174,14 +174,6 @@ async def test_a_missing_prosody_is_said_with_the_next_step(tmp_path: Path) -> N
         await PrivateServer(tmp_path, program="prosody-that-is-not-there").start()
 
 
-async def test_a_missing_library_is_named_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Python reference, 5.3.1: None there means "not found", whatever is installed.
-    monkeypatch.setitem(sys.modules, "cryptography", None)
-    with pytest.raises(Failed, match=r"cryptography .* is not installed; next: pip install 'amon\[server\]'"):
-        await PrivateServer(tmp_path / "server").start()
-    assert not (tmp_path / "server").exists()
-
-
 async def test_a_folder_that_others_may_change_is_left_alone(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(Failed, match="can be changed by others"):

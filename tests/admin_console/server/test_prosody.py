@@ -37,7 +37,8 @@ def setup(folder: Path, *, as_root: bool = False, admins: tuple[str, ...] = (ALI
     [
         "nagle = false",
         "smacks_hibernation_time = 60",
-        'modules_disabled = { "s2s"; "offline" }',
+        'modules_disabled = { "s2s" }',
+        'modules_disabled = { "offline" }',
         "allow_registration = false",
         "c2s_require_encryption = true",
         "max_history_messages = 0",
