@@ -13,17 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from amon.access import Authority
+from amon.access.bundle import Bundle
 from amon.clock import Clock, SystemClock
 from amon.health import Health
 from amon.runtime.account import Account, Connect, View
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
+from amon.runtime.sinks import Sinks
 from amon.store import Journal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Listener
 from amon.xmpp.tls import tls_context
 from site_agent.configuration import AccountPlan, Configuration
+from site_agent.policies import accept_bundle, authority_of
 from site_agent.reload import Changes, difference
 from site_agent.rotate import Rotation, logs_in
 
@@ -37,6 +39,7 @@ class Agent:
         self, configuration: Configuration, *, clock: Clock | None = None, random: Random | None = None
     ) -> None:
         self.configuration = configuration
+        self._state = configuration.settings.state  # of this life: a reload does not move it
         self.accounts: dict[str, Account] = {}
         self._clock = clock or SystemClock()
         self._random = random or Random()
@@ -44,15 +47,17 @@ class Agent:
         self._contexts: dict[tuple[Path | None, bytes], ssl.SSLContext] = {}
         self._log = logging.getLogger("amon.agent")
         self.node: Node
+        self._sinks: Sinks
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Agent"]:
         """Started when the block begins. On the way out: accounts say goodbye, instances stop, the journal closes."""
-        state = self.configuration.settings.state
+        state = self._state
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with Journal.open(state / "journal.db") as journal, asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.node = Node(tasks, journal, self._clock, state)
+            self._audit_to(self.configuration)
             await self.node.start(self.configuration.specs)
             await self._wait_settled()
             for plan in self.configuration.accounts:
@@ -62,6 +67,7 @@ class Agent:
             finally:
                 await self._stop(list(self._lives))
                 await self.node.stop()
+                self._sinks.close()
 
     async def wait_online(self) -> None:
         """Until every account has a session."""
@@ -80,22 +86,47 @@ class Agent:
         specs = {spec.name: spec for spec in wanted.specs}
         await self.node.change(changes.stop_instances, [specs[name] for name in changes.start_instances])
         self.configuration = wanted
+        if changes.audit:
+            self._sinks.close()
+            self._audit_to(wanted)
         for plan in wanted.accounts:
             if plan.name in changes.start_accounts:
                 self._start(plan)
             elif plan.name in changes.update_accounts:
-                self.accounts[plan.name].show(_view(plan), wanted.settings.tags)
+                self.accounts[plan.name].show(self._view(plan), wanted.settings.tags)
         self.node.trouble("configuration", None)
         return changes
+
+    def accept_bundle(self, account: str, text: bytes, sig: str) -> Bundle:
+        """Obey a policy of the whole fleet from now on; all that waits here is judged by it.
+
+        Raises `BadBundle` for one that is not taken and `Failed` if it cannot be kept; then nothing has changed.
+        """
+        (plan,) = [one for one in self.configuration.accounts if one.name == account]
+        bundle = accept_bundle(
+            text,
+            sig,
+            state=self._state,
+            account=account,
+            organisation=plan.law.organisation,
+            rooms=plan.login.rooms,
+            now=self._clock.time(),
+        )
+        self.accounts[account].show(self._view(plan), self.configuration.settings.tags)
+        return bundle
 
     def keep(self, why: str) -> None:
         """Stay what it is, because a new configuration is no good; everybody who sees this site sees that."""
         self.node.trouble("configuration", Health.fair(why, state="refused"))
 
+    def _audit_to(self, configuration: Configuration) -> None:
+        self._sinks = Sinks(configuration.settings.audit_to, self.node.trouble, self._clock)
+        self.node.journal.audit_to(self._sinks)
+
     def _start(self, plan: AccountPlan) -> None:
         account = Account(
             plan.login.jid,
-            _view(plan),
+            self._view(plan),
             self.node,
             self.configuration.settings.tags,
             self._connect(plan),
@@ -169,7 +200,9 @@ class Agent:
             self._contexts[trust] = tls_context(plan.ca_file)
         return self._contexts[trust]
 
-
-def _view(plan: AccountPlan) -> View:
-    door = Door(plan.name, Authority(plan.policy, plan.login.domain), plan.login.jid, frozenset(plan.login.rooms))
-    return View(door, frozenset(plan.login.rooms), plan.revealed, plan.prefix)
+    def _view(self, plan: AccountPlan) -> View:
+        authority = authority_of(plan.law, plan.login.domain, self._state, plan.name)
+        closed = Health.crit(authority.closed) if authority.closed else None
+        self.node.trouble(f"policy-{plan.name}", closed)
+        door = Door(plan.name, authority, plan.login.jid, frozenset(plan.login.rooms))
+        return View(door, frozenset(plan.login.rooms), plan.revealed, plan.prefix)

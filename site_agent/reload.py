@@ -22,6 +22,7 @@ class Changes:
     start_accounts: tuple[str, ...] = ()
     update_accounts: tuple[str, ...] = ()
     log: bool = False
+    audit: bool = False
     later: tuple[Problem, ...] = ()
 
     def __bool__(self) -> bool:
@@ -33,6 +34,7 @@ class Changes:
             _said("instances", self.stop_instances, self.start_instances, ()),
             _said("accounts", self.stop_accounts, self.start_accounts, self.update_accounts),
             "level of the log" if self.log else "",
+            "where the audit goes" if self.audit else "",
             *(f"not before a restart: {problem}" for problem in self.later),
         ]
         return "; ".join(part for part in said if part) or "nothing is different"
@@ -54,6 +56,7 @@ def difference(old: Configuration, new: Configuration) -> Changes:
         start_accounts,
         tuple(updated),
         log=old.settings.log != new.settings.log,
+        audit=old.settings.audit_to != new.settings.audit_to,
         later=tuple(_later(old, new)),
     )
 
@@ -76,7 +79,7 @@ def _logins(configuration: Configuration) -> dict[str, Any]:
 
 def _shown(configuration: Configuration) -> dict[str, Any]:
     def of(plan: AccountPlan) -> tuple[Any, ...]:
-        return plan.policy, plan.revealed, plan.prefix, configuration.settings.tags
+        return plan.law, plan.revealed, plan.prefix, configuration.settings.tags
 
     return {plan.name: of(plan) for plan in configuration.accounts}
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from amon.access import Policy
 from amon.fields import Field, Secret
+from amon.runtime.sinks import SinkName
 from amon.xmpp.written import CaFile, Host, Port, Proxy, Tls
 
 Name = Annotated[str, Field("a name", pattern=r"[a-z0-9][a-z0-9_-]*", longest=32)]
@@ -58,6 +59,18 @@ class Account:
         tuple[Name, ...] | None,
         Field("instances whose health this account shows; all if not given", longest=100, example=("uptime",)),
     ] = None
+    signers: Annotated[
+        Path | None,
+        Field("file with the keys that sign requests (allowed_signers of ssh-keygen)", example="/etc/amon/signers"),
+    ] = None
+    organisation: Annotated[
+        tuple[Annotated[str, Field("a public key like ssh-ed25519 AAAA...", longest=4096)], ...],
+        Field(
+            "keys that sign policies of the whole fleet; once one came, the policy below can only take away",
+            longest=20,
+            example=("ssh-ed25519 AAAA... organisation",),
+        ),
+    ] = ()
     policy: Annotated[Policy, Field("who may ask what; nobody else may anything")] = field(default_factory=Policy)
 
 
@@ -76,6 +89,9 @@ class AgentSettings:
     state: Annotated[Path, Field("directory for the journal and what instances keep")] = Path("/var/lib/amon-agent")
     log: Annotated[Literal["debug", "info", "warning", "error"], Field("how much is logged")] = "info"
     trace: Annotated[bool, Field("log every stanza, with secrets masked; for looking into trouble only")] = False
+    audit_to: Annotated[
+        tuple[SinkName, ...], Field("where the audit goes besides the journal", longest=2, example=("journald",))
+    ] = ()
     tags: Annotated[
         dict[TagName, TagValue], Field("facts about this site that targets can name", longest=50, example={"tier": "1"})
     ] = field(default_factory=dict)

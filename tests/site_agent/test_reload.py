@@ -59,6 +59,7 @@ def test_the_same_file_changes_nothing(place: Place) -> None:
         ("[account.other]", "[account.other]\nreveal = ['uptime']", Changes(update_accounts=("other",))),
         ("[account.main]", "tags = { tier = '1' }\n[account.main]", Changes(update_accounts=("main", "other"))),
         ("[account.main]", "log = 'debug'\n[account.main]", Changes(log=True)),
+        ("[account.main]", "audit_to = ['syslog']\n[account.main]", Changes(audit=True)),
         ("[account.main]", "trace = true\n[account.main]",
          Changes(stop_accounts=("main", "other"), start_accounts=("main", "other"))),
     ],
