@@ -7,11 +7,11 @@ authority is no signer; two kinds of key are taken. A line that is not understoo
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
+from amon.access.patterns import fits, is_pattern
 from amon.access.sshkey import PublicKey
 from amon.access.sshsig import BadSignature, signer_of, verify
 from amon.errors import Invalid, Problem
@@ -39,8 +39,8 @@ class Signer:
 
     def may(self, principal: str, namespace: str, now: float) -> bool:
         return (
-            _in_list(self.principals, principal, "[^@]")
-            and (not self.namespaces or _in_list(self.namespaces, namespace, "."))
+            _in_list(self.principals, principal, _fits_principal)
+            and (not self.namespaces or _in_list(self.namespaces, namespace, fits))
             and (self.after is None or now >= self.after)
             and (self.before is None or now <= self.before)
         )
@@ -111,7 +111,7 @@ def _principals(text: str) -> tuple[str, ...]:
         local, at, domain = pattern.removeprefix("!").partition("@")
         if not at or not local or not domain or "@" in domain or _NOT_IN_ADDRESS.search(pattern):
             raise Invalid(f"{pattern!r} is not a bare address like alice@example.org")
-        if _wild(domain):
+        if is_pattern(domain):
             raise Invalid(f"{pattern!r} would trust other domains; write the domain in full")
         if pattern != pattern.lower():
             raise Invalid(f"addresses have no capitals; write {pattern.lower()!r}")
@@ -168,29 +168,13 @@ def _local(written: datetime) -> float:
     return time.mktime((*written.timetuple()[:6], 0, 0, 0))
 
 
-def _in_list(patterns: Iterable[str], text: str, any_one: str) -> bool:
+def _in_list(patterns: Iterable[str], text: str, fit: Callable[[str, str], bool]) -> bool:
     """PATTERNS of ssh_config(5): one must fit, and none that begins with `!`."""
-    fits = False
-    for pattern in patterns:
-        if _compiled(pattern.removeprefix("!"), any_one).fullmatch(text):
-            if pattern.startswith("!"):
-                return False
-            fits = True
-    return fits
+    fitting = [pattern for pattern in patterns if fit(pattern.removeprefix("!"), text)]
+    return bool(fitting) and not any(pattern.startswith("!") for pattern in fitting)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str, any_one: str) -> re.Pattern[str]:
-    """The first fit between two stars is never given back (an atomic group): the text comes from a stranger."""
-    head, *parts = [
-        "".join(any_one if letter == "?" else re.escape(letter) for letter in part)
-        for part in re.sub(r"\*+", "*", pattern).split("*")
-    ]
-    if not parts:
-        return re.compile(head, re.DOTALL)
-    *middle, last = parts
-    return re.compile(head + "".join(f"(?>{any_one}*?{part})" for part in middle) + f"{any_one}*{last}", re.DOTALL)
-
-
-def _wild(text: str) -> bool:
-    return "*" in text or "?" in text
+def _fits_principal(pattern: str, principal: str) -> bool:
+    """As ssh-keygen, which minds capitals; but a star stays on its side of the `@`."""
+    (local, _, domain), (theirs, _, their_domain) = pattern.partition("@"), principal.partition("@")
+    return domain == their_domain and fits(local, theirs)

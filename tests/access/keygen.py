@@ -67,7 +67,8 @@ class Keygen:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C", "TZ": "UTC"}
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C"}
+        self.environment |= {"TZ": os.environ["TZ"]} if "TZ" in os.environ else {}
 
     def make(self, name: str = "key", kind: str = "ed25519", passphrase: str = "", bits: int = 0) -> Path:
         path = self.folder / name
@@ -91,6 +92,10 @@ class Keygen:
         when = () if now is None else (f"-Overify-time={datetime.fromtimestamp(now, UTC):%Y%m%d%H%M%SZ}",)
         words = ("-Y", "verify", *when, "-f", str(signers), "-I", principal, "-n", namespace, "-s", str(armor))
         return self._run(*words, sent=message).returncode == 0
+
+    def call(self, *words: str) -> str:
+        """What it prints."""
+        return self._run(*words, check=True).stdout.decode()
 
     def _run(
         self, *words: str, sent: bytes = b"", environment: Mapping[str, str] | None = None, check: bool = False
@@ -121,7 +126,7 @@ def agent(folder: Path, *keys: Path) -> Iterator[str]:
         yield str(socket)
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate(timeout=10)
 
 
 def askpass(folder: Path, passphrase: str) -> dict[str, str]:
