@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 DEMO := prosody
-TEST := $(DEMO) dbus-daemon openssh-client
+TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
 ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
 

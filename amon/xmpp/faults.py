@@ -43,6 +43,7 @@ _CERTIFICATE = {
     20: "is signed by a CA that is not trusted here: give `ca_file` that CA's certificate",
     21: "comes without the CA's certificate that signed it: the server has to send the whole chain",
     23: "is revoked",
+    26: "is none for servers: it was issued for something else",
     62: "is for another name",
     64: "is for another address",
 }
@@ -104,7 +105,7 @@ def of_connection(error: BaseException, where: str, domain: str) -> Fault:
     if isinstance(error, ssl.SSLError) and "UNRECOGNIZED_NAME" in (error.reason or ""):
         return of_stream("host-unknown", domain)
     if isinstance(error, ssl.SSLError):
-        return Fault("tls", f"no TLS with {where}: {error.reason or 'handshake failed'}; is the port right for it?")
+        return _of_handshake(error.reason or "handshake failed", where)
     if isinstance(error, socket.gaierror):
         return Fault("name", f"the name in {where} does not resolve: check `host` and the name servers")
     if isinstance(error, ConnectionRefusedError):
@@ -116,6 +117,13 @@ def of_connection(error: BaseException, where: str, domain: str) -> Fault:
     if isinstance(error, OSError) and error.errno is not None:
         return Fault("network", f"no way to {where}: {error.strerror}")
     return Fault("network", f"no way to {where}: no address answered")
+
+
+def _of_handshake(reason: str, where: str) -> Fault:
+    why = "is the port right for it?"
+    if "VERSION" in reason or reason == "UNSUPPORTED_PROTOCOL":
+        why = "the server has none that is new enough: TLS 1.2 is the oldest that is used"
+    return Fault("tls", f"no TLS with {where}: {reason}; {why}")
 
 
 def _of_certificate(error: ssl.SSLCertVerificationError, where: str, domain: str) -> Fault:

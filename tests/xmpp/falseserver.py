@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from admin_console.server.certificate import certificate
+from admin_console.server.certificate import Certificate, certificate
 from tests.xmpp.local import LocalServer
 
 HEADER = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>"
@@ -30,8 +30,9 @@ class FalseServer(LocalServer):
         *,
         direct_tls: bool,
         names: tuple[str, ...] = ("amon.test",),
+        shown: Certificate | None = None,
     ) -> None:
-        shown = certificate(folder, names, "127.0.0.1")
+        shown = shown or certificate(folder, names, "127.0.0.1")
         self.ca_file = shown.ca
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(shown.chain, shown.key)
