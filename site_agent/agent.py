@@ -132,8 +132,8 @@ class Agent:
             self._connect(plan),
             self._clock,
             self._random,
-            plan.signing.sign if plan.signing else None,
-            plan.signing.public.line if plan.signing else "",
+            sign=plan.signing.sign if plan.signing else None,
+            key=plan.signing.public.line if plan.signing else "",
         )
         self.accounts[plan.name] = account
         self._lives[plan.name] = self._tasks.create_task(self._live(plan, account), name=f"account {plan.name}")
