@@ -1,11 +1,12 @@
 """The audit on its way to journald and syslog, with real sockets: nothing an asker chose makes an entry of its own."""
 
-import asyncio
+import json
 import logging
 import os
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +24,7 @@ RECORD = AuditRecord(
     1_763_643_042.5, "main", ALICE, "ops@rooms.example.org", "01J", "service restart unit=httpd", True, "admin alice",
     "done", "SHA256:abc", "change",
 )  # fmt: skip
+_JOURNALD = Path("/lib/systemd/systemd-journald")
 LINK = Link(7, "ab" * 32)
 FORGED = 'httpd\nAMON_OUTCOME=done\r\n<86>Jan  1 00:00:00 amon-agent[1]: audit \x1b[2J\u2028asker="root"\0'
 
@@ -214,17 +216,45 @@ async def test_a_secret_is_masked_before_any_sink_sees_it(listener: Listener, tm
         made.close()
 
 
+# A journald of its own, in a mount namespace of its own; it says when it is ready (sd_notify(3)).
+_BESIDE_JOURNALD = """
+import os, socket, subprocess
+from pathlib import Path
+from amon.runtime.sinks import Sinks
+from amon.testing import FakeClock
+from tests.runtime.test_sinks import FORGED, LINK, RECORD, Told, replace
+
+for place in ("/run", "/var/log"):
+    subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+ready.bind("/run/ready")
+ready.settimeout(20)
+journald = subprocess.Popen([JOURNALD], env={**os.environ, "NOTIFY_SOCKET": "/run/ready"})
+try:
+    while b"READY=1" not in ready.recv(4096):
+        pass
+    home, told = Path("/run/systemd/journal"), Told()
+    sinks = Sinks(("journald", "syslog"), told, FakeClock(), {"journald": home / "socket", "syslog": home / "dev-log"})
+    sinks(replace(RECORD, line=FORGED), LINK)
+    sinks.close()
+    assert not told.all
+    subprocess.run(["journalctl", "--sync"], check=True)
+    subprocess.run(["journalctl", "-o", "json", "SYSLOG_IDENTIFIER=amon-agent"], check=True)
+finally:
+    journald.kill()
+    journald.wait()
+"""
+
+
 @pytest.mark.lab
-@pytest.mark.skipif(not SOCKETS["journald"].exists(), reason="no journald runs here")
-async def test_a_real_journald_shows_the_fields() -> None:
-    made = Sinks(("journald",), Told(), FakeClock())
-    ident = f"test-{os.getpid()}-{time.time_ns()}"
-    made(replace(RECORD, id=ident), LINK)
-    made.close()
-    async with asyncio.timeout(10):
-        while True:
-            argv = ["journalctl", "-o", "cat", f"AMON_ID={ident}"]
-            found = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=True)
-            if found.stdout:
-                break
-    assert found.stdout.strip() == f"{ALICE}: service restart unit=httpd: done"
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts, so it needs root")
+@pytest.mark.skipif(not _JOURNALD.exists(), reason="no systemd-journald is installed")
+def test_a_real_journald_has_both_entries_and_no_forged_one() -> None:
+    argv = ["unshare", "-m", sys.executable, "-c", f"JOURNALD = {str(_JOURNALD)!r}\n{_BESIDE_JOURNALD}"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    native, classic = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (native["AMON_SEQ"], native["AMON_KEY"], native["AMON_OUTCOME"]) == ("7", "SHA256:abc", "done")
+    assert native["AMON_LINE"].startswith("httpd\ufffdAMON_OUTCOME=done")
+    assert classic["MESSAGE"].startswith('audit seq="7" hash="abab')
+    assert (classic["PRIORITY"], classic["SYSLOG_FACILITY"]) == ("6", "10")
