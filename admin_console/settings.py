@@ -42,6 +42,9 @@ class Settings:
     book: Annotated[
         Path | None, Field("the fleet book, with the secrets of enrolments; admins may share one", example="book.json")
     ] = None
+    site_keys: Annotated[
+        Path | None, Field("keys of approved sites (allowed_signers); their signed answers are checked", example="site_keys")
+    ] = None
     host: Host = None
     port: Port = None
     tls: Tls = "starttls"
@@ -87,6 +90,7 @@ def load(path: Path) -> Settings:
         password_file=_beside(path, settings.password_file),
         key=_beside(path, settings.key),
         book=_beside(path, settings.book),
+        site_keys=_beside(path, settings.site_keys),
         ca_file=_beside(path, settings.ca_file),
     )
 

@@ -125,6 +125,7 @@ def _enroll(options: argparse.Namespace) -> int:
 
     def progress(text: str) -> None:
         if sys.stderr.isatty():
+    import logging
             print(text, file=sys.stderr)
 
     user = options.user or (USER if os.geteuid() == 0 else None)
@@ -135,6 +136,7 @@ def _enroll(options: argparse.Namespace) -> int:
         print(f"amon-agent enroll: {visible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, Invalid) else PROBLEMS
     sys.stdout.write(visible(done.text()))
+    logging.getLogger().addHandler(logging.NullHandler())  # what matters is said below
     return OK
 
 

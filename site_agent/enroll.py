@@ -92,10 +92,10 @@ async def enroll(
         progress("making the key of this site")
         key = site_key(place.key, invitation.site)
         progress("writing the token's secret and a new one to the disk")
-        prepare(invitation, place, clock)
-        await _take_account(invitation, place, progress)
-        progress("putting the new password in place")
-        place.passwords.promote()
+        if prepare(invitation, place, clock):
+            await _take_account(invitation, place, progress)
+            progress("putting the new password in place")
+            place.passwords.promote()
     progress(f"writing {place.config}")
     write_configuration(invitation, place, configuration, owner)
     return Enrolled(invitation, place, key.public.fingerprint)
@@ -108,8 +108,8 @@ async def _take_account(invitation: Invitation, place: Place, progress: Progress
     context = tls_context(place.ca if invitation.ca is not None else None)
     login = Login(
         jid=invitation.jid,
-        password=own,
-        spare=(invitation.password,),
+        password=invitation.password,
+        spare=(own,),
         resource=f"enroll-{secrets.token_hex(3)}",
         host=invitation.host,
         port=invitation.port,
@@ -132,7 +132,7 @@ async def _change(login: Login, own: str, context: ssl.SSLContext, invitation: I
     life = asyncio.create_task(connection.run(), name="enrolment")
     try:
         await ear.wait_up(tries=2, invitation=invitation)
-        if connection.password_works != 0:  # else it was changed when this was said the first time
+        if connection.password_works == 0:  # else it was changed when this was said the first time
             progress("giving the account a password of its own")
             await connection.change_password(own)
     finally:

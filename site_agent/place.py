@@ -97,21 +97,23 @@ def site_key(path: Path, site: str) -> SigningKey:
     return made
 
 
-def prepare(invitation: Invitation, place: Place, clock: Clock) -> None:
-    """Both secrets on the disk: the token's, which stays for a recovery, and the one that is to come."""
+def prepare(invitation: Invitation, place: Place, clock: Clock) -> bool:
+    """Both secrets on the disk: the token's, which stays for a recovery, and the one that is to come.
+
+    Whether there is anything left to ask of the server: not if this token has already become a password of our own.
+    """
     files = place.passwords
-    known = files.held(files.recovery)
-    if invitation.expires <= clock.time() and known != invitation.password:
+    if files.held(files.recovery) == invitation.password:
+        return bool(files.held(files.next))
+    if invitation.expires <= clock.time():
         raise Failed(
             f"this token has expired; next: somebody with the console says amon enroll --again {invitation.site}"
         )
-    if known != invitation.password:  # of another enrolment, or none
-        files.drop_next()
-        write_whole(files.recovery, f"{invitation.password}\n")
-    if not files.held(files.next):
-        write_whole(files.next, f"{secrets.token_urlsafe(32)}\n")
     if invitation.ca is not None:
         write_whole(place.ca, invitation.ca)
+    write_whole(files.next, f"{secrets.token_urlsafe(32)}\n")
+    write_whole(files.recovery, f"{invitation.password}\n")  # last: that it is there says that the others are
+    return True
 
 
 def write_configuration(invitation: Invitation, place: Place, text: str, owner: pwd.struct_passwd | None) -> None:

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from admin_console.provision.book import BookFile, SiteEntry
 from admin_console.provision.keyring import SiteKeys
@@ -23,11 +24,15 @@ _GONE = ("recipient-unavailable", "service-unavailable", "item-not-found", "time
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What all of this is done with. said: hears what happens; progress: how many of how many are done."""
+    """What all of this is done with. folder: for what else is written down.
+
+    said: hears what happens; progress: how many of how many are done.
+    """
 
     console: Console
     book: BookFile
     keys: SiteKeys
+    folder: Path
     said: Callable[[str], None] = lambda text: None
     progress: Callable[[int, int], None] = lambda done, of: None
 
@@ -35,7 +40,8 @@ class Desk:
     def of(cls, console: Console) -> "Desk":
         settings = console.settings
         place = data_path(settings.room)
-        return cls(console, BookFile(settings.book or place / "book.json"), SiteKeys(place / "site_keys"))
+        book = BookFile(settings.book or place / "book.json")
+        return cls(console, book, SiteKeys(settings.site_keys or place / "site_keys"), place)
 
     @property
     def people(self) -> str:

@@ -15,7 +15,6 @@ from admin_console.provision.desk import Desk
 from admin_console.provision.steps import Steps, each
 from admin_console.server.files import write_private
 from admin_console.session import Session, logged_in
-from admin_console.settings import data_path
 from amon.errors import Failed
 from amon.xmpp.faults import StanzaError
 from amon.xmpp.roster import Member
@@ -57,7 +56,7 @@ async def _sites(session: Session, desk: Desk, sites: Sequence[SiteEntry]) -> st
 
 async def _people(session: Session, desk: Desk, people: Sequence[Person]) -> str:
     """Their passwords are known to nobody but them: they get new ones."""
-    folder = data_path(session.room) / "passwords"
+    folder = desk.folder / "passwords"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def make(person: Person) -> Made:
