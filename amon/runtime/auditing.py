@@ -90,7 +90,7 @@ class AuditModule(Module[None]):
     ) -> Trail:
         """What was asked here and what came of it; at most a hundred lines at once, `after` goes on."""
         now = self.env.clock.time()
-        query = Query(count, after, _time(now, since), _time(now, until), who, refused)
+        query = Query(count, after, _time(now, since), _time(now, until), who, refused, call.account)
         page = await self._journal.page(query)
         lines = tuple(_entry(line, call.account) for line in page.lines)
         chain, anchor, head, before = page.chain, page.anchor, page.head, page.before

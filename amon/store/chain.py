@@ -45,7 +45,8 @@ _GUARDS = (
 class Query:
     """Which lines: those after a number; or the last `count` that fit, from which a page gives the oldest.
 
-    since, until: epoch seconds. who: a bare address. filtered: whether lines in between are left out.
+    since, until: epoch seconds. who: a bare address. filtered: whether lines in between are left out; then only lines
+    of `account` and of the agent itself are looked at, or which are left out would tell of the others.
     """
 
     count: int = 100
@@ -54,6 +55,7 @@ class Query:
     until: float | None = None
     who: str = ""
     refused: bool = False
+    account: str | None = None
 
     @property
     def filtered(self) -> bool:
@@ -152,6 +154,8 @@ def _where(db: sqlite3.Connection, query: Query, anchor: int) -> tuple[str, tupl
         older = "SELECT seq FROM audit WHERE time_seconds < ? ORDER BY seq DESC LIMIT 1"
         found = db.execute(older, [query.since]).fetchone()
         parts.append(("seq > ?", found[0] if found else anchor))
+    if query.filtered and query.account is not None:
+        parts.append(("account IN ('', ?)", query.account))
     if query.until is not None:
         parts.append(("time_seconds <= ?", query.until))
     if query.who:
