@@ -7,17 +7,18 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from admin_console.session import Session
 from admin_console.tables import MOST_LISTED, listed, shared_names
 from amon.clock import Clock
-from amon.errors import Refused
+from amon.errors import Failed, Refused
 from amon.ids import new_id
 from amon.job import Book, ExitCode
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering, Job, gathering
+from amon.runtime.proofs import Word
 from amon.target import Expression, select, unknown_names
 from amon.target.expression import PartState, Tagged
 
@@ -30,7 +31,7 @@ class NobodyMeant(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of whom. Times in seconds. yes: said already, by --yes."""
+    """What is asked of whom. Times in seconds. yes: said already, by --yes. sign: from the first message on."""
 
     target: Expression
     line: str
@@ -38,16 +39,21 @@ class Wish:
     accept_by: float = 5.0
     dry_run: bool = False
     yes: bool = False
+    sign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How it ended. `exit` is the book's code, unless nobody could be asked for a yes."""
+    """How it ended. `exit` is the book's code, unless nobody could be asked for a yes.
+
+    words: how far the answer of each site is to be trusted whose key is known.
+    """
 
     wish: Wish
     job: Job
     book: Book
     exit: ExitCode
+    words: Mapping[str, Word] = field(default_factory=dict)
 
 
 class Face(Protocol):
@@ -135,15 +141,17 @@ async def broadcast(session: Session, face: Face, wish: Wish, interrupts: Interr
     job = Job(
         new_id(session.clock.time()), wish.line, names, wish.deadline, wish.accept_by, wish.dry_run, confirmed=wish.yes
     )
+    if wish.sign:
+        job = await session.signed(job)
     with gathering(session.fleet, session.room, job, session.clock) as under_way:
         under_way.send()
         stopped = await _collect(under_way, session.clock, face, interrupts)
-        unasked = bool(under_way.asking) and not face.can_ask
-        if under_way.asking:
-            await _settle(under_way, face, wish, interrupts, stopped)
-            await _collect(under_way, session.clock, face, interrupts)
+        unasked = False
+        while under_way.asking:  # for a yes, and then perhaps for a signature
+            unasked = not await _settle(session, under_way, face, wish, interrupts, stopped)
+            stopped = await _collect(under_way, session.clock, face, interrupts) or stopped
         exit_code = ExitCode.refused if unasked else under_way.book.exit_code()
-        report = Report(wish, job, under_way.book, exit_code)
+        report = Report(wish, job, under_way.book, exit_code, under_way.words)
     face.report(report)
     return report
 
@@ -166,23 +174,35 @@ async def _collect(job: Gathering, clock: Clock, face: Face, interrupts: Interru
     return stopped
 
 
-async def _settle(job: Gathering, face: Face, wish: Wish, interrupts: Interrupts, stopped: bool) -> None:
-    """Some sites did nothing yet, because it changes something on several of them: somebody has to say yes."""
+async def _settle(
+    session: Session, job: Gathering, face: Face, wish: Wish, interrupts: Interrupts, stopped: bool
+) -> bool:
+    """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""
     names = sorted(job.asking)
     if stopped:
         job.decline("you stopped it; nothing was done")
-        return
+        return True
+    unsigned = any(asked.signature for asked in job.asking.values())
     for name in names[:MOST_LISTED]:
         face.note(f"{name}: {job.asking[name].text}")
     if len(names) > MOST_LISTED:
         face.note(f"and {len(names) - MOST_LISTED} more")
-    if not face.can_ask:
-        face.note(f"this changes {_sites(names)}, and nobody is here to say yes: nothing was done; next: --yes")
+    if not wish.yes and not face.can_ask:
+        step = "--yes --sign" if unsigned else "--yes"
+        face.note(f"this changes {_sites(names)}, and nobody is here to say yes: nothing was done; next: {step}")
         job.decline("nobody was there to say yes; nothing was done")
-    elif await _says_yes(names, face, wish, interrupts):
-        job.confirm()
-    else:
+        return False
+    if not wish.yes and not await _says_yes(names, face, wish, interrupts):
         job.decline("you did not say yes; nothing was done")
+        return True
+    again = job.again()
+    try:
+        job.confirm(await session.signed(again) if unsigned or wish.sign else again)
+    except Failed as fault:
+        face.note(f"not signed, so nothing was done: {fault}")
+        job.decline("not signed; nothing was done")
+        return False
+    return True
 
 
 async def _says_yes(names: Sequence[str], face: Face, wish: Wish, interrupts: Interrupts) -> bool:

@@ -23,9 +23,10 @@ def cli(ctx: click.Context, config: Path | None, debug: bool) -> None:
     # Without a handler of ours Python would print warnings of rooms below; what matters is said as an error.
     logging.getLogger().addHandler(logging.NullHandler())
     if debug:
-        from amon.log import set_up
+        from amon.log import guard, set_up
 
         set_up("debug")
+        guard()
 
 
 @cli.command()
@@ -46,6 +47,7 @@ def sites(options: Options, target: str | None, as_json: bool) -> None:
 @click.option("--accept-by", type=Duration(), default=5.0, metavar="TIME", help="A site must begin within.  [5 s]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask before changing several sites.")
+@click.option("--sign", is_flag=True, help="Sign it with your own key from the start.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document with the closed book.")
 @click.argument("target", shell_complete=complete_target)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -56,6 +58,7 @@ def run_command(
     accept_by: float,
     dry_run: bool,
     yes: bool,
+    sign: bool,
     as_json: bool,
     target: str,
     command: tuple[str, ...],
@@ -63,7 +66,8 @@ def run_command(
     """Say COMMAND to every site of TARGET, and collect every answer.
 
     What follows TARGET is the command, as one would type it in a chat. --json, --yes and --dry-run may stand anywhere,
-    the other options before TARGET.
+    the other options before TARGET. What a site wants signed is signed with `key` of the configuration, once you said
+    yes to its plan.
 
     \b
     amon run all uptime
@@ -81,7 +85,7 @@ def run_command(
     words, flags = own_flags(command)
     line = line_of(words)
     dry_run, yes, as_json = dry_run or "--dry-run" in flags, yes or "--yes" in flags, as_json or "--json" in flags
-    wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes)
+    wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes, sign)
     face = face_of(as_json)
     report = run(run_broadcast(console_of(ctx.obj), face, wish))
     ctx.exit(int(report.exit))

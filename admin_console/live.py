@@ -77,6 +77,7 @@ class LiveFace(PlainFace):
         if report.book.unexpected:
             self.grid(apart(report.book.unexpected))
         self.line(report.book.summary())
+        self._trust(report)
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
         self.grid(without_side(fleet_grid(sites, now), self.console.width))

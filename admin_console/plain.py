@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from admin_console.broadcast import Report, void
-from admin_console.tables import Grid, apart, fleet_grid, some_lines, state_of
+from admin_console.tables import Grid, apart, fleet_grid, listed, some_lines, state_of
 from amon.command.answer import aligned
 from amon.job import Row
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering
+from amon.runtime.proofs import Word
 from amon.text import visible
 
 _LONGEST_ANSWER = 256  # bytes of what is typed to a question
@@ -55,6 +56,11 @@ class PlainFace:
         if book.unexpected:
             self.grid(apart(book.unexpected))
         self.line(book.summary())
+        self._trust(report)
+
+    def _trust(self, report: Report) -> None:
+        for line in trust_lines(report):
+            self.note(line)
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
         self.grid(fleet_grid(sites, now, _LONGEST_STATUS))
@@ -92,6 +98,16 @@ class PlainFace:
             self.line("\n".join((said, *(f"    {line}" for line in text.split("\n")))))
         else:
             self.line(f"{said}: {text}" if text else said)
+
+
+def trust_lines(report: Report) -> list[str]:
+    """Whose answers are signed, and above all whose are not though they should be."""
+    by_word = {word: sorted(site for site, said in report.words.items() if said is word) for word in Word}
+    lines = [f"answers signed by their sites' keys: {len(by_word[Word.signed])}"] if by_word[Word.signed] else []
+    for word in (Word.unsigned, Word.forged):
+        if by_word[word]:
+            lines.append(f"DO NOT TRUST what came as an answer of {listed(by_word[word])}: {word}")
+    return lines
 
 
 def drawn(grid: Grid) -> str:

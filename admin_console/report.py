@@ -10,6 +10,7 @@ from admin_console.tables import health_word, shallow, worst_first
 from amon.job import Book, Row
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering
+from amon.runtime.proofs import Word
 from amon.words import Column
 
 
@@ -42,7 +43,7 @@ def job_document(report: Report) -> dict[str, Any]:
         "target": str(report.wish.target),
         "names": list(report.job.names),
         "dry_run": report.job.dry_run,
-        "sites": [_site(row) for row in book.rows()],
+        "sites": [_site(row, report.words.get(row.site, Word.none)) for row in book.rows()],
         "counts": {str(state): count for state, count in book.counts().items()},
         "summary": book.summary(),
         "unexpected": _unexpected(book),
@@ -50,7 +51,7 @@ def job_document(report: Report) -> dict[str, Any]:
     }
 
 
-def _site(row: Row) -> dict[str, Any]:
+def _site(row: Row, word: Word) -> dict[str, Any]:
     outcome = row.outcome
     columns: tuple[Column, ...] = outcome.answer.columns if outcome else ()
     return {
@@ -62,6 +63,8 @@ def _site(row: Row) -> dict[str, Any]:
         "seconds": outcome.seconds if outcome else None,
         "late": row.late,
         "cut": outcome.cut if outcome else False,
+        # null: no key of this site is known here. A forged answer is not read: the site ends as if it had said nothing.
+        "signed": {Word.none: None, Word.signed: True}.get(word, False),
     }
 
 

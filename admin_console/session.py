@@ -5,14 +5,19 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from admin_console.cache import Cache
-from admin_console.settings import Settings
+from admin_console.settings import Settings, data_path
+from amon.access import Signers, read_signers
 from amon.clock import Clock, SystemClock
 from amon.errors import Failed
 from amon.runtime.fleet import Fleet, Site
+from amon.runtime.gather import Job
+from amon.runtime.signing import Sign, signed
+from amon.xmpp.address import bare
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Offline
 from amon.xmpp.login import Login, Times
@@ -50,15 +55,20 @@ class Console:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection that is up, and the fleet behind it."""
+    """A connection that is up, and the fleet behind it. sign: with the person's own key; `Failed` if he has none."""
 
     fleet: Fleet
     room: str
     clock: Clock
+    sign: Sign
 
     @property
     def connection(self) -> Connection:
         return self.fleet.connection
+
+    async def signed(self, job: Job) -> Job:
+        """The job as its asker signs it."""
+        return await signed(job, self.connection.account, bare(self.room), self.clock, self.sign)
 
     def sites(self) -> list[Site]:
         return list(self.fleet.sites.values())
@@ -68,7 +78,7 @@ class Session:
 async def logged_in(console: Console) -> AsyncIterator[Session]:
     """Only logged in; in no room yet."""
     settings = console.settings
-    fleet = Fleet(console.clock, console.cache.recall(settings.room).known)
+    fleet = Fleet(console.clock, console.cache.recall(settings.room).known, known_keys(settings))
     context = tls_context(settings.ca_file)
     fleet.connection = Connection(
         _login(settings),
@@ -82,7 +92,7 @@ async def logged_in(console: Console) -> AsyncIterator[Session]:
     life = asyncio.create_task(fleet.connection.run(), name="connection")
     try:
         await _come_up(fleet, console)
-        yield Session(fleet, settings.room, console.clock)
+        yield Session(fleet, settings.room, console.clock, partial(_sign, console))
     finally:
         life.cancel()
         await asyncio.wait((life,))
@@ -100,6 +110,26 @@ async def in_fleet(console: Console) -> AsyncIterator[Session]:
             sites = session.sites()
             marks = (site.mark for site in sites)
             console.cache.remember(session.room, (site.name for site in sites), session.fleet.known, marks)
+
+
+async def _sign(console: Console, message: bytes, namespace: str) -> str:
+    from admin_console.signing import key_of, sign
+
+    return await sign(message, namespace, key_of(console.settings.key, console.config))
+
+
+def known_keys(settings: Settings) -> Signers:
+    """The keys of sites that were approved; a file with mistakes in it must not pass for one without keys."""
+    path = settings.site_keys or data_path(settings.room) / "site_keys"
+    if not path.exists():
+        return Signers()
+    try:
+        found, problems = read_signers(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise Failed(f"{path} cannot be read: {fault}") from None
+    if problems:
+        raise Failed(f"{problems[0]}; next: mend it, or take the line out")
+    return found
 
 
 def _login(settings: Settings) -> Login:

@@ -4,10 +4,12 @@ Sizes are those on the way: JSON (RFC 8259) as a text inside JSON, inside XML. A
 ampersand five.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from amon.fields import Secret, discreet
 from amon.text import cut, visible
 from amon.wire import Ended
 from amon.words import Answer, State
@@ -30,6 +32,30 @@ def ended(ident: str, state: State, answer: Answer, seconds: float, *, cut_befor
     return made
 
 
+def discreetly(answer: Answer, hidden: Iterable[Secret] = ()) -> Answer:
+    """Without secrets that a module, or a library below it, put into its words or its data.
+
+    hidden: those of the call itself; all others that live are looked for, too.
+    """
+    hidden = tuple(hidden)
+    text, data = discreet(answer.text, hidden), answer.data
+    written = _json.encode(data).decode()  # one search through all of it, instead of one in each text
+    if discreet(written, hidden) != written:
+        data = _without(data, hidden)
+    return Answer(text, data, answer.columns)
+
+
+def _without(value: Any, hidden: tuple[Secret, ...]) -> Any:
+    if isinstance(value, str):
+        return discreet(value, hidden)
+    if isinstance(value, list | tuple):
+        return [_without(one, hidden) for one in value]
+    if isinstance(value, dict):
+        return {discreet(str(key), hidden): _without(one, hidden) for key, one in value.items()}
+    # A number is no text that a secret could be in, unless all of it is one.
+    return "***" if isinstance(value, int | float) and discreet(str(value), hidden) != str(value) else value
+
+
 def rows(result: Any) -> tuple[Any, bool]:
     """A result of bounded length, and whether it was cut."""
     if isinstance(result, list | tuple) and len(result) > ROWS_MOST:
@@ -37,9 +63,9 @@ def rows(result: Any) -> tuple[Any, bool]:
     return result, False
 
 
-def note(text: str) -> str:
+def note(text: str, hidden: Iterable[Secret] = ()) -> str:
     """One line of progress."""
-    return visible(text[:400], lines=False)[:200]
+    return visible(discreet(text, hidden)[:400], lines=False)[:200]
 
 
 def _made(ident: str, state: State, answer: Answer, seconds: float, share: int, cut_before: bool) -> Ended:

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from amon.access import Signers
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.runtime.about import mark_of, told_parts
+from amon.runtime.proofs import Word, opened
 from amon.target import Facts
-from amon.wire import HealthReport, Payload, WireError, decode, decode_health
+from amon.wire import HealthReport, Payload, WireError, decode_health, unseal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.roster import Contact
@@ -61,22 +63,35 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline."""
+    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline.
+
+    word: how far it is to be trusted; a forged one has no payload either.
+    """
 
     site: str
     payload: Payload | None
     at: float
     gone: bool = False
     text: str = ""
+    word: Word = Word.none
 
 
 class Fleet:
-    """The `Listener` of a console's connection. known: marks and what discovery told for them, from an earlier run."""
+    """The `Listener` of a console's connection. known: marks and what discovery told for them, from an earlier run.
 
-    def __init__(self, clock: Clock, known: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None) -> None:
+    keys: those of sites, which sign what their calls came to.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        known: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
+        keys: Signers | None = None,
+    ) -> None:
         self.sites: dict[str, Site] = {}
         self.rooms: dict[str, RoomState] = {}
         self.known = dict(known or {})
+        self.keys = keys or Signers()
         self.trouble: Offline | None = None
         self.changed = asyncio.Event()
         self.connection: Connection
@@ -169,16 +184,18 @@ class Fleet:
         if message.payload is None or message.sender is None or message.room is not None:
             return
         try:
-            payload = decode(message.payload)
+            sealed, ours = unseal(message.payload), self.connection.account
+            found = opened(sealed, message.sender, ours, self.keys, self._clock.time())
         except WireError as wrong:
             self._log.warning("from %s: %s", message.sender, wrong)
             return
-        queue = self._mail.get(payload.id)
+        # What must not be read goes by the id of its message, which anybody could have made up.
+        queue = self._mail.get(found.payload.id if found.payload is not None else (message.id or "")[:26])
         if queue is not None:
             # An address without an @ is that of a server; it must not look like a site's name.
             stranger = message.sender if "@" in message.sender else f"@{message.sender}"
             name = self._by_jid.get(message.sender.lower(), stranger)
-            queue.put_nowait(Letter(name, payload, self._clock.monotonic()))
+            queue.put_nowait(Letter(name, found.payload, self._clock.monotonic(), word=found.word))
 
     def bounced(self, bounce: Bounced) -> None:
         name = self._by_jid.get(bounce.to.partition("/")[0].lower())

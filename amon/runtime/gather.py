@@ -6,13 +6,14 @@ site, which bounces where nobody is. The asker does not notice which.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.job import Book
 from amon.runtime.fleet import Fleet, Letter
+from amon.runtime.proofs import Word
 from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, encode
 from amon.words import Answer, Column, Outcome, State
 
@@ -23,7 +24,7 @@ _REMIND_AFTER = 0.4  # of the time to accept
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request to many sites. Times in seconds."""
+    """One request to many sites. Times in seconds. sealed: what each site gets, where it is signed (signing.py)."""
 
     id: str
     line: str
@@ -32,13 +33,14 @@ class Job:
     accept_by: float = 5.0
     dry_run: bool = False
     confirmed: bool = False
+    sealed: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gathering:
     """One job under way, between `gathering(...)` and the end of its block.
 
-    asking: sites that did nothing yet because somebody must say yes first, with their plans. watch: called after each
-    change of the book.
+    asking: sites that did nothing yet because somebody must say yes first, or sign, with their plans. words: how far
+    the answer of each site is to be trusted, where a key of it is known. watch: called after each change of the book.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Gathering:
         self.job = job
         self.book = Book(job.id, job.names, clock.monotonic(), job.accept_by, job.deadline)
         self.asking: dict[str, NeedsWord] = {}
+        self.words: dict[str, Word] = {}
         self.watch: Callable[[], None] = lambda: None
         self._fleet = fleet
         self._room = room
@@ -75,10 +78,13 @@ class Gathering:
             await self._next()
             self.watch()
 
-    def confirm(self) -> None:
-        """Somebody said yes: the sites that asked back get the same request again, confirmed."""
-        now = self._clock.monotonic()
-        again = replace(self.job, names=tuple(sorted(self.asking)), confirmed=True)
+    def again(self) -> Job:
+        """The same request, confirmed, for the sites that asked back."""
+        return replace(self.job, names=tuple(sorted(self.asking)), confirmed=True, sealed={})
+
+    def confirm(self, again: Job | None = None) -> None:
+        """Somebody said yes: those sites get it `again`, signed where they want that."""
+        again, now = again or self.again(), self._clock.monotonic()
         for name in again.names:
             self.book.ask(name, now)
         self.asking.clear()
@@ -141,8 +147,12 @@ class Gathering:
     def _enter(self, letter: Letter) -> None:
         """Write one letter into the book."""
         book, site, payload = self.book, letter.site, letter.payload
+        if letter.word and site in book and self.words.get(site) is not Word.forged:
+            self.words[site] = letter.word
         if payload is None:
-            if letter.gone:
+            if letter.word:
+                pass  # forged: it must not be read
+            elif letter.gone:
                 book.gone(site, letter.at)
             else:
                 book.bounced(site, letter.at, letter.text)
@@ -150,12 +160,16 @@ class Gathering:
             book.accepted(site, letter.at)
         elif isinstance(payload, Progress):
             book.progress(site, letter.at, payload.text, payload.fraction)
-        elif isinstance(payload, NeedsWord) and site in book and not self.job.confirmed:
+        elif isinstance(payload, NeedsWord) and site in book and self._may_ask_back(payload):
             self.asking[site] = payload
             book.hold(site, letter.at)
         elif isinstance(payload, Ended):
             self.asking.pop(site, None)
             book.ended(outcome_of(site, payload), letter.at)
+
+    def _may_ask_back(self, payload: NeedsWord) -> bool:
+        """A site cannot ask for ever: once for a yes, once for a signature."""
+        return not self._sent.confirmed or (payload.signature and not self._sent.sealed)
 
 
 @contextlib.contextmanager
@@ -176,7 +190,8 @@ def deliver(fleet: Fleet, room: str | None, job: Job) -> list[str]:
     sent = True
     if through and room is not None:
         body = f"!{job.line} @{','.join(through)}"
-        sent = fleet.connection.send_payload(room, encode(_request(job, through)), id=job.id, body=body)
+        payload = job.sealed.get(through[0]) or encode(request_of(job, through))
+        sent = fleet.connection.send_payload(room, payload, id=job.id, body=body)
     for name in job.names:
         if name not in through:
             sent = _direct(fleet, job, name) and sent
@@ -186,7 +201,7 @@ def deliver(fleet: Fleet, room: str | None, job: Job) -> list[str]:
 
 
 def _direct(fleet: Fleet, job: Job, name: str) -> bool:
-    payload = encode(_request(job, (name,)))
+    payload = job.sealed.get(name) or encode(request_of(job, (name,)))
     return fleet.connection.send_payload(fleet.sites[name].address, payload, id=f"{job.id}-ask")
 
 
@@ -195,7 +210,8 @@ def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:
     return state is not None and state.joined and 1 < len(job.names) <= min(ROOM_MOST, PACK)
 
 
-def _request(job: Job, names: Sequence[str]) -> Request:
+def request_of(job: Job, names: Sequence[str]) -> Request:
+    """What the sites of these names are asked, who are all of the job's or one pack of them."""
     local = tuple(name.partition("@")[0] for name in names)  # a site knows itself by its own name
     return Request(job.id, local, job.line, job.deadline, len(job.names), job.dry_run, job.confirmed)
 

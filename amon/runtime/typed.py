@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from amon.command import split
 from amon.command.line import Word
+from amon.errors import Invalid
 from amon.runtime.spoken import Reach
 from amon.target import All, Expression, Facts, parse
 from amon.text import normal_line
@@ -57,7 +58,11 @@ def direct(text: str, prefix: str) -> Line:
 
 def _with_target(text: str) -> Line:
     """Take the `@target` words out of a line; several mean any of them."""
-    words = [word for word in split(text) if not word.quoted and word.text.startswith("@") and len(word.text) > 1]
+    try:
+        found = split(text)
+    except Invalid as wrong:  # without the line: nobody has read yet which of its words is secret
+        raise Invalid(wrong.message) from None
+    words = [word for word in found if not word.quoted and word.text.startswith("@") and len(word.text) > 1]
     if not words:
         return Line(text, Reach.unsaid)
     target = parse(", ".join(word.text[1:] for word in words))

@@ -98,6 +98,7 @@ class Work:
                 task.uncancel()  # it was meant for the method, not for what is still to be done with its outcome
         seconds = self._clock.monotonic() - began
         try:
+            answer = caps.discreetly(answer, self._ask.hidden)
             return caps.ended(self.incoming.id, state, answer, seconds, cut_before=is_cut)
         except Exception:  # what a module gives back need not be what JSON can hold
             return caps.ended(self.incoming.id, State.failed, self._incident(), seconds)
@@ -138,7 +139,7 @@ class Work:
         now = self._clock.monotonic()
         if now - self._noted >= _PROGRESS_EVERY and not self._over:
             self._noted = now
-            self.audience.progress(caps.note(text), fraction)
+            self.audience.progress(caps.note(text, self._ask.hidden), fraction)
 
     async def _say_running(self) -> None:
         await self._clock.sleep(self.incoming.deadline)

@@ -126,7 +126,11 @@ async def test_an_agent_that_dies_is_reported_with_the_end_of_its_log(ground: Gr
     stage = Stage(Place(folder), ground.server, ground.console())
     stage.agents["cern"] = Child("the agent of cern", stage.log("cern"))
     await stage.agents["cern"].start(["sh", "-c", "echo there is no disk; exit 3"])
-    session = Session(Fleet(SystemClock()), "ops@rooms.amon.test", SystemClock())
+    session = Session(Fleet(SystemClock()), "ops@rooms.amon.test", SystemClock(), nobody_signs)
     with pytest.raises(Failed, match=r"(?s)the agent of cern ended by itself:\n  there is no disk"):
         async with asyncio.timeout(20):
             await stage.wait(session, "here", lambda: False)
+
+
+async def nobody_signs(message: bytes, namespace: str) -> str:
+    raise AssertionError("nothing here is signed")

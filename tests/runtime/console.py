@@ -8,13 +8,23 @@ from typing import cast
 from amon.errors import Failed
 from amon.runtime.fleet import Fleet
 from amon.testing import FakeClock
-from amon.wire import HealthReport, Payload, Request, decode, encode, encode_health
+from amon.wire import (
+    HealthReport,
+    Payload,
+    Request,
+    encode,
+    encode_health,
+    read_envelope,
+    read_payload,
+    unseal,
+)
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Received, RoomState, Seen
 from amon.xmpp.roster import Contact
 
 AGENTS = "agents.example.org"
 ROOM = "ops@rooms.example.org"
+JOB_ID = "01JD8M5W8X1V6Q2R3S4T5V6W7X"
 
 
 def jid(name: str) -> str:
@@ -25,6 +35,7 @@ def jid(name: str) -> str:
 class Wire:
     """online False: nothing goes out. answer: called with each site's name and what reached it."""
 
+    account: str = "alice@example.org"
     contacts: list[Contact] = field(default_factory=list)
     tags: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     online: bool = True
@@ -32,6 +43,7 @@ class Wire:
     subscribed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    signed: list[tuple[str, str]] = field(default_factory=list)
     answer: Callable[[str, Payload], None] = lambda to, payload: None
 
     async def roster(self) -> list[Contact]:
@@ -56,8 +68,12 @@ class Wire:
     def send_payload(self, to: str, payload: str, *, id: str, body: str | None = None) -> bool:  # noqa: A002
         if not self.online:
             return False
-        self.sent.append((to, decode(payload), body))
-        self.answer(to, decode(payload))
+        sealed = unseal(payload)
+        if sealed.sig is not None:
+            self.signed.append((to, payload))
+        order = read_envelope(sealed.body).request if sealed.sig is not None else read_payload(sealed.body)
+        self.sent.append((to, order, body))
+        self.answer(to, order)
         return True
 
 
@@ -69,7 +85,7 @@ class Desk:
         self.wire = Wire(answer=self._reached)
         self.fleet = Fleet(self.clock)
         self.fleet.connection = cast(Connection, self.wire)
-        self.replies: Callable[[str, Payload], Iterable[Payload]] = lambda site, payload: ()
+        self.replies: Callable[[str, Payload], Iterable[Payload | str]] = lambda site, payload: ()
         self.not_there: set[str] = set()
         self.thrown_out: set[str] = set()  # of the room, though online
 
@@ -89,8 +105,9 @@ class Desk:
     def in_room(self) -> None:
         self.fleet.room(RoomState(ROOM, True, "alice", safe=True))
 
-    def hear(self, sender: str, payload: Payload) -> None:
-        self.fleet.received(Received(sender, f"{sender}/agent", "", payload=encode(payload)))
+    def hear(self, sender: str, payload: Payload | str) -> None:
+        text, ident = (payload, f"{JOB_ID}-ended") if isinstance(payload, str) else (encode(payload), None)
+        self.fleet.received(Received(sender, f"{sender}/agent", "", payload=text, id=ident))
 
     def _reached(self, to: str, payload: Payload) -> None:
         if to == ROOM:
