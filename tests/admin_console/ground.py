@@ -65,7 +65,13 @@ class Ground:
         return jid
 
     async def site(
-        self, name: str, instances: str = ODD, *, policy: str = f'admin = ["{ALICE}"]', tags: str = ""
+        self,
+        name: str,
+        instances: str = ODD,
+        *,
+        policy: str = f'admin = ["{ALICE}"]',
+        tags: str = "",
+        more: str = "",
     ) -> Agent:
         """A real agent, in this process, that is online and in the room."""
         jid = await self.member(name)
@@ -75,7 +81,7 @@ class Ground:
         config.write_text(
             f'state = "{folder / "state"}"\n{tags}\n[account.main]\njid = "{jid}"\npassword = "{PASSWORD}"\n'
             f'rooms = ["{OPS}"]\nhost = "{self.server.host}"\nport = {self.server.c2s_port}\n'
-            f'ca_file = "{self.server.ca_file}"\n[account.main.policy]\n{policy}\n{instances}'
+            f'ca_file = "{self.server.ca_file}"\n{more}\n[account.main.policy]\n{policy}\n{instances}'
         )
         config.chmod(0o600)
         loaded = load_agent(config, World(Registry(lambda: _POINTS), 0))
@@ -114,11 +120,13 @@ class Ground:
         accept_by: float = 5.0,
         dry_run: bool = False,
         yes: bool = False,
+        sign: bool = False,
+        changes: dict[str, object] | None = None,
         interrupts: Interrupts | None = None,
     ) -> Report:
         """As `amon run` does it."""
-        wish = Wish(parse(target), line, deadline, accept_by, dry_run, yes)
-        async with asyncio.timeout(30), in_fleet(self.console(jid)) as session:
+        wish = Wish(parse(target), line, deadline, accept_by, dry_run, yes, sign)
+        async with asyncio.timeout(30), in_fleet(self.console(jid, **(changes or {}))) as session:
             return await broadcast(session, face or pipe(), wish, interrupts or Interrupts())
 
 

@@ -78,5 +78,15 @@ class OddModule(Module[Settings]):
     async def _(self, call: Call, words: Words) -> Said:
         return Said(f"would keep {words}")
 
+    @command(role="owner", effect="danger")
+    async def wipe(self, call: Call) -> Said:
+        """Throw away all that was written down."""
+        self._kept.write_text("wiped\n")
+        return Said("wiped")
+
+    @wipe.plan
+    async def _would_wipe(self, call: Call) -> Said:
+        return Said("would wipe")
+
     def health(self) -> Health:
         return Health.good() if self.env.settings.well else Health.of({"disk": Health.bad("full")})
