@@ -177,6 +177,7 @@ class Agent:
             await asyncio.wait(lives)
         for name in names:
             self.accounts.pop(name, None)
+            self.node.trouble(f"policy-{name}", None)
 
     async def _wait_settled(self) -> None:
         try:

@@ -22,6 +22,7 @@ from site_agent.files import directory_fault, mode_fault, read_file
 from site_agent.findings import Finding, Group, findings
 from site_agent.passfiles import Keep
 from site_agent.passwords import password_of
+from site_agent.policies import Law, organisation_of, signers_of
 from site_agent.settings import Account
 from site_agent.sitekey import site_key
 
@@ -40,7 +41,7 @@ class AccountPlan:
     name: str
     login: Login
     ca_file: Path | None
-    policy: Policy
+    law: Law
     revealed: frozenset[str] | None
     prefix: str
     trust: bytes = b""
@@ -73,14 +74,16 @@ def plan_account(
     trust = _trust(account.ca_file, path, uid, found)
     signing = site_key(account.key, f"{path}.key", uid, found)
     _check_reveal(account.reveal, instances, f"{path}.reveal", found)
+    signers = signers_of(account.signers, f"{path}.signers", uid, found)
+    organisation = organisation_of(account.organisation, f"{path}.organisation", found)
     found += findings(policy_problems(account.policy, jid.rpartition("@")[2], f"{path}.policy"), Group.policy)
     found += _notes(account, path) if whole else []
     if password is None or any(one.group is not Group.note for one in found):
         return None, found
     login = _login(account, jid, password, site, rooms, spare)
     revealed = None if account.reveal is None else frozenset(account.reveal)
-    policy, prefix = account.policy, account.prefix
-    return AccountPlan(name, login, account.ca_file, policy, revealed, prefix, trust, keep, signing), found
+    law, prefix = Law(account.policy, signers, organisation), account.prefix
+    return AccountPlan(name, login, account.ca_file, law, revealed, prefix, trust, keep, signing), found
 
 
 def _login(

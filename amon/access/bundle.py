@@ -93,13 +93,16 @@ def open_bundle(
     return bundle
 
 
-def read_bundle(text: bytes, sig: str, organisation: Iterable[PublicKey]) -> Bundle:
-    """What is signed, whether or not it is in force by now. Raises `BadBundle`."""
+def read_bundle(text: bytes, sig: str, organisation: Iterable[PublicKey] | None) -> Bundle:
+    """What is signed, whether or not it is in force by now. Raises `BadBundle`.
+
+    organisation: None takes whatever key signed it, for who looks at `key` himself.
+    """
     if len(text) > MOST_TEXT:
         raise BadBundle(f"it is {len(text)} bytes long; at most {MOST_TEXT} are taken")
     try:
         key = signer_of(sig, BUNDLE)
-        if key not in tuple(organisation):
+        if organisation is not None and key not in tuple(organisation):
             raise BadBundle(f"it is signed by {key.fingerprint}, which is no key of `organisation` here")
         verify(text, sig, BUNDLE)
     except BadSignature as bad:

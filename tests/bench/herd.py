@@ -15,6 +15,7 @@ from amon.xmpp.tls import small_buffers
 from site_agent.agent import Agent
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.plans import RESOURCE
+from site_agent.policies import Law
 from site_agent.settings import AgentSettings
 
 _LOGINS = 100  # a second and process: a fleet does not log in all at once either
@@ -48,7 +49,7 @@ def configuration(herd: Herd, jid: str, registry: Registry) -> Configuration:
         rooms=(herd.room,) if herd.room else (),
         nick=site,
     )
-    plan = AccountPlan("vo", login, Path(herd.ca_file), Policy(admin=(herd.admin,)), None, "!")
+    plan = AccountPlan("vo", login, Path(herd.ca_file), Law(Policy(admin=(herd.admin,))), None, "!")
     uptime = registry.find("uptime")
     assert uptime.cls is not None, uptime.reason
     hint = settings_type(uptime.cls)
