@@ -205,7 +205,9 @@ class Agent:
 
     def _view(self, plan: AccountPlan) -> View:
         authority = authority_of(plan.law, plan.login.domain, self._state, plan.name)
-        closed = Health.crit(authority.closed) if authority.closed else None
+        if authority.closed:
+            self._log.error("account %s: %s", plan.name, authority.closed)
+        closed = Health.bad("its policy cannot be used", state="closed") if authority.closed else None
         self.node.trouble(f"policy-{plan.name}", closed)
         door = Door(plan.name, authority, plan.login.jid, frozenset(plan.login.rooms))
         return View(door, frozenset(plan.login.rooms), plan.revealed, plan.prefix)
