@@ -33,7 +33,7 @@ def _target(name: str) -> Target:
 
 
 def _covered(name: str, runs: int, seed: int, folder: Path) -> None:
-    import atheris  # type: ignore[import-not-found,unused-ignore]
+    import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     with atheris.instrument_imports(include=["amon"]):
         target = _target(name)
