@@ -7,7 +7,6 @@ import asyncio
 import shlex
 import shutil
 import sys
-import traceback
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +51,9 @@ class Amon(click.Group):
             raise
         except Exception as error:
             if ctx.params.get("debug"):
-                traceback.print_exc()
+                from amon.log import traceback_of
+
+                click.echo(traceback_of(error), nl=False, err=True)
             ctx.exit(_say(error))
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
@@ -63,19 +64,20 @@ class Amon(click.Group):
 def _say(error: Exception) -> int:
     """The line for this trouble, and the exit code."""
     from admin_console.broadcast import NobodyMeant
+    from amon.fields import discreet
     from amon.job import ExitCode
     from amon.text import visible
 
     if isinstance(error, NobodyMeant):
-        click.echo(f"amon: {visible(str(error))}", err=True)
+        click.echo(f"amon: {visible(discreet(str(error)))}", err=True)
         return int(ExitCode.none_matched)
     if isinstance(error, Invalid):
-        click.echo(f"amon: {visible(error.pointed())}", err=True)
+        click.echo(f"amon: {visible(discreet(error.pointed()))}", err=True)
         return USAGE
     if isinstance(error, Failed | Refused):
-        click.echo(f"amon: {visible(str(error))}", err=True)
+        click.echo(f"amon: {visible(discreet(str(error)))}", err=True)
         return TROUBLE
-    said = visible(f"{type(error).__name__}: {error}", lines=False)[:300]
+    said = visible(discreet(f"{type(error).__name__}: {error}"), lines=False)[:300]
     click.echo(f"amon: bug: {said}; run again with `amon --debug ...` and report what it says", err=True)
     return TROUBLE
 

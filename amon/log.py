@@ -78,7 +78,7 @@ def guard() -> None:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
             sys.stderr.write(f"in thread {args.thread.name if args.thread else '?'}:\n{traceback_of(args.exc_value)}")
 
-    def unraisable(args: sys.UnraisableHookArgs) -> None:
+    def unraisable(args: "sys.UnraisableHookArgs") -> None:
         said = visible(discreet(f"{args.err_msg or 'ignored'}: {args.object!r}"), lines=False)
         sys.stderr.write(f"{said}\n{traceback_of(args.exc_value) if args.exc_value is not None else ''}")
 

@@ -37,7 +37,8 @@ def check_typed(line: str) -> None:
         if hidden(character) and character != "\t":
             name = unicodedata.name(character, f"U+{ord(character):04X}")
             text = f"character {place + 1} is invisible ({name}); type the line again without it"
-            raise Invalid(text, line, place, place + 1)
+            # Without the line: nobody has read yet which of its words is secret.
+            raise Invalid(text, "", place, place + 1)
 
 
 def _check_length(line: str) -> None:

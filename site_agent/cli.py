@@ -15,6 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
     options = parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
+    sys.excepthook = _last_words
     try:
         code = command(options)
         sys.stdout.flush()
@@ -25,6 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is still in the buffer would complain once more at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """A bug of ours, as discreetly as the log would say it; what that takes is imported only then."""
+    from amon.log import traceback_of
+
+    sys.stderr.write(traceback_of(error))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -117,6 +125,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _enroll(options: argparse.Namespace) -> int:
     import asyncio
+    import logging
 
     from amon.errors import Failed, Invalid
     from amon.text import visible
@@ -125,9 +134,9 @@ def _enroll(options: argparse.Namespace) -> int:
 
     def progress(text: str) -> None:
         if sys.stderr.isatty():
-    import logging
             print(text, file=sys.stderr)
 
+    logging.getLogger().addHandler(logging.NullHandler())  # what matters is said below
     user = options.user or (USER if os.geteuid() == 0 else None)
     place = Place(options.config.absolute(), options.state.absolute(), user, options.force)
     try:
@@ -136,7 +145,6 @@ def _enroll(options: argparse.Namespace) -> int:
         print(f"amon-agent enroll: {visible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, Invalid) else PROBLEMS
     sys.stdout.write(visible(done.text()))
-    logging.getLogger().addHandler(logging.NullHandler())  # what matters is said below
     return OK
 
 

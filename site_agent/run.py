@@ -29,6 +29,7 @@ Loop = Literal["auto", "asyncio", "uvloop"]
 
 def run(path: Path, loop: Loop = "auto") -> int:
     """Blocks until the agent has ended."""
+    log.guard()
     # Until the agent listens: a hangup that comes early must not end it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     notify = Notify.from_environment(os.environ, os.getpid())

@@ -3,6 +3,9 @@
 Words are `instance command value... key=value --flag`. Short forms are taken where only one thing can be meant: a
 command that bears its instance's name (`uptime`), a command only one instance has (`restart httpd`), the beginning of a
 reading command (`service sta`). What changes something must be typed in full.
+
+A mistake is said with the line it is in, for whoever may read the answer. So of a command with a secret parameter only
+words are shown that are known to be none of it, and of a line that leads to no command nothing behind the mistake.
 """
 
 from collections.abc import Mapping
@@ -13,10 +16,12 @@ from amon.command.declare import Command, Param
 from amon.command.line import Word, split
 from amon.convert import Hint, from_text
 from amon.errors import Invalid
+from amon.fields import Secret
 from amon.text import did_you_mean
 from amon.words import Effect
 
 AGENT = "agent"  # the instance whose commands need no name in front of them
+_LEAST = 4  # characters of a secret value that is looked for in what a command says
 Offered = Mapping[str, Mapping[str, Command]]
 
 
@@ -26,8 +31,10 @@ class Ask:
 
     instance: str
     command: Command
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = field(default_factory=dict, repr=False)
     dry_run: bool = False
+    hidden: tuple[Secret, ...] = field(default=(), repr=False, compare=False)
+    """The values of its secret parameters, so long that no other text holds them by chance."""
 
     @property
     def name(self) -> str:
@@ -42,11 +49,23 @@ class Grammar:
 
     def read(self, line: str) -> Ask:
         """Raises `Invalid`, pointing at the word it means."""
-        words = split(line)
+        try:
+            words = split(line)
+        except Invalid as wrong:
+            raise self._unread(line, wrong) from None
         if not words:
             raise Invalid("nothing was asked; try help")
         instance, command, used = self.find(line, words)
-        return _Reader(line, instance, command).read(words[used:])
+        return _Reader(line, instance, command, words[:used]).read(words[used:])
+
+    def _unread(self, line: str, wrong: Invalid) -> Invalid:
+        """A mistake in a line that cannot be taken apart, without the line where a secret may stand in it."""
+        try:
+            words = tuple(Word(text, 0, 0) for text in line[:256].split())
+            _, command, _ = self.find("", words)
+        except (Invalid, IndexError):
+            return Invalid(wrong.message)
+        return Invalid(wrong.message) if any(param.secret for param in command.params) else wrong
 
     def find(self, line: str, words: tuple[Word, ...]) -> tuple[str, Command, int]:
         """Instance, command and how many words named them. Phones begin a line with a capital; it means the same."""
@@ -72,12 +91,12 @@ class Grammar:
             return instance, commands[instance], 1
         known = ", ".join(commands)
         if second is None:
-            raise Invalid(f"{instance} can be asked for: {known}", line, words[0].start, words[0].end)
+            raise Invalid(f"{instance} can be asked for: {known}", *_at(line, words[0]))
         if len(meant := _beginnings(second.text, commands)) > 1:
             choices = " or ".join(meant)
-            raise Invalid(f"{second.text!r} could be {choices}; say which", line, second.start, second.end)
+            raise Invalid(f"{second.text[:64]!r} could be {choices}; say which", *_at(line, second))
         hint = did_you_mean(second.text, list(commands)) or f"; it has: {known}"
-        raise Invalid(f"{instance} has no command {second.text[:64]!r}{hint}", line, second.start, second.end)
+        raise Invalid(f"{instance} has no command {second.text[:64]!r}{hint}", *_at(line, second))
 
     def _short_forms(self, word: str) -> list[tuple[str, Command]]:
         own = self.offered.get(AGENT, {}).get(word)
@@ -93,10 +112,15 @@ class Grammar:
         holders = [instance for instance, commands in self.offered.items() if word.text in commands]
         if len(holders) > 1:
             choices = " or ".join(f"'{instance} {word.text}'" for instance in holders)
-            return Invalid(f"{word.text!r} could be {choices}; say which", line, word.start, word.end)
+            return Invalid(f"{word.text[:64]!r} could be {choices}; say which", *_at(line, word))
         known = set(self.offered) | {name for commands in self.offered.values() for name in commands}
         hint = did_you_mean(word.text, known) or "; try help"
-        return Invalid(f"there is no {word.text[:64]!r} here{hint}", line, word.start, word.end)
+        return Invalid(f"there is no {word.text[:64]!r} here{hint}", *_at(line, word))
+
+
+def _at(line: str, word: Word) -> tuple[str, int, int]:
+    """The line up to this word: nobody knows yet whether a secret stands behind it."""
+    return line[: word.end] + (" ..." if line[word.end :].strip() else ""), word.start, word.end
 
 
 def title(instance: str, command: Command) -> str:
@@ -116,17 +140,21 @@ def _only_beginning(word: str, commands: Mapping[str, Command]) -> Command | Non
 
 
 class _Reader:
-    """Gives each word of one line to the parameter it is meant for."""
+    """Gives each word of one line to the parameter it is meant for. named: the words that named the command."""
 
-    def __init__(self, line: str, instance: str, command: Command) -> None:
+    def __init__(self, line: str, instance: str, command: Command, named: tuple[Word, ...] = ()) -> None:
         self.line = line
         self.instance = instance
         self.command = command
         self.values: dict[str, Any] = {}
         self.many: dict[str, list[Word]] = {}
         self.dry_run = False
+        self._hides = any(param.secret for param in command.params)
+        self._words: tuple[Word, ...] = named
+        self._open = set(named)  # words that may be shown whatever comes behind them
 
     def read(self, words: tuple[Word, ...]) -> Ask:
+        self._words += words
         queue = list(words)
         options = True
         while queue:
@@ -137,7 +165,7 @@ class _Reader:
                 self._flag(word, queue)
             elif options and not word.quoted and self._is_pair(word):
                 name, _, value = word.text.partition("=")
-                self._put(self._param(word, name), Word(value, word.start + len(name) + 1, word.end))
+                self._put(self._named(word, name), Word(value, word.start + len(name) + 1, word.end))
             else:
                 self._put(self._next_positional(word), word)
         return self._finish()
@@ -150,28 +178,42 @@ class _Reader:
         name, equals, value = word.text[2:].partition("=")
         if name == "dry-run" and not equals:
             self.dry_run = True
+            self._open.add(word)
             return
         if name.startswith("no-") and self.command.param(_python(name)) is None:
-            param = self._param(word, name[3:])
+            param = self._named(word, name[3:])
             if param.flag and not equals:
                 self._set(param, word, False)
                 return
-        param = self._param(word, name)
+        param = self._named(word, name)
         if equals:
             self._put(param, Word(value, word.start + 3 + len(name), word.end))
         elif param.flag:
             self._set(param, word, True)
         elif queue:
+            self._open.add(word)
             self._put(param, queue.pop(0))
         else:
-            raise Invalid(f"--{name} needs a value", self.line, word.start, word.end)
+            raise self._invalid(f"--{name} needs a value", word.start, word.end)
+
+    def _named(self, word: Word, name: str) -> Param:
+        """The parameter that a word names; what is plainly said for one that is not secret may be shown."""
+        param = self._param(word, name)
+        if not param.secret:
+            self._open.add(word)
+        return param
 
     def _param(self, word: Word, name: str) -> Param:
         param = self.command.param(_python(name))
         if param is None:
             names = [param.shown for param in self.command.params]
             hint = did_you_mean(name, names) or (f"; it takes: {', '.join(names)}" if names else "; it takes nothing")
-            raise Invalid(f"{self._title} takes no {name[:64]!r}{hint}", self.line, word.start, word.end)
+            # A secret may have an = in it, or begin with --; a near miss of a parameter's name is none.
+            near = bool(names) and hint.startswith("; did")
+            said = repr(name[:64]) if near or not self._hides else "this"
+            if near and "=" not in word.text:
+                self._open.add(word)
+            raise self._invalid(f"{self._title} takes no {said}{hint}", word.start, word.end)
         return param
 
     def _next_positional(self, word: Word) -> Param:
@@ -179,7 +221,8 @@ class _Reader:
             if param.name not in self.values and not param.flag:
                 return param
         takes = "takes nothing more" if self.command.params else "takes nothing"
-        raise Invalid(f"{self._title} {takes}; {word.text[:64]!r} is left over", self.line, word.start, word.end)
+        said = "a word" if self._hides else repr(word.text[:64])
+        raise self._invalid(f"{self._title} {takes}; {said} is left over", word.start, word.end)
 
     def _put(self, param: Param, word: Word) -> None:
         if param.many:
@@ -191,15 +234,19 @@ class _Reader:
         try:
             return from_text(word.text, hint)
         except ValueError as wrong:
-            raise self._wrong(param, wrong, word) from None
+            quotes = self._hides and repr(word.text)[:8] in str(wrong)  # maybe a secret in a wrong place
+            said = "is not what is expected here" if quotes or _unsaid(param, hint) else wrong
+            raise self._wrong(param, said, word) from None
 
     def _wrong(self, param: Param, wrong: object, word: Word) -> Invalid:
-        return Invalid(f"{param.shown}: {wrong}", self.line, word.start, word.end)
+        return self._invalid(f"{param.shown}: {wrong}", word.start, word.end)
 
     def _set(self, param: Param, word: Word, value: Any) -> None:
         if param.name in self.values:
-            raise Invalid(f"{param.shown} is given twice", self.line, word.start, word.end)
+            raise self._invalid(f"{param.shown} is given twice", word.start, word.end)
         self.values[param.name] = value
+        if not param.secret:
+            self._open.update(one for one in self._words if one.start <= word.start and word.end <= one.end)
 
     def _finish(self) -> Ask:
         for param in self.command.params:
@@ -210,10 +257,10 @@ class _Reader:
                 if param.required:
                     about = f" ({param.about})" if param.about else ""
                     end = len(self.line)
-                    raise Invalid(f"{self._title} needs {param.shown}{about}", self.line, end, end + 1)
+                    raise self._invalid(f"{self._title} needs {param.shown}{about}", end, end + 1)
                 self.values[param.name] = param.default
         in_order = {param.name: self.values[param.name] for param in self.command.params}
-        return Ask(self.instance, self.command, in_order, self.dry_run)
+        return Ask(self.instance, self.command, in_order, self.dry_run, _hidden(self.command, in_order))
 
     def _items(self, param: Param, words: list[Word]) -> Any:
         """All words of a list; a word that is not quoted may hold several items, with commas between them."""
@@ -228,9 +275,51 @@ class _Reader:
             raise self._wrong(param, wrong, whole)
         return tuple(found) if param.hint.origin is tuple else found
 
+    def _invalid(self, message: str, start: int, end: int) -> Invalid:
+        if not self._hides:
+            return Invalid(message, self.line, start, end)
+        return Invalid(message, *_covered(self.line, [one for one in self._words if one not in self._open], start, end))
+
     @property
     def _title(self) -> str:
         return title(self.instance, self.command)
+
+
+def _covered(line: str, words: list[Word], start: int, end: int) -> tuple[str, int, int]:
+    """The line with *** for these words, and where the span from `start` to `end` is in it."""
+    made, done = "", 0
+    for word in words:
+        made, done = f"{made}{line[done : word.start]}***", word.end
+    first, last = _moved(words, start, 0), _moved(words, end, 3)
+    return made + line[done:], first, max(last, first + 1)
+
+
+def _moved(words: list[Word], place: int, inside: int) -> int:
+    """Where a place of the line is when these words are three characters long; `inside` of one that is within."""
+    shift = 0
+    for word in words:
+        if word.start < place < word.end:
+            return word.start + shift + inside
+        if word.end <= place:
+            shift += 3 - (word.end - word.start)
+    return place + shift
+
+
+def _unsaid(param: Param, hint: Hint) -> bool:
+    """Whether a message about this word may quote it: an item of a list of secrets need not know that it is one."""
+    return param.secret and not (hint.field.secret or hint.bare is Secret)
+
+
+def _hidden(command: Command, args: Mapping[str, Any]) -> tuple[Secret, ...]:
+    """Texts too: whoever declares a parameter secret need not take it as a `Secret`."""
+    found = []
+    for param in command.params:
+        value = args[param.name]
+        if param.secret and value is not None:
+            found += [
+                one if isinstance(one, Secret) else Secret(str(one)) for one in (value if param.many else [value])
+            ]
+    return tuple(one for one in found if len(one.reveal()) >= _LEAST)
 
 
 def _python(name: str) -> str:

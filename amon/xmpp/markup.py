@@ -17,6 +17,14 @@ _ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("\r", "&#13;"))
 _CONTROLS = bytes(set(range(32)) - {9, 10, 13})
 _PREFIXES = {names.XML: "xml", names.STREAM: "stream"}
 _SECRET_TAGS = {"password", "auth", "response", "challenge", "success"}
+# Words of the protocol and of presence, which the servers and all who see us have anyway.
+_HARMLESS = {
+    "group", "health", "jid", "mechanism", "priority", "reason", "resource", "show", "site", "status", "text", "tzo",
+    "utc", "value",
+}  # fmt: skip
+_SECRET_FIELD = re.compile("(?i)pass|secret|token|uri|key")
+_FIRST = re.compile(r"\s*([!.,;#$%&+~^]?[A-Za-z-]{1,16}[:,]?)\s+\S")
+_KIND = re.compile(r'"type\\?":\\?"([a-z-]{1,16})\\?"')
 _SECRET_ATTRIBUTES = {"token", "previd"}
 
 
@@ -89,7 +97,12 @@ def _write(element: Element, inside: str, parts: list[str]) -> None:
 
 
 def masked(element: Element) -> str:
-    """The element for the trace: what proves who we are is left out."""
+    """The element for the trace: what proves who we are is left out, and so is what people and programs write.
+
+    A typed line or a payload may have a secret in it, and here nobody has read yet where. So a body is its length, and
+    its first word where that looks like a command with something behind it; a payload is its kind and its length. Of
+    all other texts those are shown that are known to be harmless.
+    """
     return serialise(_mask(element), "")
 
 
@@ -97,12 +110,25 @@ def _mask(element: Element, hidden: bool = False) -> Element:
     copy = Element(element.tag, {k: "***" if k in _SECRET_ATTRIBUTES else v for k, v in element.attrib.items()})
     name = _split(element.tag)[1]
     secret = name in _SECRET_TAGS or hidden
-    copy.text = "***" if secret and element.text else element.text
+    copy.text = _told(element.tag, element.text, secret) if element.text else element.text
     if name not in _SECRET_TAGS:
-        # XEP-0133: a password in a form stands in a field that is called so.
-        hidden = hidden or (name == "field" and "password" in element.get("var", ""))
+        # XEP-0133: a password in a form stands in a field that is called so; a form sent in may have others.
+        hidden = hidden or (name == "field" and _SECRET_FIELD.search(element.get("var", "")) is not None)
+        hidden = hidden or (name == "x" and element.get("type") == "submit")
         copy.extend([_mask(child, hidden) for child in element])
     return copy
+
+
+def _told(tag: str, text: str, secret: bool) -> str:
+    if secret:
+        return "***"
+    if tag == names.AMON:
+        kind = _KIND.search(text)
+        return f"{kind[1] if kind else 'payload'} ({len(text)} characters)"
+    if _split(tag)[1] in _HARMLESS or text.isspace():
+        return text
+    first = _FIRST.match(text) if tag == names.BODY else None
+    return f"{first[1] if first else ''} ({len(text)} characters)".lstrip()
 
 
 def child(parent: Element, tag: str, text: str | None = None, **attributes: str) -> Element:

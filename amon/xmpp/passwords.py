@@ -4,6 +4,7 @@ While a password is being changed nobody knows for a moment which one holds: an 
 between the change and the note of it. Whoever keeps both can always log in.
 """
 
+from amon.fields import Secret
 from amon.xmpp.address import prepared_password
 
 REFUSED = ("not-authorized", "credentials-expired")  # RFC 6120, 6.5: what another password may mend
@@ -16,6 +17,7 @@ class Passwords:
         self._all = list(dict.fromkeys((first, *spare)))
         for password in self._all:
             prepared_password(password)  # says at once if it can be none
+        self._hidden = [Secret(password) for password in self._all]  # as long as they are tried no log shows them
         self.works = 0
         self._refused = 0
 
@@ -38,11 +40,13 @@ class Passwords:
 
     def may_become(self, new: str) -> None:
         """The server is being asked to take `new`."""
+        self._hidden.append(Secret(new))
         if new not in self._all:
             self._all.append(new)
 
     def became(self, new: str) -> None:
         """`new` is the password; the others are spare."""
+        self._hidden.append(Secret(new))
         self._all = [new, *(password for password in self._all if password != new)]
         self.works = self._refused = 0
 

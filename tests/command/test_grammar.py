@@ -2,15 +2,16 @@
 
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.command import Ask, Grammar
+from amon.command import Ask, Call, Grammar, command, commands_of
 from amon.errors import Invalid
-from tests.command.offers import OFFERED
+from amon.fields import Field, Secret
+from tests.command.offers import OFFERED, Probe, Unit
 
 GRAMMAR = Grammar(OFFERED)
 
@@ -228,3 +229,86 @@ def test_no_line_takes_long(line: str) -> None:
 def test_a_phone_that_begins_with_a_capital_is_understood(line: str) -> None:
     ask = GRAMMAR.read(line)
     assert (ask.name, ask.args["names"]) == ("service restart", ("httpd",))
+
+
+# Secrets in what is said about a mistake
+
+
+class Vault:
+    @command()
+    async def login(
+        self,
+        call: Call,
+        user: Unit,
+        key: Annotated[Secret, Field("what lets in", pattern=r"[^\n]+", longest=32)],
+        tries: Annotated[int, Field("how often", least=1, most=9)] = 1,
+        more: Annotated[tuple[Annotated[int, Field(least=0)], ...], Field(secret=True, longest=3)] = (),
+    ) -> None:
+        """Log in."""
+
+
+LOCKED = Grammar({"vault": commands_of(Vault), "agent": commands_of(Probe)})
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("vault login alice hushhush one", "vault login alice *** ***"),
+        ("vault login alice key=hushhush tries=0", "vault login alice *** tries=0"),
+        ("vault login tries=0 alice hushhush", "vault login tries=0 *** ***"),
+        ("vault login alice bogus=1 hushhush", "vault login alice *** ***"),
+        ("vault login alice hush=hush 2", "vault login alice *** ***"),
+        ("vault login alice --hushhush", "vault login alice ***"),
+        ("vault login alice '--hush hush' 1 1 1 1 hushhush", "vault login alice *** 1 *** *** *** ***"),
+        ("vault login key=hushhush", "vault login ***"),
+        ("vault login alice hushhush more=hush", "vault login alice *** ***"),
+        (f"vault login alice {'hush' * 9}", "vault login alice ***"),
+        ("vault login alice hushhush hushhush 1 2 3 4", "vault login alice *** *** *** *** *** ***"),
+    ],
+)
+def test_a_mistake_in_a_line_with_a_secret_shows_nothing_that_may_be_it(line: str, shown: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        LOCKED.read(line)
+    pointed = refusal.value.pointed()
+    assert refusal.value.line == shown
+    assert "hush" not in pointed
+    assert 0 <= refusal.value.start <= len(shown)
+    assert refusal.value.start < refusal.value.end <= len(shown) + 1
+
+
+def test_the_carets_stand_below_the_mask_of_the_wrong_word() -> None:
+    with pytest.raises(Invalid) as refusal:
+        LOCKED.read("vault login alice key=hushhush tries=ten")
+    assert refusal.value.pointed().splitlines()[1:] == [
+        "  vault login alice *** tries=ten", "  " + " " * len("vault login alice *** tries=") + "^^^",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line", ["vault logn alice hushhush", "valt login alice hushhush", "vault login alice 'hushhush"]
+)
+def test_of_a_line_that_nobody_can_read_nothing_behind_the_mistake_is_shown(line: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        LOCKED.read(line)
+    assert "hush" not in refusal.value.pointed()
+    assert refusal.value.pointed(), "but it says what is wrong"
+
+
+SOME = ["alice", "key=", "--key", "tries=2", "--", "'", "x=", "--no-", "more=7", "\\"]
+
+
+@given(st.lists(st.sampled_from(SOME), max_size=6))
+def test_a_planted_secret_is_in_no_mistake(words: list[str]) -> None:
+    said = ""
+    try:
+        LOCKED.read(" ".join(["vault login alice", *words, "planted-secret", *words]))
+    except Invalid as refusal:
+        said = refusal.pointed()
+    assert "planted" not in said
+
+
+def test_the_values_of_secret_parameters_are_kept_hidden_and_out_of_the_repr() -> None:
+    ask = LOCKED.read("vault login alice hushhush more=123456,7")
+    assert ask.hidden == (Secret("hushhush"), Secret("123456")), "what is short stands in many a text"
+    assert "hush" not in repr(ask)
+    assert "123456" not in repr(ask)

@@ -45,7 +45,9 @@ async def test_the_trace_shows_stanzas_and_masks_what_proves_who_we_are(
 ) -> None:
     caplog.set_level(logging.INFO)
     await conversation(world, trace=True)
-    assert SAID in caplog.text
+    assert f"<body>do ({len(SAID)} characters)</body>" in caplog.text
+    assert f'<amon xmlns="urn:amon:1">payload ({len(SAID)} characters)</amon>' in caplog.text
+    assert SAID not in caplog.text
     assert '<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">***</challenge>' in caplog.text
     assert "<response" not in caplog.text
     assert 'previd="***"' in caplog.text

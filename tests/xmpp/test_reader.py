@@ -204,3 +204,35 @@ def test_the_trace_writes_a_strangers_attributes_and_a_stanza_that_was_cut() -> 
     assert same(strange, Heard().feed(OPEN, masked(strange)).stanzas[0])
     (cut,) = Heard(Limits(stanza=40)).feed(OPEN, f"<message><body>{'x' * 90}</body></message>").stanzas
     assert "longer" in masked(cut)
+
+
+BODY = "<message xmlns='jabber:client' to='cern@a.test'>{}</message>"
+
+
+@pytest.mark.parametrize(
+    ("inner", "shown"),
+    [
+        ("<body>!vault login c2VjcmV0</body>", "<body>!vault (21 characters)</body>"),
+        ("<body>c2VjcmV0</body>", "<body>(8 characters)</body>"),
+        ("<body>c2VjcmV0 and more</body>", "<body>(17 characters)</body>"),
+        ("<subject>login c2VjcmV0</subject>", "<subject>(14 characters)</subject>"),
+        ("<html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'>login "
+         "<b>c2VjcmV0</b> c2VjcmV0</body></html>", "(6 characters)"),
+        ("<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'>"
+         "<body>!vault login c2VjcmV0</body></message></forwarded>", "<body>!vault (21 characters)</body>"),
+        ("<x xmlns='jabber:x:data' type='submit'><field var='anything'><value>c2VjcmV0</value></field></x>", "***"),
+        ("<x xmlns='jabber:x:data' type='result'><field var='password'><value>c2VjcmV0</value></field></x>", "***"),
+        ("<stranger xmlns='urn:x'>c2VjcmV0</stranger>", ">(8 characters)<"),
+    ],
+)  # fmt: skip
+def test_the_trace_shows_of_what_people_write_how_long_it_is(inner: str, shown: str) -> None:
+    text = masked(fromstring(BODY.format(inner)))
+    assert "c2VjcmV0" not in text
+    assert shown in text
+
+
+def test_the_trace_names_the_kind_of_a_payload_and_nothing_in_it() -> None:
+    payload = r'{"v":1,"body":"{\"type\":\"request\",\"id\":\"x\",\"line\":\"vault login c2VjcmV0\"}"}'
+    text = masked(fromstring(BODY.format(f"<amon xmlns='urn:amon:1'>{payload}</amon>")))
+    assert "c2VjcmV0" not in text
+    assert "request (" in text
