@@ -6,15 +6,17 @@ The process around it (signals, readiness, exit codes) is `process.py`; what it 
 import asyncio
 import logging
 import os
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
-from amon.access.bundle import Bundle
+from amon.access.bundle import BadBundle, Bundle
+from amon.access.window import shown
 from amon.clock import Clock, SystemClock
+from amon.errors import Refused
 from amon.health import Health
 from amon.runtime.account import Account, Connect, View
 from amon.runtime.incoming import Door
@@ -23,7 +25,7 @@ from amon.runtime.sinks import Sinks
 from amon.store import Journal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Listener
-from amon.xmpp.tls import tls_context
+from amon.xmpp.tls import Renewed, Source, always, tls_context
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.policies import accept_bundle, authority_of
 from site_agent.reload import Changes, difference
@@ -44,7 +46,7 @@ class Agent:
         self._clock = clock or SystemClock()
         self._random = random or Random()
         self._lives: dict[str, asyncio.Task[None]] = {}
-        self._contexts: dict[tuple[Path | None, bytes], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[Path | None, bytes, Path | None, Path | None], Source] = {}
         self._log = logging.getLogger("amon.agent")
         self.node: Node
         self._sinks: Sinks
@@ -115,6 +117,13 @@ class Agent:
         self.accounts[account].show(self._view(plan), self.configuration.settings.tags)
         return bundle
 
+    def _accept(self, account: str, text: bytes, sig: str) -> str:
+        try:
+            bundle = self.accept_bundle(account, text, sig)
+        except BadBundle as bad:
+            raise Refused(f"the policy was not taken over: {bad}") from None
+        return f"policy {bundle.serial} is in force until {shown(bundle.expires)}"
+
     def keep(self, why: str) -> None:
         """Stay what it is, because a new configuration is no good; everybody who sees this site sees that."""
         self.node.trouble("configuration", Health.fair(why, state="refused"))
@@ -134,6 +143,7 @@ class Agent:
             self._random,
             sign=plan.signing.sign if plan.signing else None,
             key=plan.signing.public.line if plan.signing else "",
+            accept=partial(self._accept, plan.name),
         )
         self.accounts[plan.name] = account
         self._lives[plan.name] = self._tasks.create_task(self._live(plan, account), name=f"account {plan.name}")
@@ -146,7 +156,9 @@ class Agent:
 
     def _rotation(self, plan: AccountPlan, account: Account) -> Rotation:
         assert plan.keep is not None
-        login, keep, context = plan.login, plan.keep, self._context(plan)
+        keep, context = plan.keep, self._context(plan)()
+        # A certificate would open the door whatever the password is.
+        login = replace(plan.login, certificate=None, certificate_key=None)
 
         def changed(new: str) -> None:
             """A reload that finds the new one in the file must not take it for a reason to log in anew."""
@@ -196,11 +208,14 @@ class Agent:
 
         return connect
 
-    def _context(self, plan: AccountPlan) -> ssl.SSLContext:
+    def _context(self, plan: AccountPlan) -> Source:
         """Building one reads the authorities: 37 ms and 0.9 MB that accounts with the same trust share."""
-        trust = plan.ca_file, plan.trust
+        own, key = plan.login.certificate, plan.login.certificate_key
+        trust = plan.ca_file, plan.trust, own, key
         if trust not in self._contexts:
-            self._contexts[trust] = tls_context(plan.ca_file)
+            self._contexts[trust] = (
+                always(tls_context(plan.ca_file)) if own is None else Renewed(plan.ca_file, own, key)
+            )
         return self._contexts[trust]
 
     def _view(self, plan: AccountPlan) -> View:

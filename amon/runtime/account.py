@@ -8,12 +8,14 @@ from random import Random
 
 from amon.clock import Clock
 from amon.errors import Failed
+from amon.fields import discreet
 from amon.health import Pace, Picture
 from amon.runtime.about import amon_version, mark_of, tell_parts
 from amon.runtime.chat import Chat
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
 from amon.runtime.payload import PayloadFront, Sign
+from amon.runtime.policing import Accept
 from amon.target import Facts
 from amon.wire import HealthReport, encode, encode_health
 from amon.words import Asker
@@ -54,8 +56,12 @@ class Account:
         *,
         sign: Sign | None = None,
         key: str = "",
+        accept: Accept | None = None,
     ) -> None:
-        """sign: with the site's own key; key: its public line, which service discovery tells."""
+        """sign: with the site's own key; key: its public line, which service discovery tells.
+
+        accept: takes over policies of the whole fleet (policing.py).
+        """
         self.jid = jid
         self.site = jid.partition("@")[0].lower()
         self.dropped = 0
@@ -82,7 +88,7 @@ class Account:
         self._chat = Chat(
             self.site, self.door, dispatch, self.connection, clock, self._facts, view.prefix, alarm=self._alarm
         )
-        self._payloads = PayloadFront(self.site, self.door, dispatch, self._send, clock, random, sign)
+        self._payloads = PayloadFront(self.site, self.door, dispatch, self._send, clock, random, sign, accept)
         self._stir.set()
 
     def show(self, view: View, tags: Mapping[str, str]) -> None:
@@ -206,7 +212,8 @@ class Account:
         waits = [3600.0, self._show_facts(picture, now, at_once=due == 0)]
         if due == 0:
             health = encode_health(_report(picture, self._node.kinds()))
-            self.connection.set_presence("" if picture.show == "available" else picture.show, picture.status, health)
+            show, status = "" if picture.show == "available" else picture.show, discreet(picture.status)
+            self.connection.set_presence(show, status, discreet(health))  # what a module says of its troubles
             self._pace.told(picture, now)
         elif due is not None:
             waits.append(due)
@@ -241,7 +248,9 @@ class Account:
     def _disco(self) -> Told:
         tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
         facts = {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
-        return {**facts, "key": [self._key]} if self._key else facts
+        bundle = self.door.authority.bundle
+        more = {"key": self._key, "policy": str(bundle.serial) if bundle is not None else ""}
+        return {**facts, **{name: [value] for name, value in more.items() if value}}
 
 
 def _report(picture: Picture, modules: tuple[str, ...]) -> HealthReport:

@@ -289,6 +289,10 @@ class Dispatch:
         effect, now = asked.ask.command.effect, self._clock.time()
         return Record(asker.jid, asked.incoming.id, door.account, asker.reply_to, asked.shown, effect, now)
 
+    async def write_down(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> None:
+        """A line in the audit for what is no command."""
+        await self._audit(incoming, shown, decision, outcome)
+
     async def _audit(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> None:
         try:
             await self._journal.audit(self._line(incoming, shown, decision, outcome))

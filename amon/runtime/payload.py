@@ -18,12 +18,14 @@ from amon.errors import Failed
 from amon.ids import new_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
+from amon.runtime.policing import Accept, PolicyFront
 from amon.wire import (
     Accepted,
     Cancel,
     Ended,
     Fetch,
     NeedsWord,
+    NewPolicy,
     Payload,
     Progress,
     Proof,
@@ -51,7 +53,8 @@ _ID = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(-ask)?")  # of a message that c
 class PayloadFront:
     """site: this site's name in the account. send: puts a payload on its way to a full address.
 
-    sign: with the site's own key, if it has one; then what a call came to is told signed.
+    sign: with the site's own key, if it has one; then what a call came to is told signed. accept: takes over policies of
+    the whole fleet, where it has one.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class PayloadFront:
         clock: Clock,
         random: Random,
         sign: Sign | None = None,
+        accept: Accept | None = None,
     ) -> None:
         self._site = site
         self.door = door
@@ -71,6 +75,7 @@ class PayloadFront:
         self._clock = clock
         self._random = random
         self._sign = sign
+        self._policies = PolicyFront(door, dispatch, clock, accept)
         self._log = logging.getLogger("amon.payload")
 
     async def received(self, message: Received) -> None:
@@ -105,6 +110,8 @@ class PayloadFront:
             await self._request(payload, asker)
         elif isinstance(payload, Fetch):
             await self._fetch(payload, asker)
+        elif isinstance(payload, NewPolicy):
+            self._say(asker, await self._policies.received(payload, asker))
         elif isinstance(payload, Cancel):
             self._dispatch.cancel((self.door.account, asker.jid, payload.id))
 

@@ -4,8 +4,9 @@ A payload rides in `<amon xmlns='urn:amon:1'>` as JSON: a container that holds t
 was written. A signature, when there is one, is over exactly those bytes, so nothing is canonicalised and nothing is
 parsed before it is verified.
 
-Console to site: `Request`, `Fetch`, `Cancel`; signed: a request in its `Envelope`. Site to console: `Accepted`,
-`Progress`, `NeedsWord`, `Ended`; signed: an end in its `Proof`. A person without a console signs a `Challenge`.
+Console to site: `Request`, `Fetch`, `Cancel`, `NewPolicy`; signed: a request in its `Envelope`. Site to console:
+`Accepted`, `Progress`, `NeedsWord`, `Ended`; signed: an end in its `Proof`. A person without a console signs a
+`Challenge`.
 Health rides in presence as `<health xmlns='urn:amon:health:1'>`: see `HealthReport`.
 """
 
@@ -24,7 +25,19 @@ from amon.wire.codec import (
     unseal,
 )
 from amon.wire.health import HealthReport, decode_health, encode_health
-from amon.wire.payload import Accepted, Cancel, Ended, Envelope, Fetch, NeedsWord, Payload, Progress, Proof, Request
+from amon.wire.payload import (
+    Accepted,
+    Cancel,
+    Ended,
+    Envelope,
+    Fetch,
+    NeedsWord,
+    NewPolicy,
+    Payload,
+    Progress,
+    Proof,
+    Request,
+)
 
 __all__ = [
     "LONGEST_PAYLOAD",
@@ -36,6 +49,7 @@ __all__ = [
     "Fetch",
     "HealthReport",
     "NeedsWord",
+    "NewPolicy",
     "Payload",
     "Progress",
     "Proof",

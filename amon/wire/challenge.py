@@ -11,7 +11,9 @@ from amon.errors import Invalid
 
 _MARK = "amon1"
 _LONGEST = 10_000  # characters
-_LINE = re.compile(r"amon1 ([0-7][0-9A-HJKMNP-TV-Z]{25}) (\S{3,2047}) (\S{3,2047}) ([1-9][0-9]{0,10}) ([1-9][0-9]{0,10}) (\S.*)")
+_LINE = re.compile(
+    r"amon1 ([0-7][0-9A-HJKMNP-TV-Z]{25}) (\S{3,2047}) (\S{3,2047}) ([1-9][0-9]{0,10}) ([1-9][0-9]{0,10}) (\S.*)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,14 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel", forbid_unknown_fields=Tr
     id: Id
 
 
+class NewPolicy(msgspec.Struct, frozen=True, tag="policy", forbid_unknown_fields=True):
+    """A policy of the whole fleet: the exact text that the organisation's key signed. To bring it needs no right."""
+
+    id: Id
+    text: Annotated[str, Meta(max_length=60_000)]
+    sig: Annotated[str, Meta(max_length=4096)]
+
+
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The site has the request, may do it and has begun."""
 
@@ -104,4 +112,4 @@ class Proof(msgspec.Struct, frozen=True, tag="proof"):
     ended: Ended
 
 
-Payload = Request | Fetch | Cancel | Accepted | Progress | NeedsWord | Ended
+Payload = Request | Fetch | Cancel | NewPolicy | Accepted | Progress | NeedsWord | Ended
