@@ -30,6 +30,7 @@ _FIRST_SIGHT = 2.0  # seconds for the presence of sites that we had not subscrib
 _NEXT = {
     "not-authorized": "next: put the right password into {password}",
     "certificate": "next: set `ca_file` in {config} to the CA of that server",
+    "pin": "next: ask the server's administrator for its key, then put that into `pins` in {config}",
     "refused": "next: look at `host` and `port` in {config}",
     "name": "next: look at `jid` and `host` in {config}",
     "timeout": "next: look at `host`, `port` and `proxy` in {config}",
@@ -147,6 +148,7 @@ def _login(settings: Settings) -> Login:
         port=settings.port,
         tls=settings.tls,
         proxy=None if settings.proxy is None else settings.proxy.reveal(),
+        pins=settings.pins,
         nick=f"{settings.jid.partition('@')[0]}-{token}",
     )
 

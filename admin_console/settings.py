@@ -13,7 +13,7 @@ from typing import Annotated
 from amon.config import Sources, example, read
 from amon.errors import Failed, Problem
 from amon.fields import Field, Secret
-from amon.xmpp.written import CaFile, Host, Port, Proxy, Tls
+from amon.xmpp.written import CaFile, Host, Pins, Port, Proxy, Tls
 
 _ADDRESS = r"[^@/\s]+@[^@/\s]+"
 _MOST = 64 * 1024  # bytes
@@ -43,12 +43,14 @@ class Settings:
         Path | None, Field("the fleet book, with the secrets of enrolments; admins may share one", example="book.json")
     ] = None
     site_keys: Annotated[
-        Path | None, Field("keys of approved sites (allowed_signers); their signed answers are checked", example="site_keys")
+        Path | None,
+        Field("keys of approved sites (allowed_signers); their signed answers are checked", example="site_keys"),
     ] = None
     host: Host = None
     port: Port = None
     tls: Tls = "starttls"
     ca_file: CaFile = None
+    pins: Pins = ()
     proxy: Proxy = None
 
 

@@ -9,11 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from amon.clock import Clock, SystemClock
 from amon.text import visible
 from amon.xmpp.faults import Unreachable
 from amon.xmpp.login import Times
 from amon.xmpp.tls import tls_context
 from amon.xmpp.visit import VISIT_TIMES, visiting
+from site_agent.certificates import own_findings, server_finding
 from site_agent.configuration import Loaded, World, load
 from site_agent.findings import Finding, Group
 from site_agent.names import name_findings
@@ -81,14 +83,18 @@ async def check(
     progress: Progress = lambda text: None,
     names: Callable[[], list[Finding]] = name_findings,
     times: Times = VISIT_TIMES,
+    clock: Clock | None = None,
 ) -> Report:
     """Looks at the file, the modules, the names and, unless `offline`, at the servers."""
     progress(f"reading {path}")
     loaded = load(path, world)
     found = loaded.found + _unloadable(loaded) + names()
+    now = (clock or SystemClock()).time()
+    for plan in loaded.accounts:
+        found += _own(plan, now)
     seen: dict[str, str] = {}
     if not offline:
-        visits = (_visit(plan, times, progress) for plan in loaded.accounts)
+        visits = (_visit(plan, times, progress, now) for plan in loaded.accounts)
         for plan, (text, faults) in zip(loaded.accounts, await asyncio.gather(*visits), strict=True):
             found += faults
             if text:
@@ -103,7 +109,12 @@ def _unloadable(loaded: Loaded) -> list[Finding]:
     return [Finding(f"instance.{spec.name}", spec.reason, Group.module) for spec in loaded.specs if spec.cls is None]
 
 
-async def _visit(plan: AccountPlan, times: Times, progress: Progress) -> tuple[str, list[Finding]]:
+def _own(plan: AccountPlan, now: float) -> list[Finding]:
+    own = plan.login.certificate
+    return [] if own is None else own_findings(f"account.{plan.name}", plan.login.jid, own, now)
+
+
+async def _visit(plan: AccountPlan, times: Times, progress: Progress, now: float) -> tuple[str, list[Finding]]:
     """What worked, and what did not."""
     path = f"account.{plan.name}"
     login = plan.login
@@ -116,6 +127,7 @@ async def _visit(plan: AccountPlan, times: Times, progress: Progress) -> tuple[s
             visiting(login, await asyncio.to_thread(_context, plan), times=times) as visit,
         ):
             text = f"logged in as {login.jid}"
+            found += server_finding(path, login.host or login.domain, visit.certificate_ends, now)
             for place, room in enumerate(login.rooms):
                 progress(f"{path}: looking into {room}")
                 fault = await visit.room_fault(room)
@@ -125,9 +137,9 @@ async def _visit(plan: AccountPlan, times: Times, progress: Progress) -> tuple[s
         found.append(Finding(path, error.fault.text, Group.server))
     except TimeoutError:
         found.append(Finding(path, f"the server took longer than {_WITHIN:g} s; try again", Group.server))
-    whole = text and login.rooms and not found
+    whole = text and login.rooms and not any(one.group is not Group.note for one in found)
     return (f"{text}, into {', '.join(login.rooms)}" if whole else text), found
 
 
 def _context(plan: AccountPlan) -> ssl.SSLContext:
-    return tls_context(plan.ca_file)
+    return tls_context(plan.ca_file, plan.login.certificate, plan.login.certificate_key)

@@ -18,9 +18,12 @@ _NEVER = {"Cc", "Cs", "Cn", "Co"}  # RFC 4013, 2.3: no password that a server ta
 def password_of(account: Account, path: str, sources: Sources, found: list[Finding]) -> Secret | None:
     """The password, or None and why not in `found`."""
     ways = [way for way in _WAYS if getattr(account, way) is not None]
+    if not ways and account.certificate is not None:
+        return Secret("")  # the certificate says who we are
     if len(ways) != 1:
         text = f"{' and '.join(ways)} are given" if ways else "no password is given"
-        found.append(Finding(path, f"{text}; give exactly one of {', '.join(_WAYS)}", Group.secret))
+        more = "" if ways else ", or a `certificate`"
+        found.append(Finding(path, f"{text}; give exactly one of {', '.join(_WAYS)}{more}", Group.secret))
         return None
     path = f"{path}.{ways[0]}"
     if account.password is not None:

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from amon.xmpp.address import bare
 from amon.xmpp.login import Login
 from amon.xmpp.proxy import check_proxy
 from amon.xmpp.tls import tls_context
+from site_agent.certificates import own_certificate
 from site_agent.files import directory_fault, mode_fault, read_file
 from site_agent.findings import Finding, Group, findings
 from site_agent.passfiles import Keep
@@ -70,6 +71,7 @@ def plan_account(
     password = password_of(account, path, sources, password_found)
     found += [one for one in password_found if whole or one.path != path]
     keep, spare = _kept(account, path, uid, found)
+    certificate, certificate_key = own_certificate(account, path, uid, found)
     _check_way(account, path, found)
     trust = _trust(account.ca_file, path, uid, found)
     signing = site_key(account.key, f"{path}.key", uid, found)
@@ -81,6 +83,7 @@ def plan_account(
     if password is None or any(one.group is not Group.note for one in found):
         return None, found
     login = _login(account, jid, password, site, rooms, spare)
+    login = replace(login, certificate=certificate, certificate_key=certificate_key, pins=account.pins)
     revealed = None if account.reveal is None else frozenset(account.reveal)
     law, prefix = Law(account.policy, signers, organisation), account.prefix
     return AccountPlan(name, login, account.ca_file, law, revealed, prefix, trust, keep, signing), found

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from amon.access import Policy
 from amon.fields import Field, Secret
 from amon.runtime.sinks import SinkName
-from amon.xmpp.written import CaFile, Host, Port, Proxy, Tls
+from amon.xmpp.written import CaFile, Host, Pins, Port, Proxy, Tls
 
 Name = Annotated[str, Field("a name", pattern=r"[a-z0-9][a-z0-9_-]*", longest=32)]
 TagName = Annotated[str, Field("a tag", pattern=r"[a-z0-9][a-z0-9_.-]*", longest=32)]
@@ -41,6 +41,14 @@ class Account:
     tls: Tls = "starttls"
     ca_file: CaFile = None
     proxy: Proxy = None
+    pins: Pins = ()
+    certificate: Annotated[
+        Path | None,
+        Field("this agent's own certificate (PEM), to log in by it instead of a password", example="/etc/amon/tls.pem"),
+    ] = None
+    certificate_key: Annotated[
+        Path | None, Field("its key, mode 0600; in the same file if not given", example="/etc/amon/tls.key")
+    ] = None
     rotate: Annotated[
         float | None,
         Field(

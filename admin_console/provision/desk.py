@@ -19,7 +19,8 @@ from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 from amon.xmpp.visit import visiting
 
-_GONE = ("recipient-unavailable", "service-unavailable", "item-not-found", "timeout")
+# The last one: an agent that is just logging in, or something else that has its name.
+_GONE = ("recipient-unavailable", "service-unavailable", "item-not-found", "timeout", "feature-not-implemented")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ class Desk:
         """How somebody else logs in where this console does."""
         settings = self.console.settings
         proxy = None if settings.proxy is None else settings.proxy.reveal()
-        return Login(jid, password, host=settings.host, port=settings.port, tls=settings.tls, proxy=proxy)
+        return Login(
+            jid, password, host=settings.host, port=settings.port, tls=settings.tls, proxy=proxy, pins=settings.pins
+        )
 
 
 def site_name(name: str) -> str:

@@ -36,6 +36,7 @@ class StanzaError(Failed):
 
 
 _CERTIFICATE = {
+    7: "is signed by a CA that only has the name of one that is trusted here: somebody may stand in between",
     9: "is not valid yet: is this host's clock right?",
     10: "has expired: the server's administrator has to renew it",
     18: "is self-signed: give `ca_file` the certificate to trust",

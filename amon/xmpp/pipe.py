@@ -92,6 +92,12 @@ class Pipe(ClientXMPP):
         shown = pin_of(transport.get_extra_info("ssl_object").getpeercert(True))
         return None if shown in self._login.pins else faults.of_pin(shown, self._login.host or self._login.domain)
 
+    def certificate_ends(self) -> float | None:
+        """When the server's certificate ends, epoch seconds; None without TLS."""
+        held = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        shown = held.getpeercert() if held is not None else None
+        return float(ssl.cert_time_to_seconds(shown["notAfter"])) if shown else None
+
     def init_parser(self) -> None:
         if self._reader is not None:
             self._reader.close()

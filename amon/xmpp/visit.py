@@ -54,6 +54,11 @@ class Visit:
         """Which password opened the door: 0 is the login's, then its spare ones."""
         return self._passwords.works
 
+    @property
+    def certificate_ends(self) -> float | None:
+        """When the server's certificate ends, epoch seconds; None where TLS does not tell."""
+        return self.stream.certificate_ends()
+
     async def begin(self, login: Login, context: ssl.SSLContext, log: logging.Logger) -> None:
         """Logs in, with the first password that is not refused."""
         while True:

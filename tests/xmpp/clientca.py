@@ -52,14 +52,15 @@ class ClientCa:
         name: str,
         *alternatives: x509.GeneralName,
         days: float = 90,
+        begins: float = -400,
         key_password: bytes = b"",
         server: bool = False,
         key: ec.EllipticCurvePrivateKey | None = None,
     ) -> tuple[Path, Path]:
-        """Certificate and key; `days` below zero: it ended so long ago."""
+        """Certificate and key. `days`: until it ends, below zero that long ago; `begins`: until it begins."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        ends = datetime.now(UTC) + days * _DAY
-        made = self._begun(_named(name), key.public_key(), ends - 400 * _DAY, ends)
+        now = datetime.now(UTC)
+        made = self._begun(_named(name), key.public_key(), now + begins * _DAY, now + days * _DAY)
         if alternatives:
             made = made.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH

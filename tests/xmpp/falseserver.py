@@ -76,3 +76,24 @@ class FalseServer(LocalServer):
         own = nonce or first.rpartition("r=")[2]
         text = f"r={own}server,s={base64.b64encode(b'salt').decode()},i={rounds}"
         self.say(f"<challenge xmlns='{SASL}'>{base64.b64encode(text.encode()).decode()}</challenge>")
+
+
+async def offers_tls(server: FalseServer) -> None:
+    """A script: TLS, and then it hears what the client says; `said` is what came after the offer."""
+    if not server.direct_tls:
+        await server.offer("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        await server.hear("<starttls")
+        server.said = ""
+        server.say("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        try:
+            await server.writer.start_tls(server.tls)
+        except ssl.SSLError as error:
+            raise ConnectionResetError from error
+    await server.hear("never")
+
+
+async def strips_tls(server: FalseServer) -> None:
+    """A script: offers the login in clear, as if there were no TLS; `said` is what came after that."""
+    await server.offer(login("SCRAM-SHA-256", "PLAIN"))
+    server.said = ""
+    await server.hear("never")

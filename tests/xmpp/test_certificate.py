@@ -11,38 +11,17 @@ from random import Random
 import pytest
 from cryptography import x509
 
-from admin_console.server import PrivateServer
-from admin_console.server.prosody import Setup, configuration
 from amon.errors import Failed
 from amon.xmpp.certificates import read_ours
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Offline, Online
 from amon.xmpp.login import Login
 from amon.xmpp.tls import Renewed, tls_context
-from tests.servers import ejabberd
 from tests.servers.ejabberd import EjabberdServer
+from tests.xmpp.certified import KINDS, taking_certificates
 from tests.xmpp.clientca import ClientCa, xmpp_addr
 from tests.xmpp.falseserver import SASL, FalseServer
-from tests.xmpp.party import ALICE, CERN, DESY, PASSWORD, QUICK, Ear, World
-
-
-def prosody(setup: Setup, ca: Path) -> str:
-    """The agents' domain takes certificates only: mod_auth_ccert of the package prosody-modules."""
-    tls = f'cafile = "{ca}"; capath = false; verify = {{ "peer"; "client_once" }};'
-    tls += " verifyext = { lsec_ignore_purpose = false };"
-    host = f'VirtualHost "{setup.agents}"\n'
-    text = configuration(setup)
-    assert host in text
-    begin, rest = text.split(host)
-    shown = f'certificate = "{setup.certificate.chain}"; key = "{setup.certificate.key}";'
-    begin = begin.replace("\nssl = ", f"\nc2s_direct_tls_ssl = {{ {shown} {tls} }}\nssl = ")
-    return f'{begin}{host}    authentication = "ccert"\n    c2s_ssl = {{ {shown} {tls} }}\n{rest}'
-
-
-def ejabberd_configuration(setup: ejabberd.Setup, ca: Path) -> str:
-    return ejabberd.configuration(setup).replace(
-        "    module: ejabberd_c2s\n", f'    module: ejabberd_c2s\n    tls_verify: true\n    cafile: "{ca}"\n'
-    )
+from tests.xmpp.party import CERN, DESY, PASSWORD, QUICK, Ear, World
 
 
 @pytest.fixture
@@ -50,27 +29,16 @@ def ca(tmp_path: Path) -> ClientCa:
     return ClientCa(tmp_path / "clients")
 
 
-@pytest.fixture(params=["prosody", pytest.param("ejabberd", marks=pytest.mark.servers)])
+@pytest.fixture(params=KINDS)
 async def world(tmp_path: Path, ca: ClientCa, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    folder = tmp_path / "server"
-    server: PrivateServer | EjabberdServer
-    if request.param == "prosody":
-        server = PrivateServer(folder, admins=(ALICE,), configure=lambda setup: prosody(setup, ca.file))
-    else:
-        server = EjabberdServer(folder, admins=(ALICE,), configure=lambda setup: ejabberd_configuration(setup, ca.file))
-    for jid in (ALICE, CERN, DESY):
-        await server.add_account(jid, PASSWORD)
-    async with server:
+    async with await taking_certificates(tmp_path / "server", request.param, ca, CERN, DESY) as server:
         yield World(server)
         server.kill()
 
 
 @pytest.fixture
 async def ejabberd_world(tmp_path: Path, ca: ClientCa) -> AsyncIterator[World]:
-    """A server that takes both; Prosody's mod_auth_ccert knows certificates only."""
-    server = EjabberdServer(tmp_path / "server", configure=lambda setup: ejabberd_configuration(setup, ca.file))
-    await server.add_account(CERN, PASSWORD)
-    async with server:
+    async with await taking_certificates(tmp_path / "server", "ejabberd", ca, CERN) as server:
         yield World(server)
         server.kill()
 

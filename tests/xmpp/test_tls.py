@@ -22,42 +22,28 @@ from amon.xmpp.events import Offline, Online
 from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 from tests.xmpp.clientca import ClientCa, xmpp_addr
-from tests.xmpp.falseserver import FalseServer
+from tests.xmpp.falseserver import FalseServer, offers_tls
 from tests.xmpp.party import ALICE, PASSWORD, QUICK, Ear, World
 
-PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-TLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 NAME = x509.DNSName("amon.test")
 DOMAIN_ADDRESS = x509.RFC822Name("amon@amon.test")
 OLD = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 BOTH_WAYS = pytest.mark.parametrize("direct_tls", [False, True], ids=["starttls", "direct"])
 
 
-async def script(server: FalseServer) -> None:
-    """Offers TLS if it does not begin with it, and then hears what the client says."""
-    if not server.direct_tls:
-        await server.offer(TLS)
-        await server.hear("<starttls")
-        server.said = ""
-        server.say(PROCEED)
-        try:
-            await server.writer.start_tls(server.tls)
-        except ssl.SSLError as error:
-            raise ConnectionResetError from error
-    await server.hear("never")
-
-
-def shown(folder: Path, *alternatives: x509.GeneralName, days: float = 90, server: bool = True) -> Certificate:
+def shown(
+    folder: Path, *alternatives: x509.GeneralName, days: float = 90, begins: float = -400, server: bool = True
+) -> Certificate:
     """A certificate of an authority that is trusted; its common name is the right one."""
     ca = ClientCa(folder / "ca")
-    return Certificate(ca.file, *ca.issue("amon.test", *alternatives, days=days, server=server))
+    return Certificate(ca.file, *ca.issue("amon.test", *alternatives, days=days, begins=begins, server=server))
 
 
 async def refusal(
     folder: Path, certificate: Certificate, *, direct_tls: bool, tune: Callable[[ssl.SSLContext], None] = lambda _: None
 ) -> Offline:
     """How the first try ends. Nothing of a login may have been said, nor whose it would be."""
-    async with FalseServer(folder / "false", script, direct_tls=direct_tls, shown=certificate) as server:
+    async with FalseServer(folder / "false", offers_tls, direct_tls=direct_tls, shown=certificate) as server:
         tune(server.tls)
         login = Login(ALICE, PASSWORD, host="127.0.0.1", port=server.port, tls="direct" if direct_tls else "starttls")
         event = await first_try(login, tls_context(certificate.ca))
@@ -120,7 +106,7 @@ async def test_a_certificate_that_has_ended_is_refused(tmp_path: Path, direct_tl
 
 
 async def test_a_certificate_that_has_not_begun_is_refused(tmp_path: Path) -> None:
-    event = await refusal(tmp_path, shown(tmp_path, NAME, days=500), direct_tls=True)
+    event = await refusal(tmp_path, shown(tmp_path, NAME, days=500, begins=100), direct_tls=True)
     assert "is not valid yet: is this host's clock right?" in event.reason
 
 
@@ -164,7 +150,7 @@ async def test_a_real_server_with_an_old_tls_is_told_in_words(tmp_path: Path, tl
 async def test_an_old_tls_is_what_such_a_server_would_speak_with_others(tmp_path: Path) -> None:
     """Or the test above would prove nothing."""
     files = shown(tmp_path, NAME)
-    async with FalseServer(tmp_path / "false", script, direct_tls=True, shown=files) as server:
+    async with FalseServer(tmp_path / "false", offers_tls, direct_tls=True, shown=files) as server:
         server.tls.set_ciphers("ALL:@SECLEVEL=0")
         server.tls.minimum_version = server.tls.maximum_version = ssl.TLSVersion.TLSv1_1
         lax = tls_context(files.ca)
@@ -189,7 +175,7 @@ _END = "-----END CERTIFICATE-----\n"
 async def test_a_server_with_another_key_than_the_pinned_one_is_refused(tmp_path: Path, direct_tls: bool) -> None:
     files = certificate(tmp_path / "right", ("amon.test",), "127.0.0.1")
     other = certificate(tmp_path / "other", ("amon.test",), "127.0.0.1")
-    async with FalseServer(tmp_path / "false", script, direct_tls=direct_tls, shown=files) as server:
+    async with FalseServer(tmp_path / "false", offers_tls, direct_tls=direct_tls, shown=files) as server:
         login = Login(ALICE, PASSWORD, host="127.0.0.1", port=server.port, tls="direct" if direct_tls else "starttls")
         event = await first_try(replace(login, pins=(pin(other.chain),)), tls_context(files.ca))
         assert event.fault == "pin"
