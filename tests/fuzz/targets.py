@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.fuzz import wires, words
+from tests.fuzz import keys, wires, words
 from tests.fuzz.target import Target
 
-TARGETS: Mapping[str, Target] = {one.name: one for one in (*words.TARGETS, *wires.TARGETS)}
+TARGETS: Mapping[str, Target] = {one.name: one for one in (*words.TARGETS, *wires.TARGETS, *keys.TARGETS)}
