@@ -19,6 +19,7 @@ from amon.clock import Clock, SystemClock
 from amon.errors import Refused
 from amon.health import Health
 from amon.runtime.account import Account, Connect, View
+from amon.runtime.clocks import watch_clock
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
 from amon.runtime.sinks import Sinks
@@ -151,6 +152,8 @@ class Agent:
     async def _live(self, plan: AccountPlan, account: Account) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(account.run(), name=f"session of {plan.name}")
+            watching = watch_clock(account.door, account.connection, self._clock, self.node.trouble)
+            tasks.create_task(watching, name=f"clock of {plan.name}")
             if plan.keep is not None:
                 tasks.create_task(self._rotation(plan, account).run(), name=f"password of {plan.name}")
 
@@ -189,7 +192,8 @@ class Agent:
             await asyncio.wait(lives)
         for name in names:
             self.accounts.pop(name, None)
-            self.node.trouble(f"policy-{name}", None)
+            for kind in ("policy", "clock"):
+                self.node.trouble(f"{kind}-{name}", None)
 
     async def _wait_settled(self) -> None:
         try:

@@ -228,7 +228,7 @@ class Chat:
             if question.challenge is None or key[0] != asker.jid or asker.room != question.incoming.asker.room:
                 continue
             try:
-                by = self._dispatch.seals.answers(question.challenge, line.rest, self.door.authority, now)
+                by = self._dispatch.seals.answers(question.challenge, line.rest, self.door, now)
             except BadSignature as bad:
                 detail = str(bad)
                 continue

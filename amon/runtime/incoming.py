@@ -19,13 +19,15 @@ class Door:
     """The account a request came through.
 
     authority: that of the moment. A reload puts another in its place, and whatever waits here is judged by that.
-    jid: this site's bare address in the account. fleets: the rooms it is in, which signatures may be for.
+    jid: this site's bare address in the account. fleets: the rooms it is in, which signatures may be for. clock_fault:
+    why this site's clock cannot be trusted with their times; empty while it can.
     """
 
     account: str
     authority: Authority
     jid: str = ""
     fleets: frozenset[str] = frozenset()
+    clock_fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

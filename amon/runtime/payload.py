@@ -53,8 +53,8 @@ _ID = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(-ask)?")  # of a message that c
 class PayloadFront:
     """site: this site's name in the account. send: puts a payload on its way to a full address.
 
-    sign: with the site's own key, if it has one; then what a call came to is told signed. accept: takes over policies of
-    the whole fleet, where it has one.
+    sign: with the site's own key, if it has one; then what a call came to is told signed. accept: takes over policies
+    of the whole fleet, where there is an organisation that makes them.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class PayloadFront:
         """The request's own id is not read before the signature; a refusal goes by the id of the message."""
         now, door = self._clock.time(), self.door
         try:
-            request, key = self._dispatch.seals.open(sealed, asker.jid, door.fleets, door.authority, now)
+            request, key = self._dispatch.seals.open(sealed, asker.jid, door, now)
         except BadSignature as bad:
             known = _ID.fullmatch(ident)
             incoming = Incoming(known[1] if known else new_id(now), asker, "", door)

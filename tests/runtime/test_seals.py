@@ -186,7 +186,7 @@ async def test_a_restart_does_not_forget_what_was_done(tmp_path: Path) -> None:
 
 
 async def test_a_clock_that_cannot_be_trusted_accepts_no_signature(line: Line) -> None:
-    line.lab.node.dispatch.seals.clock_fault = "this clock is an hour behind the server's"
+    line.front.door.clock_fault = "this clock is an hour behind the server's"
     assert state(await line.hear(signed(envelope(LOOK, now(line))))) == "refused"
     assert state(await line.hear(LOOK)) == "done"
 
