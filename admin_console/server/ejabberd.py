@@ -54,11 +54,15 @@ disable_sasl_mechanisms: [PLAIN, DIGEST-MD5, X-OAUTH2]
 acl:
   admin:
     user: [{admins}]
+  insiders:
+    server: ["{domain}", "{agents}"]
 {acls}access_rules:
   admins:
     allow: admin
   configure:
     allow: admin
+  insiders:
+    allow: insiders
 {rules}{servers}
 api_permissions:
 {api}
@@ -70,7 +74,8 @@ modules:
   # XEP-0133: `amon enroll` makes accounts with it; it obeys whom `configure` above names and nobody else.
   mod_configure: {{}}
   mod_disco: {{}}
-{door_modules}  mod_ping: {{}}
+{door_modules}  mod_last: {{}}
+  mod_ping: {{}}
   mod_privacy: {{}}
   # XEP-0077: agents change their own passwords; nobody registers and nobody deletes himself.
   mod_register:
@@ -84,18 +89,19 @@ modules:
   mod_time: {{}}
   mod_version: {{}}
 
-append_host_config:
+{partners}append_host_config:
   # People.
   "{domain}":
-{partners}    modules:
+    modules:
       mod_carboncopy: {{}}
 {keeps}      # Only the admins make rooms. Who is in the room is the fleet; strangers stay out; addresses are shown, as
       # agents decide by them. No history: an agent that joins must not hear old commands. Presence of moderators
-      # only is sent, so that joining costs N, not N squared. No log is kept here, the audit is at the sites; who wants
-      # one adds mod_mam with an SQL database, `mam: true` below, and deletes what is old with
-      # `ejabberdctl delete_old_mam_messages groupchat DAYS`.
+      # only is sent, so that joining costs N, not N squared. No log is kept, the audit is at the sites: the warning at
+      # a start that recommends mod_mam is about that. Who wants one adds mod_mam with an SQL database, says `mam: true`
+      # below, and deletes what is old with `ejabberdctl delete_old_mam_messages groupchat DAYS`.
       mod_muc:
         hosts: ["{rooms}"]
+        access: insiders
         access_create: admins
         access_admin: admins
         history_size: 0
@@ -262,7 +268,7 @@ def _between(recipe: Recipe) -> dict[str, str]:
         rules += "  partners:\n    allow: partners\n"
         servers = "# Other servers: with the people only, those named above only, with TLS and a certificate.\n"
         servers += "s2s_access: none\ns2s_use_starttls: required\n"
-        partners = "    s2s_access: partners\n"
+        partners = f'host_config:\n  "{served.domain}":\n    s2s_access: partners\n\n'
     fence = _FENCE.format(agents=served.agents) if recipe.fenced else ""
     return {"acls": acls, "rules": rules, "servers": servers, "partners": partners, "agents_host": fence}
 
