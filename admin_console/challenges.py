@@ -6,19 +6,22 @@ nothing else than a challenge is ever signed here.
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from admin_console.broadcast import Face
 from admin_console.signing import public_half, sign
 from amon.errors import Failed
 from amon.units import age
 from amon.wire import Challenge, read_challenge
+
+if TYPE_CHECKING:
+    from admin_console.plain import PlainFace
 
 _LONGEST_LIFE = 300  # seconds; a site asks for no more, so whatever does is not from one
 _AHEAD = 60  # seconds that clocks may differ by
 
 
 async def answer_challenge(
-    text: str, key: Path, jid: str | None, face: Face, now: float, namespace: str, yes: bool
+    text: str, key: Path, jid: str | None, face: "PlainFace", now: float, namespace: str, yes: bool
 ) -> str:
     """The line to paste, `ok BASE64`. `Invalid` for what is no challenge, `Failed` if it is not to be signed.
 
@@ -59,7 +62,7 @@ def _doubts(challenge: Challenge, jid: str | None, now: float) -> list[str]:
     return doubts
 
 
-async def _ask(face: Face, doubtful: bool) -> None:
+async def _ask(face: "PlainFace", doubtful: bool) -> None:
     if not face.can_ask:
         raise Failed(
             "not signed, because of the warning above"

@@ -67,7 +67,7 @@ async def sign(
             file.write(message)
         agent = ("-U",) if in_agent else ()
         words = (program, "-q", "-Y", "sign", *agent, "-n", namespace, "-f", str(key.absolute()), str(path))
-        said = await _run(words, key, within)
+        said = await _run(words, path.with_name("said"), key, within)
         sig = _one_line(path.with_name("message.sig"), said, key)
     try:
         signer = signer_of(sig, namespace)
@@ -89,10 +89,10 @@ def public_half(key: Path) -> tuple[PublicKey, bool]:
         if "PRIVATE KEY-----" in text:
             return public_in(text), False
         return PublicKey.from_line(text), True
-    except (Malformed, Invalid) as wrong:
-        raise Failed(
-            f"sites do not take the key {key}: {wrong}; next: ssh-keygen -t ed25519 makes one that they take"
-        ) from None
+    except Invalid as wrong:
+        raise Failed(f"sites do not take the key {key}: {wrong}") from None
+    except Malformed as wrong:
+        raise Failed(f"sites do not take the key {key}: {wrong}; next: make one with `ssh-keygen -t ed25519`") from None
 
 
 def _text(path: Path) -> str | None:
@@ -106,26 +106,27 @@ def _text(path: Path) -> str | None:
         raise Failed(f"the key {path} cannot be read: {error.strerror}") from None
 
 
-async def _run(words: tuple[str, ...], key: Path, within: float) -> str:
-    """What ssh-keygen said, which is nothing much if it signed."""
-    terminal = _terminal()
+async def _run(words: tuple[str, ...], said: Path, key: Path, within: float) -> str:
+    """What ssh-keygen said, which is nothing much if it signed. said: a file for it, which no child can hold up."""
+    terminal, heard = _terminal(), os.open(said, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=terminal, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            *words, stdin=terminal, stdout=asyncio.subprocess.DEVNULL, stderr=heard
         )
     except FileNotFoundError:
         raise Failed("ssh-keygen is not installed; next: apt-get install openssh-client") from None
     finally:
+        os.close(heard)
         if terminal >= 0:
             os.close(terminal)
     try:
         async with asyncio.timeout(within):
-            _, said = await process.communicate()
+            await process.wait()
     except TimeoutError:
         raise Failed(f"nobody unlocked or touched {key} within {within:g} s; nothing was signed") from None
     finally:
         await _end(process)
-    text = said.decode("utf-8", "replace") if process.returncode else ""
+    text = said.read_text(encoding="utf-8", errors="replace")
     # Nobody was asked, unless a program of the desktop asked: ssh(1), SSH_ASKPASS.
     return text if terminal >= 0 or os.environ.get("SSH_ASKPASS") else text.replace("incorrect passphrase", _NOBODY)
 
