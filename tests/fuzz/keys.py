@@ -6,6 +6,7 @@ from amon.access.invitation import read_token
 from amon.access.sshkey import Malformed, PublicKey, public_in
 from amon.access.sshsig import BUNDLE, SigningKey, signer_of, verify
 from amon.errors import Invalid
+from amon.runtime.incoming import Door
 from amon.runtime.seals import Seals
 from amon.wire import (
     Envelope,
@@ -40,6 +41,7 @@ admin = ["{ALICE}"]
 """
 _FLEET_SIG = KEY.sign(FLEET_POLICY.encode(), BUNDLE)
 _AUTHORITY = Authority(Policy(admin=(ALICE,)), "agents.amon.test", read_signers(LINE, "signers")[0])
+_DOOR = Door("vo", _AUTHORITY, "cern@agents.amon.test", frozenset((OPS,)))
 
 
 def sshsig(data: bytes) -> None:
@@ -90,7 +92,7 @@ def envelope(data: bytes) -> None:
     try:
         sealed = unseal(text)
         if sealed.sig is not None:
-            request, _ = Seals().open(sealed, ALICE, frozenset((OPS,)), _AUTHORITY, NOW)
+            request, _ = Seals().open(sealed, ALICE, _DOOR, NOW)
             must(request == REQUEST and sealed.body == BODY, "what was signed is obeyed, and nothing else")
     except (WireError, BadSignature):
         return
