@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     key = _add(commands, _key, "key", "print the public half of the site's own key, and its fingerprint")
     key.add_argument("file", type=Path, metavar="FILE", help="the key")
     key.add_argument("--make", action="store_true", help="make a new one in this file, which must not exist")
+    _add_policy(commands)
     _add(commands, _example, "example", "print a commented configuration")
     _add(commands, _unit, "unit", "print the systemd unit")
     polkit = _add(commands, _polkit, "polkit", "print the polkit rule that lets the agent manage these units only")
@@ -73,6 +74,23 @@ def parser() -> argparse.ArgumentParser:
     polkit.add_argument("--user", default="amon", help="whom the agent runs as (default: %(default)s)")
     _add(commands, _reference, "reference", "print what may stand in a configuration, as Markdown")
     return whole
+
+
+def _add_policy(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "say what the policy says of a request (exit code 0: allowed, 13: refused), or show the policy"
+    policy = commands.add_parser("policy", help=about, description=about[0].upper() + about[1:] + ".")
+    kinds = policy.add_subparsers(title="commands", dest="kind", required=True, metavar="COMMAND")
+    explain = _add(kinds, _explain, "explain", "say whether somebody may ask for something, and why; does nothing")
+    explain.add_argument("who", metavar="WHO", help="address, such as alice@example.org")
+    explain.add_argument(
+        "words", nargs="+", metavar="COMMAND", help="the line; in quotes, or behind --, if it has options of its own"
+    )
+    explain.add_argument("--signed-by", default="", metavar="KEY", help="as if signed by this key (SHA256:...)")
+    explain.add_argument("--at", metavar="TIME", help="at this time, such as 2026-11-21T03:00 (default: now)")
+    explain.add_argument("--json", action="store_true", help="for programs")
+    for one in (explain, _add(kinds, _show_policy, "show", "print who may what, and which bundle is in force")):
+        one.add_argument("--account", metavar="NAME", help="which account, if there are several")
+        _add_config(one)
 
 
 class _Version(argparse.Action):
@@ -152,6 +170,45 @@ def _key(options: argparse.Namespace) -> int:
     from site_agent.sitekey import show_key
 
     return show_key(options.file, make=options.make)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    import time
+
+    from amon.errors import Failed, Invalid
+    from amon.text import visible
+    from site_agent.configuration import World, load
+    from site_agent.explain import explain, moment_of
+
+    try:
+        now = time.time() if options.at is None else moment_of(options.at)
+        loaded = load(options.config, World.here())
+        answer = explain(loaded, options.who, options.words, now, account=options.account, key=options.signed_by)
+    except Invalid as error:
+        print(f"amon-agent policy: {visible(error.pointed())}", file=sys.stderr)
+        return 2
+    except Failed as error:
+        print(f"amon-agent policy: {error}", file=sys.stderr)
+        return PROBLEMS
+    sys.stdout.write(answer.json() if options.json else answer.text())
+    return answer.code
+
+
+def _show_policy(options: argparse.Namespace) -> int:
+    import time
+
+    from amon.errors import Failed, Invalid
+    from site_agent.configuration import World, load
+    from site_agent.explain import account_of
+    from site_agent.showpolicy import policy_text
+
+    try:
+        plan, authority = account_of(load(options.config, World.here()), options.account)
+    except (Failed, Invalid) as error:
+        print(f"amon-agent policy: {error}", file=sys.stderr)
+        return 2 if isinstance(error, Invalid) else PROBLEMS
+    sys.stdout.write(policy_text(plan.name, authority, time.time()))
+    return OK
 
 
 def _example(options: argparse.Namespace) -> int:

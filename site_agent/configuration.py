@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amon.clock import Clock, SystemClock
 from amon.command.grammar import AGENT
 from amon.config import Sources, known_good, parse
 from amon.convert import fields_of, from_data
@@ -21,7 +22,9 @@ from amon.runtime.node import Spec
 from amon.target import RESERVED
 from site_agent.files import directory_fault, mode_fault, read_file
 from site_agent.findings import Finding, Group, findings
+from site_agent.offered import offered
 from site_agent.plans import AccountPlan, plan_account, same_address
+from site_agent.rulenotes import law_notes
 from site_agent.settings import Account, AgentSettings, InstanceSettings
 
 __all__ = ["AccountPlan", "Configuration", "Loaded", "World", "load"]
@@ -38,6 +41,7 @@ class World:
     uid: int
     credentials: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    clock: Clock = field(default_factory=SystemClock)
 
     @classmethod
     def here(cls) -> "World":
@@ -130,6 +134,7 @@ def _look(tables: dict[str, Any], world: World, sources: Sources, loaded: Loaded
             loaded.specs.append(spec)
     for name, table in accounts.items():
         _account(name, table, list(instances), sources, loaded)
+    loaded.found += _rule_notes(loaded, frozenset(instances), world.clock.time())
     jids = {name: str(table["jid"]) for name, table in accounts.items() if "jid" in table}
     loaded.found += same_address(jids)
     if "account" not in tables or tables["account"] == {}:
@@ -167,6 +172,19 @@ def _account(name: str, table: Mapping[str, Any], instances: list[str], sources:
     loaded.found += found
     if plan is not None and whole:
         loaded.accounts.append(plan)
+
+
+def _rule_notes(loaded: Loaded, instances: frozenset[str], now: float) -> list[Finding]:
+    """Rules about what is not offered here. Nothing is said of instances that offer nothing because of a fault."""
+    if not loaded.accounts:
+        return []
+    here = offered(loaded.specs)
+    unknown = instances - here.keys()
+    return [
+        Finding(one.path, one.text, Group.note)
+        for plan in loaded.accounts
+        for one in law_notes(plan.law, f"account.{plan.name}", here, unknown, now)
+    ]
 
 
 def _instance(
