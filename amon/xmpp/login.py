@@ -66,5 +66,8 @@ class Limits:
 
     stanza: int = 512 * 1024  # bytes of one incoming stanza
     depth: int = 64  # nesting of one incoming stanza
+    elements: int = (
+        20_000  # in one incoming stanza: 26 bytes each, less than anything honest; `<a/>` is 40 times larger
+    )
     sent: int = 256 * 1024  # bytes of one outgoing stanza: Prosody's c2s_stanza_size_limit; ejabberd is told the same
     unacked: int = 20_000  # stanzas the server has not acknowledged (XEP-0198)

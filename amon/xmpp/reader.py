@@ -43,7 +43,7 @@ class Reader:
     ) -> None:
         self._opened, self._stanza, self._ended, self._cut, self._limits = opened, stanza, ended, cut, limits
         self._names: dict[str, str] = {}
-        self._depth = 0
+        self._depth = self._elements = 0
         self._fed = 0
         self._held = b""  # the beginning of a tag whose end has not come
         self._floor = 0  # byte where the current stanza began
@@ -128,8 +128,12 @@ class Reader:
             return
         if self._depth == 2:
             self._root = (self._name(name), named)
+            self._elements = 0
             self._builder = TreeBuilder()
             self._parser.CharacterDataHandler = None if self._skipping else self._builder.data
+        self._elements += 1
+        if self._elements > self._limits.elements:
+            self._skip(f"has more than {self._limits.elements} elements")
         if self._depth > self._limits.depth:
             self._skip(f"is nested deeper than {self._limits.depth}")
         if not self._skipping:

@@ -126,6 +126,21 @@ def test_depth_is_limited_exactly() -> None:
     assert heard.cut == ["is nested deeper than 10"] * 2
 
 
+def test_the_number_of_elements_is_limited_exactly() -> None:
+    def many(count: int) -> str:
+        return "<message>" + "<a/>" * (count - 1) + "</message>"
+
+    heard = Heard(Limits(elements=100)).feed(OPEN, many(99), many(100), many(101), many(100_000), many(100))
+    assert [len(stanza) for stanza in heard.stanzas] == [98, 99, 0, 0, 99]
+    assert heard.cut == ["has more than 100 elements"] * 2
+
+
+def test_a_stanza_of_the_smallest_elements_does_not_become_many_times_its_size() -> None:
+    limits = Limits()
+    heard = Heard(limits).feed(OPEN, "<message>" + "<a/>" * (limits.stanza // 4 - 10) + "</message>")
+    assert [len(stanza) for stanza in heard.stanzas] == [0]
+
+
 def test_invented_names_do_not_fill_the_memory() -> None:
     heard = Heard().feed(OPEN)
     stanzas = [f"<message><n{number} a{number}=''/></message>" for number in range(20_000)]
