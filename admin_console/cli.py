@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from admin_console.cli_audit import audit
 from admin_console.cli_provision import admin, approve, enroll, restore, revoke
 from admin_console.cli_setup import room, server
 from admin_console.cli_sign import sign_challenge
@@ -131,6 +132,7 @@ def demo(once: bool, svg: Path | None) -> None:
 for command in (enroll, approve, revoke, admin):
     cli.add_command(command)
 server.add_command(restore)
+cli.add_command(audit)
 cli.add_command(room)
 cli.add_command(server)
 cli.add_command(sign_challenge)
