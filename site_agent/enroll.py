@@ -26,6 +26,7 @@ from site_agent.place import (
     Place,
     as_owner,
     configuration_of,
+    is_done,
     owner_of,
     prepare,
     site_key,
@@ -87,7 +88,7 @@ async def enroll(
     if written is not None and written != configuration and not place.force:
         raise Failed(f"{place.config} is there already; next: --force replaces it, --config FILE writes another one")
     with as_owner(owner, place):
-        if written == configuration and not place.passwords.next.exists() and place.key.exists():
+        if written == configuration and is_done(invitation, place):
             return Enrolled(invitation, place, SigningKey.load(place.key).public.fingerprint, again=True)
         progress("making the key of this site")
         key = site_key(place.key, invitation.site)

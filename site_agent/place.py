@@ -116,6 +116,13 @@ def prepare(invitation: Invitation, place: Place, clock: Clock) -> bool:
     return True
 
 
+def is_done(invitation: Invitation, place: Place) -> bool:
+    """Whether this very token has become this site already."""
+    files = place.passwords
+    used = files.held(files.recovery) == invitation.password
+    return used and not files.next.exists() and files.path.exists() and place.key.exists()
+
+
 def write_configuration(invitation: Invitation, place: Place, text: str, owner: pwd.struct_passwd | None) -> None:
     """Last of all. The directory is root's, or whose it is."""
     try:

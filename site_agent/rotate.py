@@ -24,7 +24,7 @@ from site_agent.passfiles import Keep, write_whole
 
 LOST = ("timeout", "offline")  # the server may have done what it was asked, or not
 REFUSED = ("not-authorized", "credentials-expired")  # RFC 6120, 6.5
-LOOK_EVERY = 10.0  # seconds: how soon after a login it is noticed what it was made with
+LOOK_EVERY = 2.0  # seconds: how soon after a login it is noticed what it was made with
 RETRY = 3600.0  # seconds after a change that did not work
 _SPREAD = 0.1  # of the period: a fleet that was enrolled in one hour does not change its passwords in one
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from admin_console.cache import Cache
 from admin_console.provision.approving import approve, compare, look
 from admin_console.provision.book import BookFile
-from admin_console.provision.desk import Desk
+from admin_console.provision.desk import Desk, shown_key
 from admin_console.provision.enrolling import Wish, enroll
 from admin_console.provision.keyring import SiteKeys
 from admin_console.provision.steps import Steps
@@ -97,24 +97,24 @@ class Office:
         return await enroll_site(await self.invite(name), self.place(name))
 
     async def start(self, name: str) -> AgentProcess:
-        """Its agent, which is up when this returns."""
+        """Its agent, which shows its key when this returns."""
+        agent = await self.run(name)
+        await self.shows_key(name)
+        return agent
+
+    async def run(self, name: str) -> AgentProcess:
+        """Its agent, which has begun when this returns."""
         agent = self.agents.get(name) or AgentProcess(self.folder / name, name)
         self.agents[name] = agent
         await agent.start()
         await agent.notices.wait("READY=1")
-        await self.shows_key(name)
         return agent
 
     async def shows_key(self, name: str) -> None:
         """Until the site's agent is online and tells its key."""
         async with asyncio.timeout(20), logged_in(self.console()) as session:
-            entry = self.desk().book.site(name)
-            while True:
-                try:
-                    await look(session, entry)
-                    return
-                except Failed:
-                    await asyncio.sleep(0.1)  # nothing tells of an agent that is in no contact list yet
+            while await shown_key(session, f"{name}@agents.amon.test") is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # nothing tells of an agent that is in no contact list yet
 
     async def approve(self, name: str, fingerprint: str) -> Steps:
         """As `amon approve --fingerprint` does it."""

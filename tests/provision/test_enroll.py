@@ -71,6 +71,13 @@ async def test_said_again_at_the_same_place_nothing_changes(office: Office) -> N
     assert first.place.passwords.path.read_text() == before
 
 
+async def test_a_new_token_at_the_same_place_takes_the_account_again_and_keeps_the_key(office: Office) -> None:
+    first = await office.make_site("cern")
+    second = await enroll_site(await office.invite("cern", again=True), office.place("cern"))
+    assert (second.again, second.fingerprint) == (False, first.fingerprint)
+    assert await opens(office.desk(), CERN, second.place.passwords.path.read_text().strip())
+
+
 async def test_a_configuration_that_is_there_is_not_replaced_before_somebody_says_so(office: Office) -> None:
     invitation = await office.invite("cern")
     place = office.place("cern")
