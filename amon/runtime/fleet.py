@@ -11,13 +11,15 @@ import logging
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from amon.access import Signers
+from amon.access import Quota, Signers
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.runtime.about import mark_of, told_parts
-from amon.runtime.proofs import Word, opened
+from amon.runtime.mailbox import Gate, Letter, Mailbox
+from amon.runtime.proofs import opened
+from amon.runtime.tame import tame
 from amon.target import Facts
-from amon.wire import HealthReport, Payload, WireError, decode_health, unseal
+from amon.wire import HealthReport, WireError, decode_health, unseal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.roster import Contact
@@ -25,6 +27,11 @@ from amon.xmpp.roster import Contact
 GROUP = "amon sites"  # the group in everybody's contact list
 AGENT_RESOURCE = "agent"
 _LOOK_UPS = 50  # service discoveries under way at once
+_COMPLAINTS = (5, 60.0)  # lines of log about one sender in so many seconds
+_STRANGERS = ""  # all who are no site of ours, together
+# Of presence and discovery: characters that are kept. An agent's own are far below.
+_STATUS_MOST, _MARK_MOST, _FACTS_MOST = 1000, 64, 32_768
+_MARKS_MOST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +68,6 @@ class Site:
         return Facts(self.name, self.tags, report.level, parts, frozenset(report.modules), self.known, self.online)
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline.
-
-    word: how far it is to be trusted; a forged one has no payload either.
-    """
-
-    site: str
-    payload: Payload | None
-    at: float
-    gone: bool = False
-    text: str = ""
-    word: Word = Word.none
-
-
 class Fleet:
     """The `Listener` of a console's connection. known: marks and what discovery told for them, from an earlier run.
 
@@ -99,7 +91,9 @@ class Fleet:
         self._by_jid: dict[str, str] = {}
         self._seen_early: dict[str, Seen] = {}
         self._refused_early: set[str] = set()
-        self._mail: dict[str, asyncio.Queue[Letter]] = {}
+        self._mail: dict[str, Mailbox] = {}
+        self._gate = Gate()
+        self._complaints = Quota(*_COMPLAINTS, known=_MARKS_MOST)
         self._log = logging.getLogger("amon.fleet")
 
     # Becoming complete
@@ -159,6 +153,10 @@ class Fleet:
                 found = await self.connection.facts(site.address)
                 if mark_of(found) != site.mark:
                     raise Failed("what it tells does not fit the mark in its presence")
+                if sum(len(name) + sum(map(len, values)) for name, values in found.items()) > _FACTS_MOST:
+                    raise Failed("it tells more than is kept of one site")
+                if len(self.known) >= _MARKS_MOST:
+                    del self.known[next(iter(self.known))]
                 self.known[site.mark] = found
             except Failed as fault:
                 self._log.info("%s does not tell its tags: %s", site.name, fault)
@@ -169,33 +167,46 @@ class Fleet:
     # Mail
 
     @contextlib.contextmanager
-    def mail(self, ident: str) -> Iterator["asyncio.Queue[Letter]"]:
+    def mail(self, ident: str) -> Iterator[Mailbox]:
         """What comes back for the request `ident` while the block lasts."""
-        queue: asyncio.Queue[Letter] = asyncio.Queue()
-        self._mail[ident] = queue
+        queue = self._mail[ident] = Mailbox()
         try:
             yield queue
         finally:
             del self._mail[ident]
+            if queue.dropped:
+                self._log.warning(
+                    "%s letters for job %s were dropped: too many of one site waited", queue.dropped, ident
+                )
 
     # What the connection tells (amon.xmpp.events.Listener)
 
     def received(self, message: Received) -> None:
         if message.payload is None or message.sender is None or message.room is not None:
             return
+        known = self._by_jid.get(message.sender.lower())
+        # Before anything is read or verified: that is what a flood would have us do.
+        if not self._gate.takes(known or _STRANGERS, len(message.payload), self._clock.monotonic()):
+            self._complain(known or _STRANGERS, f"{message.sender} sends more than is read of one sender")
+            return
         try:
             sealed, ours = unseal(message.payload), self.connection.account
             found = opened(sealed, message.sender, ours, self.keys, self._clock.time())
         except WireError as wrong:
-            self._log.warning("from %s: %s", message.sender, wrong)
+            self._complain(known or _STRANGERS, f"from {message.sender}: {wrong}")
             return
         # What must not be read goes by the id of its message, which anybody could have made up.
         queue = self._mail.get(found.payload.id if found.payload is not None else (message.id or "")[:26])
         if queue is not None:
             # An address without an @ is that of a server; it must not look like a site's name.
             stranger = message.sender if "@" in message.sender else f"@{message.sender}"
-            name = self._by_jid.get(message.sender.lower(), stranger)
-            queue.put_nowait(Letter(name, found.payload, self._clock.monotonic(), word=found.word))
+            payload, size = tame(found.payload) if found.payload is not None else (None, 0)
+            queue.put_nowait(Letter(known or stranger, payload, self._clock.monotonic(), word=found.word, size=size))
+
+    def _complain(self, who: str, text: str) -> None:
+        """A line for each mistake of a site, as long as they are few."""
+        if self._complaints.take(who, self._clock.monotonic()):
+            self._log.warning("%s", text[:400])
 
     def bounced(self, bounce: Bounced) -> None:
         name = self._by_jid.get(bounce.to.partition("/")[0].lower())
@@ -254,7 +265,7 @@ class Fleet:
         try:
             report = decode_health(presence.health or "")
         except WireError as wrong:
-            self._log.warning("health of %s: %s", site.name, wrong)
+            self._complain(site.name, f"health of {site.name}: {wrong}")
             report = None
         shown = replace(
             site,
@@ -262,9 +273,9 @@ class Fleet:
             hidden=False,
             resource=presence.resource,
             show=presence.show,
-            status=presence.status,
+            status=presence.status[:_STATUS_MOST],
             health=report,
-            mark=presence.site or "",
+            mark=(presence.site or "")[:_MARK_MOST],
             changed=presence.at or self._clock.time(),
         )
         return _told(shown, self.known.get(shown.mark))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.job import Book
-from amon.runtime.fleet import Fleet, Letter
+from amon.runtime.fleet import Fleet
+from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
 from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, encode
 from amon.words import Answer, Column, Outcome, State
@@ -43,9 +44,7 @@ class Gathering:
     the answer of each site is to be trusted, where a key of it is known. watch: called after each change of the book.
     """
 
-    def __init__(
-        self, fleet: Fleet, room: str | None, job: Job, clock: Clock, letters: "asyncio.Queue[Letter]"
-    ) -> None:
+    def __init__(self, fleet: Fleet, room: str | None, job: Job, clock: Clock, letters: Mailbox) -> None:
         self.job = job
         self.book = Book(job.id, job.names, clock.monotonic(), job.accept_by, job.deadline)
         self.asking: dict[str, NeedsWord] = {}

@@ -17,6 +17,7 @@ from amon.command import Grammar
 from amon.command.declare import Command
 from amon.command.grammar import AGENT
 from amon.errors import Failed
+from amon.files import below
 from amon.health import Board, Health, Maintenance, Maintenances, Picture
 from amon.module import Instance, Module
 from amon.module.instance import Make
@@ -118,7 +119,7 @@ class Node:
                 spec.settings,
                 commands_from=spec.cls,
                 clock=self.clock,
-                state=self._state / "instances" / spec.name,
+                state=below(self._state / "instances", spec.name),
                 on_change=self._changed,
                 maintenance=lambda name: self._maintenances.covering(name, self.clock.time()) is not None,
             )

@@ -15,7 +15,7 @@ REFUSAL = "the signature was not accepted here; why stands in the log of this si
 
 
 class Seals:
-    """born: when this site's journal was made. What is older may have been done and forgotten with a journal before it."""
+    """born: when this site's journal was made. What is older may have been done, and forgotten with one before it."""
 
     def __init__(self, born: float = 0.0) -> None:
         self.born = born

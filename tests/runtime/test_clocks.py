@@ -1,4 +1,4 @@
-"""The site's clock beside its server's: a wrong one is shown, takes nothing signed, and is forgiven when it is right."""
+"""The site's clock beside its server's: a wrong one is shown and takes nothing signed, until it is right."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,0 +1,106 @@
+"""The mail of one job on its way to its book, and the gate before it: bounded for each site and for all of them.
+
+Nobody reads while a person thinks about a question, and whoever sends may send for ever. So of each site a few letters
+wait, of its notes of progress the last one; and what all letters of a job take together has an end, too.
+"""
+
+import asyncio
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+
+from amon.runtime.proofs import Word
+from amon.runtime.tame import without_data
+from amon.wire import Payload, Progress
+
+WAITING_MOST = 16  # letters of one site; an honest one sends five, besides progress
+KEPT_MOST = 512 * 1024 * 1024  # bytes of all letters of a job
+_KNOWN_MOST = 20_000  # senders
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline.
+
+    word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about.
+    """
+
+    site: str
+    payload: Payload | None
+    at: float
+    gone: bool = False
+    text: str = ""
+    word: Word = Word.none
+    size: int = 0
+
+
+class Mailbox(asyncio.Queue[Letter]):
+    """kept_most: bytes of all that was taken; beyond, only how it ended is kept, not what it said."""
+
+    def __init__(self, kept_most: int = KEPT_MOST) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._left = kept_most
+        self._waiting: Counter[str] = Counter()
+        self._notes: dict[str, list[Letter]] = {}
+
+    def _init(self, maxsize: int) -> None:
+        self._queue: deque[list[Letter]] = deque()
+
+    def _put(self, letter: Letter) -> None:
+        is_note = isinstance(letter.payload, Progress)
+        if is_note and letter.site in self._notes:
+            self._notes[letter.site][0] = letter
+            return
+        if self._waiting[letter.site] >= WAITING_MOST:
+            self.dropped += 1
+            return
+        if letter.payload is not None and not is_note:
+            if letter.size > self._left:
+                letter = replace(letter, payload=without_data(letter.payload), size=0)
+            self._left -= letter.size
+        entry = [letter]
+        if is_note:
+            self._notes[letter.site] = entry
+        self._waiting[letter.site] += 1
+        self._queue.append(entry)
+
+    def _get(self) -> Letter:
+        entry = self._queue.popleft()
+        letter = entry[0]
+        if self._notes.get(letter.site) is entry:
+            del self._notes[letter.site]
+        self._waiting[letter.site] -= 1
+        if not self._waiting[letter.site]:
+            del self._waiting[letter.site]
+        return letter
+
+
+class Gate:
+    """How much of each sender is read at all: so many letters and characters at once, and so many more each second.
+
+    An agent sends four notes of progress a second and an outcome of 120,000 characters at most for each call.
+    """
+
+    def __init__(
+        self,
+        letters: int = 200,
+        letters_again: float = 20.0,
+        characters: int = 2**21,
+        characters_again: float = 2.0**17,
+    ) -> None:
+        self._most = (float(letters), float(characters))
+        self._again = (letters_again, characters_again)
+        self._left: dict[str, tuple[float, float, float]] = {}
+
+    def takes(self, sender: str, size: int, now: float) -> bool:
+        """sender: whatever is the same for all that one site, or all strangers together, can send."""
+        since, letters, characters = self._left.get(sender, (now, *self._most))
+        passed = max(0.0, now - since)
+        letters = min(self._most[0], letters + passed * self._again[0])
+        characters = min(self._most[1], characters + passed * self._again[1])
+        takes = letters >= 1 and characters >= size
+        if takes:
+            letters, characters = letters - 1, characters - size
+        if sender in self._left or len(self._left) < _KNOWN_MOST:
+            self._left[sender] = now, letters, characters
+        return takes
