@@ -56,9 +56,7 @@ class Rule:
     commands: Annotated[tuple[CommandPattern, ...], Field("which commands", longest=200, example=("service restart",))]
     only: Annotated[
         dict[str, Annotated[str, Field("values like httpd|xrootd*", longest=1024)]],
-        Field(
-            "only with these values: `|` between several, * in them", longest=20, example={"services": "httpd|xrootd*"}
-        ),
+        Field("only with these values: `|` between several, * in them", longest=20, example={"name": "httpd|xrootd*"}),
     ] = field(default_factory=dict)
     hours: Annotated[
         tuple[Annotated[str, Field("hours like Mon-Fri 08:00-18:00", longest=64)], ...],
