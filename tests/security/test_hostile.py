@@ -37,7 +37,7 @@ _REQUESTS = {
 
 @pytest.fixture
 async def siege(world: World) -> AsyncIterator[Siege]:
-    async with besieged(world) as made:
+    async with besieged(world) as made, made.proven(made.control):
         yield made
 
 

@@ -19,7 +19,7 @@ _MOST_LINES = 100  # of the audit, for one who is refused in the course of a min
 
 @pytest.fixture
 async def siege(world: World) -> AsyncIterator[Siege]:
-    async with besieged(world) as made:
+    async with besieged(world) as made, made.proven(made.control):
         yield made
 
 

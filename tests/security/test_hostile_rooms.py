@@ -28,10 +28,8 @@ async def siege(world: World) -> AsyncIterator[Siege]:
         async with world.console(settled=False) as owner:
             await owner.connection.create_room(OPS, members=[EVE])
         await made.helm.join(OPS, "helm")
-        await made.control_in_room()
-        yield made
-        await made.control_in_room()
-        assert made.effects() == []
+        async with made.proven(made.control, made.control_in_room):
+            yield made
 
 
 async def configure(world: World, room: str = OPS, **settings: str) -> None:
