@@ -88,7 +88,7 @@ class Trail:
         """The first page says where the chain ends now, which is as far as it is read."""
         self.page = page
         if self.shown_from is None:
-            self.shown_from = page.before.seq
+            self.shown_from = 0 if self.picked else page.before.seq
         self.fault = self._misfit(page)
         if self.fault:
             return
@@ -141,8 +141,12 @@ class Trail:
 
     def _start(self, page: Page) -> None:
         self.first = self.at = page.before
-        if self._start_at is not None and page.before.seq != self._start_at:
-            self.fault = f"it gives lines after {page.before.seq}, and was asked for those after {self._start_at}"
+        wanted = self._start_at
+        if wanted is not None and page.before.seq > wanted:
+            self.fault = f"broken: lines {wanted + 1} to {page.before.seq} are missing"
+            return
+        if wanted is not None and page.before.seq < wanted:
+            self.fault = f"it gives lines after {page.before.seq}, and was asked for those after {wanted}"
             return
         if self.page is not None and page.before.seq == self.page.anchor.seq and page.before != self.page.anchor:
             self.fault = f"line {page.before.seq} is not the one that its chain says was dropped last"
