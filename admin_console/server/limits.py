@@ -1,7 +1,7 @@
 """How much one account may send, and how much a server keeps for it: from the number of sites, with the arithmetic.
 
 Sources: amon/wire (a request has at most 64 KiB), ejabberd.yml(5), prosody's mod_smacks.lua. That these do not slow a
-broadcast or a busy console down is measured: tests/servers/test_limits.py tells how.
+broadcast or a busy console down is measured by `python -m tests.servers.load`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _KIB, _MIB = 1024, 1024 * 1024
 _REQUEST = 64 * _KIB  # bytes of the largest request
 _LEAST = 64 * _MIB
-_REFILL = 64  # seconds until an empty allowance is full again
+_REFILL = 32  # seconds until an empty allowance is full again
 _PEOPLE = 100
 
 

@@ -59,6 +59,6 @@ def test_the_largest_request_to_every_site_goes_out_at_once(sites: int) -> None:
 
 
 def test_the_arithmetic_is_that_of_the_numbers() -> None:
-    assert limits(100) == Limits(64 << 20, 1 << 20, 5000, 300, 4096, limits(100).why)
+    assert limits(100) == Limits(64 << 20, 2 << 20, 5000, 300, 4096, limits(100).why)
     assert "100 x 64 KiB = 6.2 MiB" in " ".join(limits(100).why)
     assert "64 MiB at once" in " ".join(limits(100).why)
