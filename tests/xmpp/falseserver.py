@@ -38,7 +38,8 @@ class FalseServer(LocalServer):
         self.tls.load_cert_chain(shown.chain, shown.key)
         super().__init__(self.tls if direct_tls else None)
         self._script, self.direct_tls = script, direct_tls
-        self.said = ""
+        self.said = self.everything = ""
+        self.heard = asyncio.Event()  # for a script that tells that it is through
         self.visits = 0
 
     async def visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
