@@ -133,7 +133,6 @@ class Dispatch:
 
     async def reject(self, incoming: Incoming, detail: str, replies: Replies) -> None:
         """Refuse what came with a signature that was not accepted. Who sent it is not told why; the log is."""
-        self._log.warning("signature of %s not accepted: %s", incoming.asker.jid, visible(detail))
         decision = Decision(False, REFUSAL, f"signature: {visible(detail)[:200]}")
         await self._refuse(incoming, self._named(incoming.line) if incoming.line else "", decision, Audience(replies))
 
@@ -177,7 +176,7 @@ class Dispatch:
         audience.ended(Ended(incoming.id, State.refused, visible(decision.reason)))
         left = self._refusals.take(incoming.asker.jid, self._clock.monotonic())
         if left:
-            self._log.info("refused %s: %s", incoming.asker.jid, decision.reason)
+            self._log.info("refused %s: %s (%s)", incoming.asker.jid, decision.reason, decision.rule)
             more = "" if left > 1 else f"; more within {self._refusals.every:g} s are not written down"
             await self._audit(incoming, shown, decision, f"{State.refused}{more}")
 

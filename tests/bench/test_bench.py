@@ -62,7 +62,9 @@ class Figure(Protocol):
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize("figure", [agent, calls, demo, fleet, messages, signatures], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "figure", [agent, calls, demo, fleet, messages, signatures], ids=lambda module: module.__name__
+)
 async def test_each_figure_can_be_measured(figure: Figure) -> None:
     rows = await figure.measure(quick=True)
     assert rows

@@ -137,12 +137,13 @@ BAD: dict[str, Callable[[Line], str]] = {
 async def test_a_signature_that_is_not_right_is_refused_in_one_sentence_and_the_log_says_why(
     line: Line, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "amon.dispatch")
     text = BAD[how](line)
     (ended,) = await line.hear(text, id=f"{OTHER}-ask")
     assert isinstance(ended, Ended)
     assert (ended.id, ended.state) == (OTHER, "refused")
     assert ended.text == "the signature was not accepted here; why stands in the log of this site"
-    assert "not accepted: " in caplog.text
+    assert f"refused {ALICE}: {ended.text} (signature: " in caplog.text
     assert line.lab.log == []
     (written,) = await line.lab.journal.recent(10)
     assert (written.allowed, written.rule.startswith("signature: ")) == (False, True)
