@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from admin_console.audit import AuditWish
 from admin_console.audit_run import Style, run_audit, run_forget
+from admin_console.cli import cli
 from admin_console.heads import Heads
 from admin_console.plain import PlainFace
 from amon.access import AuditRecord
@@ -211,3 +213,25 @@ def test_a_line_that_sites_read_is_made_of_what_is_wished() -> None:
     assert wish.line() == 'audit 10000 since=3600s who="a b@x" --refused'
     assert wish.line(7) == 'audit 1000000 after=7 who="a b@x" --refused'
     assert AuditWish(parse("all"), who="x", verify=True).line() == "audit 100"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--json", "--csv"], "--json and --csv do not go together"),
+        (["--since", "0s"], "must be more than nothing and at most a hundred years"),
+        (["--since", "yesterday"], "yesterday"),
+        (["--count", "0"], "0 is not in the range"),
+        (["--timeout", "2d"], "at most a day"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(words: list[str], told: str) -> None:
+    result = CliRunner().invoke(cli, ["--config", "/nowhere/console.toml", "audit", *words], prog_name="amon")
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_a_look_back_of_days_is_taken() -> None:
+    result = CliRunner().invoke(cli, ["--config", "/nowhere/console.toml", "audit", "cern", "--since", "2d"])
+    assert result.exit_code == 1
+    assert "the console has no configuration" in result.stderr
