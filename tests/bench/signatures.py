@@ -1,4 +1,4 @@
-"""What a signature costs an agent, and what a refusal does: payloads through the whole of the front, one after the other.
+"""What a signature costs an agent, and what a refusal does: payloads through the whole front, one after the other.
 
 Budgets: 1 ms more for a signed command than for an unsigned one (verified among the keys of many people, its answer
 signed by the site); a refused one costs less than one that is done. What a person waits for ssh-keygen counts for
@@ -31,6 +31,12 @@ _ALICE, _EVE = "person199@people.example", "eve@people.example"
 _SITE, _FLEET = "bench@agents.example", "ops@rooms.example"
 _POLICY = Policy(operator=(_ALICE,), rate=0)
 
+_DONE = {  # a refusal, and what would have been done
+    "signed by nobody known": "signed, its answer too",
+    "of a stranger": "unsigned",
+    "without the right": "unsigned",
+}
+
 Make = Callable[[str], tuple[str, str]]
 """The request's id -> the payload, and who sends it."""
 
@@ -54,15 +60,9 @@ async def measure(quick: bool = False) -> list[Row]:
 def _rows(took: dict[str, float]) -> list[Row]:
     rows = [Row(f"request, {what}", value, "ms", None, "less") for what, value in took.items()]
     more = took["signed, its answer too"] - took["unsigned"]
-    rows.append(
-        Row("signed command: more than an unsigned one", more, "ms", _BUDGET, "less", f"{_PEOPLE} people's keys")
-    )
-    done = {
-        "signed by nobody known": "signed, its answer too",
-        "of a stranger": "unsigned",
-        "without the right": "unsigned",
-    }
-    for refused, accepted in done.items():
+    note = f"{_PEOPLE} people's keys"
+    rows.append(Row("signed command: more than an unsigned one", more, "ms", _BUDGET, "less", note))
+    for refused, accepted in _DONE.items():
         row = Row(f"refused, {refused}: of one that is done", took[refused] / took[accepted], "x", 1.0, "less")
         rows.append(row)
     return rows

@@ -49,7 +49,7 @@ def test_an_unknown_figure_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 
 async def test_round_trips_and_a_small_fleet_can_be_measured() -> None:
     """The smallest there is of what the others stand on; the rest is marked, for it takes longer."""
-    trips = await messages.compare(messages.Plan(("prosody",), ("amon", "raw"), 0.02, 1))
+    trips = await messages.compare(messages.Plan(("prosody",), ("amon", "raw"), 0.2, 1))
     assert [row.unit for row in trips] == ["% of raw"] * 4
     asked = await fleet.ask(fleet.Plan("prosody", 3, 1, True, {fleet.READ: 0.15}, 1))
     assert all(row.value > 0 for row in (*trips, *asked))
@@ -62,9 +62,7 @@ class Figure(Protocol):
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize(
-    "figure", [agent, calls, demo, fleet, messages, signatures], ids=lambda module: module.__name__
-)
+@pytest.mark.parametrize("figure", [agent, calls, demo, fleet, messages, signatures], ids=lambda one: one.__name__)
 async def test_each_figure_can_be_measured(figure: Figure) -> None:
     rows = await figure.measure(quick=True)
     assert rows
