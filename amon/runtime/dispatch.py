@@ -67,10 +67,11 @@ class _Asked:
     def needs_word(self) -> bool:
         """It was not said yet that it is meant, or not signed; until then it is only planned."""
         incoming, effect = self.incoming, self.ask.command.effect
-        if self.dry_run or effect is Effect.read:
+        if self.dry_run:
             return False
         unsure = incoming.typed and not incoming.asker.key and incoming.door.authority.confirms(effect)
-        return self.needs_signature or (not incoming.confirmed and (incoming.sites > 1 or unsure))
+        many = incoming.sites > 1 and effect is not Effect.read
+        return self.needs_signature or (not incoming.confirmed and (many or unsure))
 
     @property
     def needs_signature(self) -> bool:
