@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from admin_console.program import TROUBLE, Options, console_of, face_of, run
+from amon.files import below
 
 if TYPE_CHECKING:
     from admin_console.provision.book import SiteEntry
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from admin_console.provision.steps import Steps
     from amon.access.sshsig import PublicKey
 
+_WAIT = 15.0  # seconds for an agent that is just being started
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
@@ -151,7 +153,7 @@ def _write_tokens(results: "Results", out: Path) -> None:
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, end in results:
         if not isinstance(end, Exception):
-            write_private(out / f"{name}.token", end.token() + "\n")
+            write_private(below(out, f"{name}.token"), end.token() + "\n")
 
 
 def _print_tokens(desk: "Desk", results: "Results", out: Path | None) -> None:
@@ -161,7 +163,7 @@ def _print_tokens(desk: "Desk", results: "Results", out: Path | None) -> None:
             continue
         if out is None:
             click.echo(end.token())
-        where = out / f"{name}.token" if out else "above"
+        where = below(out, f"{name}.token") if out else "above"
         desk.said(f"{name}: the token is {where}, good once, until {_when(end.expires)}")
         desk.said("  there: amon-agent enroll -   (paste it, then Ctrl-D), and start the agent")
         desk.said(f"  here:  amon approve {name}    when you have compared its key")
@@ -170,7 +172,7 @@ def _print_tokens(desk: "Desk", results: "Results", out: Path | None) -> None:
 def _plain(name: str, end: Any, out: Path | None) -> dict[str, Any]:
     if isinstance(end, Exception):
         return {"site": name, "ok": False, "text": str(end)}
-    token = {"file": str(out / f"{name}.token")} if out else {"token": end.token()}
+    token = {"file": str(below(out, f"{name}.token"))} if out else {"token": end.token()}
     return {"site": name, "ok": True, "jid": end.jid, "expires": end.expires, **token}
 
 
@@ -236,7 +238,7 @@ async def _approve(desk: "Desk", site: str, fingerprint: str | None, yes: bool) 
 
     entry = desk.book.site(site)
     async with logged_in(desk.console) as session:
-        key = await look(session, entry)
+        key = await look(session, entry, _WAIT)
         if fingerprint is not None:
             compare(entry, key, fingerprint)
         elif not yes:

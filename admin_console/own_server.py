@@ -100,6 +100,7 @@ def write_console(place: Place, server: PrivateServer) -> Console:
         "password_file": f"passwords/{place.admin}",
         "room": place.room,
         "host": place.reached_at,
+        "agents": place.agents,
         "port": server.c2s_port,
         "ca_file": "certs/ca.pem",
     }

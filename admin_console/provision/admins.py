@@ -71,7 +71,8 @@ async def remove_admin(desk: Desk, jid: str, *, delete_account: bool = False, gr
             await steps.do("account", unless("item-not-found", gone, "was gone already", "deleted"), again)
         else:
             steps.note("account", "stays, amon did not make it", f"{again} --delete-account")
-        await steps.do("room", session.connection.set_members(session.room, [Member(jid, "none")]), again)
+        put_out = session.connection.set_members(session.room, [Member(jid, "none")])
+        await steps.do("room", put_out, again, f"out of {session.room}")
         await steps.do("policy", grants.withdraw(jid) if grants else _out_in_words(jid), again)
         steps.note("contacts", "sites take their presence back as their policies change")
     if not steps.failed:

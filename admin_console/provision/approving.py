@@ -15,14 +15,19 @@ from amon.runtime.fleet import GROUP
 from amon.xmpp.roster import Member
 
 _FINGERPRINT = "SHA256:"
+_LOOK_EVERY = 0.5  # seconds; nothing tells of an agent that is in no contact list yet
 
 
-async def look(session: Session, entry: SiteEntry) -> PublicKey:
-    """The key that the site shows; `Failed` if it may not be approved at all."""
+async def look(session: Session, entry: SiteEntry, within: float = 0) -> PublicKey:
+    """The key that the site shows; `Failed` if it may not be approved at all. within: seconds to wait for its agent."""
     name = entry.name
     if entry.state == "revoked":
         raise Failed(f"{name} was revoked; next: amon enroll --again {name}")
     key = await shown_key(session, entry.jid)
+    until = session.clock.monotonic() + within
+    while key is None and session.clock.monotonic() < until:
+        await session.clock.sleep(_LOOK_EVERY)
+        key = await shown_key(session, entry.jid)
     if key is None:
         raise Failed(
             f"no agent of {entry.jid} shows a key to {session.connection.account}; next: amon-agent enroll and "
@@ -62,10 +67,12 @@ async def approve(session: Session, desk: Desk, entry: SiteEntry, key: PublicKey
 
     again = f"amon approve {entry.name}"
     good = await steps.do("key", note_key(), again)
-    good = good and await steps.do("room", connection.set_members(room, [Member(entry.jid, "member")]), again)
     if good:
-        await steps.do("contact", connection.subscribe(entry.jid, entry.name, (GROUP,)), again)
-        await steps.do("invitation", call_in(), again)
+        let_in = connection.set_members(room, [Member(entry.jid, "member")])
+        good = await steps.do("room", let_in, again, f"member of {room}")
+    if good:
+        await steps.do("contact", connection.subscribe(entry.jid, entry.name, (GROUP,)), again, "in your contacts")
+        await steps.do("invitation", call_in(), again, "its agent is called into the room")
         now = desk.now()
         desk.book.put(replace(entry, state="approved", key=key.line, since=now))
     return steps
@@ -88,7 +95,8 @@ async def revoke(session: Session, desk: Desk, entry: SiteEntry) -> Steps:
     await steps.do(
         "account", unless("item-not-found", connection.delete_account(jid), "was gone already", "deleted"), again
     )
-    await steps.do("room", connection.set_members(session.room, [Member(jid, "none")]), again)
+    put_out = connection.set_members(session.room, [Member(jid, "none")])
+    await steps.do("room", put_out, again, f"out of {session.room}")
     await steps.do("contact", drop_contact(), again)
     await steps.do("key", drop_key(), again)
     keys = (*entry.old_keys, *((entry.key,) if entry.key and entry.key not in entry.old_keys else ()))

@@ -16,6 +16,7 @@ from admin_console.provision.steps import Steps, each
 from admin_console.server.files import write_private
 from admin_console.session import Session, logged_in
 from amon.errors import Failed
+from amon.files import below
 from amon.xmpp.faults import StanzaError
 from amon.xmpp.roster import Member
 
@@ -71,7 +72,7 @@ async def _people(session: Session, desk: Desk, people: Sequence[Person]) -> str
 
 
 def _password_file(folder: Path, person: Person) -> Path:
-    return folder / person.jid.replace("/", "_")
+    return below(folder, person.jid)
 
 
 async def _account(session: Session, jid: str, password: str) -> Made:

@@ -39,10 +39,10 @@ class Steps:
     def failed(self) -> list[Step]:
         return [step for step in self.done if not step.ok]
 
-    async def do(self, what: str, work: Awaitable[str | None], step: str = "") -> bool:
-        """Does one thing; what it returns is told with it. step: what to do if it fails."""
+    async def do(self, what: str, work: Awaitable[str | None], step: str = "", done: str = "") -> bool:
+        """Does one thing; what it returns, or `done`, is told with it. step: what to do if it fails."""
         try:
-            self.note(what, await work or "")
+            self.note(what, await work or done)
         except Failed as fault:
             self._tell(Step(what, False, str(fault), "" if "next:" in str(fault) else step))
             return False
