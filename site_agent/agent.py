@@ -28,7 +28,7 @@ from amon.xmpp.connection import Connection
 from amon.xmpp.events import Listener
 from amon.xmpp.tls import Renewed, Source, always, tls_context
 from site_agent.configuration import AccountPlan, Configuration
-from site_agent.policies import accept_bundle, authority_of
+from site_agent.policies import accept_bundle, authority_of, policy_health, watch_policy
 from site_agent.reload import Changes, difference
 from site_agent.rotate import Rotation, logs_in
 
@@ -154,6 +154,8 @@ class Agent:
             tasks.create_task(account.run(), name=f"session of {plan.name}")
             watching = watch_clock(account.door, account.connection, self._clock, self.node.trouble)
             tasks.create_task(watching, name=f"clock of {plan.name}")
+            ageing = watch_policy(account.door, self._clock, self.node.trouble)
+            tasks.create_task(ageing, name=f"policy of {plan.name}")
             if plan.keep is not None:
                 tasks.create_task(self._rotation(plan, account).run(), name=f"password of {plan.name}")
 
@@ -226,7 +228,6 @@ class Agent:
         authority = authority_of(plan.law, plan.login.domain, self._state, plan.name)
         if authority.closed:
             self._log.error("account %s: %s", plan.name, authority.closed)
-        closed = Health.bad("its policy cannot be used", state="closed") if authority.closed else None
-        self.node.trouble(f"policy-{plan.name}", closed)
+        self.node.trouble(f"policy-{plan.name}", policy_health(authority, self._clock.time()))
         door = Door(plan.name, authority, plan.login.jid, frozenset(plan.login.rooms))
         return View(door, frozenset(plan.login.rooms), plan.revealed, plan.prefix)

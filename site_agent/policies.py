@@ -6,6 +6,7 @@ again at each start and reload; where that fails nobody may anything, and the re
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,18 @@ from amon.access import Authority, Policy
 from amon.access.bundle import MOST_TEXT, BadBundle, Bundle, open_bundle, read_bundle
 from amon.access.signers import Signers, read_signers
 from amon.access.sshkey import PublicKey
+from amon.access.window import shown
+from amon.clock import Clock
 from amon.errors import Failed, Invalid
+from amon.health import Health
+from amon.runtime.incoming import Door
 from site_agent.files import mode_fault, read_file
 from site_agent.findings import Finding, Group, findings
 
 _MOST_SIGNERS = 1024 * 1024  # bytes
 _MOST_SIGNATURE = 16 * 1024  # bytes
+_SOON = 7 * 86_400.0  # seconds before a bundle expires
+_LOOK = 3600.0  # seconds between looks at that
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,23 @@ def accept_bundle(
     if bundle != last:
         _write(file, _one_line(sig).encode("ascii") + b"\n" + text)
     return bundle
+
+
+def policy_health(authority: Authority, now: float) -> Health | None:
+    """What everybody who sees this site may know of its policy; None if it is in force for long."""
+    bundle = authority.bundle
+    if authority.closed or (bundle is not None and bundle.out_of_date(now)):
+        return Health.bad("nobody may anything: its policy is not in force", state="closed")
+    if bundle is not None and bundle.expires - now < _SOON:
+        return Health.fair(f"its policy expires {shown(bundle.expires)}", state="expiring")
+    return None
+
+
+async def watch_policy(door: Door, clock: Clock, told: Callable[[str, Health | None], None]) -> None:
+    """Until cancelled: says in time that a new bundle is needed. A site nobody may ask cannot say it later."""
+    while True:
+        told(f"policy-{door.account}", policy_health(door.authority, clock.time()))
+        await clock.sleep(_LOOK)
 
 
 def _file(state: Path, account: str) -> Path:

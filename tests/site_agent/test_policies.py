@@ -1,5 +1,6 @@
 """Whose keys count, who signs the fleet's policy, and a bundle that outlives the agent and every reload."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from amon.errors import Failed
 from amon.testing import FakeClock
 from amon.words import Asker, Effect, Role
 from site_agent.agent import Agent
-from site_agent.policies import Law, accept_bundle, authority_of, stored_bundle
+from site_agent.policies import Law, accept_bundle, authority_of, policy_health, stored_bundle
 from site_agent.reload import difference
 from tests.site_agent.world import GOOD, Place
 
@@ -229,7 +230,50 @@ def test_what_a_power_loss_left_behind_is_in_nobodys_way(place: Place, key: Sign
     assert [one.name for one in (place.state / "policy").iterdir()] == ["main"]
 
 
+# How it is shown
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [
+        (NOW, None),
+        (NOW + 85 * 86_400, "its policy expires 2027-02-18 11:00 UTC"),
+        (NOW + 92 * 86_400, "nobody may anything: its policy is not in force"),
+        (NOW - 86_400, "nobody may anything: its policy is not in force"),
+    ],
+)
+def test_a_bundle_that_nobody_renews_shows_in_time(
+    place: Place, key: SigningKey, now: float, shown: str | None
+) -> None:
+    accepted(place, key, text())
+    health = policy_health(authority_of(Law(organisation=(key.public,)), AGENTS, place.state, "main"), now)
+    assert (health.text if health else None) == shown
+
+
+def test_what_cannot_be_used_shows_without_what_is_wrong_with_it(place: Place, key: SigningKey) -> None:
+    accepted(place, key, text())
+    health = policy_health(authority_of(Law(), AGENTS, place.state, "main"), NOW)
+    assert health is not None
+    assert health.text == "nobody may anything: its policy is not in force"
+    assert policy_health(authority_of(Law(), AGENTS, place.state, "other"), NOW) is None
+
+
 # In a running agent
+
+
+async def test_a_running_agent_shows_in_time_that_its_policy_expires(place: Place, key: SigningKey) -> None:
+    written = with_account(f'host = "127.0.0.1"\nport = 1\norganisation = ["{key.public.line}"]')
+    clock = FakeClock(NOW)
+    async with Agent(place.configuration(written), clock=clock).running() as agent:
+        agent.accept_bundle("main", text(), key.sign(text(), BUNDLE))
+        assert "policy-main" not in str(agent.node.picture())
+        changed = asyncio.Event()
+        agent.node.listen(changed.set)
+        clock.advance(86 * 86_400)
+        async with asyncio.timeout(5):
+            while "policy-main" not in str(agent.node.picture()):
+                changed.clear()
+                await changed.wait()
 
 
 async def test_a_running_agent_obeys_it_at_once_and_after_a_reload(place: Place, key: SigningKey) -> None:
