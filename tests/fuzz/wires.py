@@ -155,9 +155,9 @@ _JSON = (
 )
 
 TARGETS = (
-    Target("codec", codec, _JSON, 12),
-    Target("health", health, ('{"level":"ok","ok":1', ',"bad":[["a","b","c"]]', "}", "1000001"), 8),
-    Target("reader", reader, (*_TAGS, "<!DOCTYPE", "<!--", "<?", "]]>", "&#0;"), 4),
-    Target("stanza", stanza, _TAGS, 3),
-    Target("forms", forms, ("<iq>", "</iq>", "<x xmlns='jabber:x:data'>", "<field var='", "<value>", "</x>"), 4),
+    Target("codec", codec, _JSON, 180),
+    Target("health", health, ('{"level":"ok","ok":1', ',"bad":[["a","b","c"]]', "}", "1000001"), 150),
+    Target("reader", reader, (*_TAGS, "<!DOCTYPE", "<!--", "<?", "]]>", "&#0;"), 30),
+    Target("stanza", stanza, _TAGS, 25),
+    Target("forms", forms, ("<iq>", "</iq>", "<x xmlns='jabber:x:data'>", "<field var='", "<value>", "</x>"), 40),
 )

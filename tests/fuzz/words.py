@@ -163,9 +163,9 @@ _RULE = (
 )
 
 TARGETS = (
-    Target("chat", chat, ("!", "cern:", "@all", "@(", "service restart ", "--dry-run", "trap mend", '"', "\u202e"), 5),
-    Target("target", target, ("all", "and", "or", "not", "(", ")", "tag:", "health:", "service:x=up", "*", ","), 10),
-    Target("address", address, ("@", "/", ".", "amon.test", "alice", "\u0130", "\u00df"), 6),
-    Target("shown", shown, ("\u001b[2J", "\u202e", "\r\n", "\t"), 8),
-    Target("policy", policy, (*_RULE, 'admin = ["', "@amon.test", '"]\n', "observer", "*", "?", "\n", "[[", "="), 4),
+    Target("chat", chat, ("!", "cern:", "@all", "@(", "service restart ", "--dry-run", "trap mend", '"', "\u202e"), 15),
+    Target("target", target, ("all", "and", "or", "not", "(", ")", "tag:", "health:", "service:x=up", "*", ","), 120),
+    Target("address", address, ("@", "/", ".", "amon.test", "alice", "\u0130", "\u00df"), 120),
+    Target("shown", shown, ("\u001b[2J", "\u202e", "\r\n", "\t"), 120),
+    Target("policy", policy, (*_RULE, 'admin = ["', "@amon.test", '"]\n', "observer", "*", "?", "\n", "[[", "="), 25),
 )
