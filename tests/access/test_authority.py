@@ -434,6 +434,15 @@ def test_every_decision_has_a_reason_and_a_rule(policy: Policy, asker: Asker, wa
     assert not (decision.allowed and decision.sign)
 
 
+@given(POLICIES, ASKERS, WANTED, st.text(max_size=20), st.none() | st.text(max_size=20))
+def test_nothing_but_the_bare_address_and_the_key_counts(
+    policy: Policy, asker: Asker, wanted: Wanted | None, full: str, room: str | None
+) -> None:
+    """No room, no name in it, no resource; a roster is not even there to be asked."""
+    one = Authority(policy, AGENTS, signers())
+    assert one.decide(asker, wanted, NOW) == one.decide(replace(asker, full=full, room=room), wanted, NOW)
+
+
 @given(POLICIES, RULES, ASKERS, WANTED)
 def test_one_denial_more_never_allows_more(policy: Policy, rule: Rule, asker: Asker, wanted: Wanted | None) -> None:
     more = replace(policy, deny=(*policy.deny, rule))
