@@ -60,6 +60,10 @@ class _Asked:
     shown: str
 
     @property
+    def effect(self) -> Effect:
+        return self.ask.command.effect
+
+    @property
     def dry_run(self) -> bool:
         return self.incoming.dry_run or self.ask.dry_run
 
@@ -130,7 +134,7 @@ class Dispatch:
         if asked.decision.allowed:
             await self._allowed(asked, audience)
         else:
-            await self._refuse(incoming, asked.shown, asked.decision, audience)
+            await self._refuse(incoming, asked.shown, asked.decision, audience, asked.effect)
 
     async def reject(self, incoming: Incoming, detail: str, replies: Replies) -> None:
         """Refuse what came with a signature that was not accepted. Who sent it is not told why; the log is."""
@@ -173,13 +177,15 @@ class Dispatch:
         wanted = Wanted(instance, command.name, command.role, command.effect, some=True)
         return self._decide(incoming, wanted).allowed
 
-    async def _refuse(self, incoming: Incoming, shown: str, decision: Decision, audience: Audience) -> None:
+    async def _refuse(
+        self, incoming: Incoming, shown: str, decision: Decision, audience: Audience, effect: str = ""
+    ) -> None:
         audience.ended(Ended(incoming.id, State.refused, visible(decision.reason)))
         left = self._refusals.take(incoming.asker.jid, self._clock.monotonic())
         if left:
             self._log.info("refused %s: %s (%s)", incoming.asker.jid, decision.reason, decision.rule)
             more = "" if left > 1 else f"; more within {self._refusals.every:g} s are not written down"
-            await self._audit(incoming, shown, decision, f"{State.refused}{more}")
+            await self._audit(incoming, shown, decision, f"{State.refused}{more}", effect)
 
     async def _allowed(self, asked: _Asked, audience: Audience) -> None:
         incoming, key = asked.incoming, asked.incoming.key
@@ -188,7 +194,7 @@ class Dispatch:
             return
         if len(self._under) >= _MOST_CALLS:
             text = f"busy with {len(self._under)} calls; ask again later"
-            await self._refuse(incoming, asked.shown, replace(asked.decision, reason=text), audience)
+            await self._refuse(incoming, asked.shown, replace(asked.decision, reason=text), audience, asked.effect)
             return
         may = partial(self._may, incoming)
         work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock)
@@ -214,7 +220,7 @@ class Dispatch:
         lacks = "a signature" if asked.needs_signature else "a yes"
         word = f"needs {lacks}" if needs_word else f"dry run: {outcome.state}"
         # Written down first: the yes may come at once, and must not find this question still under way.
-        await self._audit(incoming, asked.shown, asked.decision, word)
+        await self._audit(incoming, asked.shown, asked.decision, word, asked.effect)
         if needs_word:
             work.audience.needs_word(command.effect, outcome.text, asked.needs_signature)
         else:
@@ -225,18 +231,19 @@ class Dispatch:
         with suppress(Failed):  # a journal that cannot be read cannot be written either, which is said below
             known = await self._journal.find(incoming.asker.jid, incoming.id)
         if known is not None:
-            work.audience.ended(_again(known, self._record(asked)))
+            await self._told_again(asked, known, self._record(asked), work)
             return
         work.audience.accepted(work.name)
         try:
             second = await self._seconds.wait(incoming, asked.wanted, work)
         except Refused as refused:
-            await self._refuse(incoming, asked.shown, replace(asked.decision, reason=str(refused)), work.audience)
+            why = replace(asked.decision, reason=str(refused))
+            await self._refuse(incoming, asked.shown, why, work.audience, asked.effect)
             return
         if second is None:
             state = State.cancelled if work.stopped.is_set() else State.expired
             work.audience.ended(Ended(incoming.id, state, "no second person said yes; nothing was done"))
-            await self._audit(incoming, asked.shown, asked.decision, state)
+            await self._audit(incoming, asked.shown, asked.decision, state, asked.effect)
             return
         rule = f"{asked.decision.rule}; second person {second.jid}"
         await self._called(replace(asked, decision=replace(asked.decision, rule=rule)), work)
@@ -244,17 +251,18 @@ class Dispatch:
     async def _called(self, asked: _Asked, work: Work) -> None:
         record = self._record(asked)
         changes = asked.ask.command.effect is not Effect.read
-        begun = self._line(asked.incoming, asked.shown, asked.decision, State.accepted) if changes else None
+        begun = self._asked_line(asked, State.accepted) if changes else None
         try:
             known = await self._journal.accept(record, durable=changes, audit=begun)
         except Failed as fault:
             self._log.debug("%s", fault)  # the node says once that the journal is broken, and once that it is mended
             if changes:
+                await self._audit(asked.incoming, asked.shown, asked.decision, "failed: journal broken", asked.effect)
                 work.audience.ended(Ended(record.id, State.failed, f"{fault}; nothing was done"))
                 return
             known = None  # a site whose disk is full can still be looked at
         if known is not None:
-            work.audience.ended(_again(known, record))
+            await self._told_again(asked, known, record, work)
             return
         work.audience.accepted(work.name)
         outcome = await self._judged_again(asked, work)
@@ -262,10 +270,20 @@ class Dispatch:
             self._changed()
         ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
         try:
-            await self._journal.end(ended, self._line(asked.incoming, asked.shown, asked.decision, outcome.state))
+            await self._journal.end(ended, self._asked_line(asked, outcome.state))
         except Failed as fault:
             self._log.debug("%s", fault)
         work.audience.ended(outcome)
+
+    async def _told_again(self, asked: _Asked, known: Record, record: Record, work: Work) -> None:
+        """What a repeat hears. The id of another request is a refusal like others: it may be a replay."""
+        if (known.account, known.line) == (record.account, record.line):
+            work.audience.ended(_stored(known))
+            return
+        # Clients that count their messages from one use an id for something else some day.
+        text = f"this message has the id of an earlier one ({known.line[:64]}); nothing was done, send it again"
+        decision = replace(asked.decision, reason=text, rule="used id")
+        await self._refuse(asked.incoming, asked.shown, decision, work.audience, asked.effect)
 
     async def _judged_again(self, asked: _Asked, work: Work) -> Ended:
         """Whoever lost the right while his request waited does not get it done any more."""
@@ -293,18 +311,20 @@ class Dispatch:
         """A line in the audit for what is no command."""
         await self._audit(incoming, shown, decision, outcome)
 
-    async def _audit(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> None:
+    async def _audit(self, incoming: Incoming, shown: str, decision: Decision, outcome: str, effect: str = "") -> None:
         try:
-            await self._journal.audit(self._line(incoming, shown, decision, outcome))
+            await self._journal.audit(self._line(incoming, shown, decision, outcome, effect))
         except Failed as fault:
             self._log.debug("%s", fault)
 
-    def _line(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> AuditRecord:
+    def _asked_line(self, asked: _Asked, outcome: str) -> AuditRecord:
+        return self._line(asked.incoming, asked.shown, asked.decision, outcome, asked.effect)
+
+    def _line(self, incoming: Incoming, shown: str, decision: Decision, outcome: str, effect: str = "") -> AuditRecord:
         asker, now = incoming.asker, self._clock.time()
         account, allowed = incoming.door.account, decision.allowed
-        return AuditRecord(
-            now, account, asker.jid, asker.room, incoming.id, shown, allowed, decision.rule, outcome, asker.key
-        )
+        told = (now, account, asker.jid, asker.room, incoming.id, shown, allowed, decision.rule, outcome)
+        return AuditRecord(*told, asker.key, effect)
 
     def _named(self, line: str) -> str:
         """What a line asks for, without the values: they may be secret, and nobody has read which."""
@@ -324,14 +344,6 @@ def _shown(ask: Ask) -> str:
         value = ask.args[param.name]
         values.append(f"{param.name}={'***' if param.secret else to_data(value)}")
     return " ".join([ask.name, *values])[:1000]
-
-
-def _again(known: Record, record: Record) -> Ended:
-    """What a repeat is told. Clients that count their messages from one use an id for something else some day."""
-    if (known.account, known.line) != (record.account, record.line):
-        text = f"this message has the id of an earlier one ({known.line[:64]}); nothing was done, send it again"
-        return Ended(record.id, State.refused, text)
-    return _stored(known)
 
 
 def _stored(record: Record) -> Ended:

@@ -125,7 +125,7 @@ def _fields(record: AuditRecord, link: Link | None) -> dict[str, str]:
 
 
 def _priority(record: AuditRecord) -> int:
-    return _INFO if record.allowed else _WARNING
+    return _INFO if record.allowed and not record.outcome.startswith("refused") else _WARNING
 
 
 def _safe(value: str) -> str:

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 
 from amon.access import AuditRecord, Line, Link, verify_chain
+from amon.errors import Failed
 from amon.runtime.auditing import AuditModule
+from amon.runtime.incoming import Incoming
 from amon.store import Query
 from amon.testing import FakeClock
 from amon.wire import Ended
-from tests.runtime.scene import ALICE, BOB, DOOR, EVE, Site
+from amon.words import Asker
+from tests.runtime.scene import ALICE, BOB, DOOR, EVE, Ear, Site
 
 OLD = AuditRecord(1000.0, "lab", ALICE, None, "01J", "lab look what=all", True, "admin alice", "done")
 _ALL = Query(count=1000)
@@ -156,3 +159,44 @@ async def test_what_makes_no_sense_is_invalid(lab: Site, line: str) -> None:
 def test_an_instance_of_the_agent_is_no_instance_of_the_site(lab: Site) -> None:
     assert [one.name for one in lab.node.instances()] == ["lab"]
     assert isinstance(lab.node.find("audit"), AuditModule)
+
+
+async def test_key_and_effect_stand_in_it_and_the_effect_of_what_was_refused_too(lab: Site) -> None:
+    signed = Incoming("01J00000000000000000000000", Asker(ALICE, key="SHA256:abc"), "restart httpd", DOOR)
+    await lab.node.dispatch.handle(signed, Ear())
+    await ask(lab, "restart httpd", by=BOB)
+    await ask(lab, "nonsense")
+    told = [(one.outcome, one.key, one.effect) for one in reversed(await lab.journal.recent(9))]
+    assert told == [
+        ("accepted", "SHA256:abc", "change"),
+        ("done", "SHA256:abc", "change"),
+        ("refused", "", "change"),
+        ("invalid", "", ""),
+    ]
+
+
+async def test_an_id_that_was_used_for_something_else_leaves_a_line(lab: Site) -> None:
+    ident = "01J00000000000000000000000"
+    await ask(lab, "look", ident=ident)
+    await ask(lab, "restart httpd", ident=ident)
+    last = (await lab.journal.recent(1))[0]
+    assert (last.line, last.outcome, last.rule) == ("lab restart what=httpd", "refused", "used id")
+
+
+async def test_a_change_that_a_broken_journal_stopped_goes_to_the_sinks_at_least(lab: Site) -> None:
+    heard: list[str] = []
+    lab.journal.audit_to(lambda record, link: heard.append(f"{record.line}: {record.outcome}"))
+    await lab.journal._writer.do(lambda db: db.execute("PRAGMA max_page_count = 1").close())
+    await fill_up(lab)
+    heard.clear()
+    assert (await ask(lab, "restart httpd")).text.endswith("nothing was done")
+    assert heard == ["lab restart what=httpd: failed: journal broken"]
+
+
+async def fill_up(lab: Site) -> None:
+    """A page has room for some lines more."""
+    for _ in range(1000):
+        try:
+            await lab.journal.audit(replace(OLD, line="x" * 1000))
+        except Failed:
+            return
