@@ -85,6 +85,9 @@ def run_it(directory: Path | None, domain: str, host: str, port: int, tls_port: 
 @click.option("--s2s", multiple=True, metavar="NAME", help="Another server that may talk with the people.  [none]")
 @click.option("--sites", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many will come.")
 @click.option(
+    "--host-certificates", default="", metavar="CA.pem", help="Sites log in with certificates of it.  [passwords]"
+)
+@click.option(
     "--direct-tls-port", type=click.IntRange(1, 65535), default=443, show_default=True, help="Beside STARTTLS on 5222."
 )
 @click.option(

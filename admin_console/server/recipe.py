@@ -22,7 +22,11 @@ STARTTLS, DIRECT_TLS, SERVERS = 5222, 443, 5269  # TCP ports
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a server is for. s2s: domains of other servers that may talk with the people; sites: how many will come."""
+    """What a server is for.
+
+    s2s: domains of other servers that may talk with the people; sites: how many will come; host_certificates: the file,
+    on the server, of the authority whose certificates are a login for agents, or none.
+    """
 
     domain: str
     agents: str
@@ -30,6 +34,7 @@ class Served:
     admins: tuple[str, ...]
     s2s: tuple[str, ...] = ()
     sites: int = 100
+    host_certificates: str = ""
     starttls: int = STARTTLS
     direct_tls: int = DIRECT_TLS
 
@@ -65,6 +70,9 @@ def _mistakes(served: Served) -> Iterator[str]:
             yield f"'{jid[:64]}' cannot be an admin: that is an account of the people's domain, NAME@{served.domain}"
     for name in sorted(set(served.s2s) & set(served.names)):
         yield f"'{name}' is this server itself; --s2s names the domains of others"
+    authority = served.host_certificates
+    if authority and not (authority.startswith("/") and authority.isprintable()):
+        yield f"{authority!r} is no path from / of a file on the server, such as /etc/ssl/sites-ca.pem"
     if served.starttls == served.direct_tls:
         yield f"port {served.direct_tls} cannot serve both STARTTLS and direct TLS"
     if SERVERS in (served.starttls, served.direct_tls) and served.s2s:

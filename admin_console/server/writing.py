@@ -23,6 +23,7 @@ def fleet_text(
     admins: Sequence[str] = (),
     s2s: Sequence[str] = (),
     sites: int = 100,
+    host_certificates: str = "",
     direct_tls_port: int = 443,
 ) -> str:
     """The whole configuration for `prosody` or `ejabberd`; `Invalid` says all that is wrong with the words."""
@@ -34,6 +35,7 @@ def fleet_text(
         admins=tuple(dict.fromkeys(jid.lower() for jid in admins)),
         s2s=tuple(dict.fromkeys(name.lower() for name in s2s)),
         sites=sites,
+        host_certificates=host_certificates,
         direct_tls=direct_tls_port,
     )
     return _TEXTS[program](checked(served))

@@ -42,10 +42,10 @@ class Setup:
 
 def configuration(setup: Setup) -> str:
     """The whole of ejabberd.yml: that of a fleet, on other ports and paths, without limits."""
-    ports = {"starttls": setup.c2s, "direct_tls": setup.direct_tls}
+    names = (setup.domain, setup.agents, setup.rooms, setup.admins)
     return text(
         Recipe(
-            Served(setup.domain, setup.agents, setup.rooms, setup.admins, **ports),
+            Served(*names, starttls=setup.c2s, direct_tls=setup.direct_tls),
             head="# Written at each start by a test.",
             ip=setup.host,
             chain=str(setup.certificate.chain),

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from admin_console.server import PrivateServer
@@ -94,6 +95,10 @@ async def _trips(servers: dict[str, Server]) -> None:
                 print(f"10 KiB, {window} in flight, {name}: {middle(got):.0f}/s ({shown})")
 
 
+def _all_online(fleet: Fleet) -> bool:
+    return all(site.online for site in fleet.sites.values())
+
+
 async def _broadcasts(servers: dict[str, Server], inside: Path) -> None:
     jids = [f"{name}@agents.amon.test" for name in names(_SITES)]
     async with AsyncExitStack() as stack:
@@ -105,7 +110,7 @@ async def _broadcasts(servers: dict[str, Server], inside: Path) -> None:
             await stack.enter_async_context(herds(server, inside / f"sites-{name}", jids, 1, OPS))
             fleet = await stack.enter_async_context(world.console(settled=True))
             await fleet.enter(jids)
-            await until(fleet, lambda fleet=fleet: all(site.online for site in fleet.sites.values()), 60)
+            await until(fleet, partial(_all_online, fleet), 60)
             fleets[name] = fleet, world
         took: dict[str, list[float]] = {name: [] for name in fleets}
         for _ in range(_REPEATS):

@@ -101,7 +101,15 @@ async def test_the_server_has_nothing_to_say_against_its_configuration(printed_s
     assert [line for line in complaints if not any(words in line for words in expected)] == []
 
 
-@pytest.mark.parametrize("words", [(), ("--s2s", "partner.example"), ("--sites", "2000", "--rooms", "chat.other.org")])
+OPTIONS = [
+    (),
+    ("--s2s", "partner.example"),
+    ("--sites", "2000", "--rooms", "chat.other.org"),
+    ("--host-certificates", "/etc/ssl/sites-ca.pem"),
+]
+
+
+@pytest.mark.parametrize("words", OPTIONS)
 async def test_prosodyctl_has_nothing_to_say_against_it(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "certs").mkdir()
     file = tmp_path / "prosody.cfg.lua"

@@ -7,8 +7,6 @@ from xml.etree import ElementTree
 
 import psutil
 import pytest
-from slixmpp import JID
-from slixmpp.exceptions import IqError
 
 from amon.xmpp.events import Offline
 from amon.xmpp.faults import StanzaError
@@ -51,11 +49,10 @@ async def test_nobody_registers(printed_server: Server, domain: str) -> None:
 
 
 async def test_who_has_logged_in_registers_nobody_else(printed_server: Server) -> None:
-    async with logged_in(SITES[0], *way(printed_server)) as site:
-        iq = site.make_iq_set(ito=JID(AGENTS))
-        iq.append(ElementTree.fromstring(_REGISTER.format(to=AGENTS))[0])
-        with pytest.raises(IqError):
-            await iq.send(timeout=10)
+    async with World(printed_server).party(SITES[0], password=PASSWORD) as site:
+        query = ElementTree.fromstring(_REGISTER.format(to=AGENTS))[0]
+        with pytest.raises(StanzaError):
+            await (await site.up()).connection.ask(AGENTS, "set", query)
     assert not await can_log_in(printed_server, f"eve@{AGENTS}")
 
 
