@@ -25,12 +25,12 @@ _NO_COMMANDS = (
     "on ejabberd `mod_adhoc: {{}}` and `mod_configure: {{}}` to its `modules`"
 )
 _NO_ADMIN = (
-    "{account} is no admin of {domain}; next: on Prosody put it into `admins`, "
+    "{account} is no admin of {domain}, if that is on this server at all; next: on Prosody put it into `admins`, "
     "on ejabberd into an acl that `configure` of its `access_rules` allows"
 )
 _NO_REGISTER = (
     '{domain} lets no account change its own password; next: on Prosody add "user_account_management" to '
-    "`modules_enabled` of that host, on ejabberd `mod_register: {{access: none}}` to its `modules`"
+    "`modules_enabled` of that host, on ejabberd `mod_register: {{access: none, access_remove: none}}` to its `modules`"
 )
 _NO_TIME = (
     '{domain} does not tell its time; next: on Prosody add "time" to `modules_enabled` of that host, '

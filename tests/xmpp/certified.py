@@ -27,19 +27,27 @@ def prosody(setup: Setup, ca: Path) -> str:
     return f'{begin}{host}    authentication = "ccert"\n    c2s_ssl = {{ {shown} {tls} }}\n{rest}'
 
 
-def ejabberd_configuration(setup: ejabberd.Setup, ca: Path) -> str:
-    return ejabberd.configuration(setup).replace(
-        "    module: ejabberd_c2s\n", f'    module: ejabberd_c2s\n    tls_verify: true\n    cafile: "{ca}"\n'
-    )
+def ejabberd_configuration(setup: ejabberd.Setup, ca: Path, shut_out: str = "") -> str:
+    own = f'    module: ejabberd_c2s\n    tls_verify: true\n    cafile: "{ca}"\n'
+    text = ejabberd.configuration(setup)
+    if shut_out:
+        own += "    access: c2s\n"
+        text = text.replace("\nacl:\n", f'\nacl:\n  shut_out:\n    user: ["{shut_out}"]\n')
+        text = text.replace("\naccess_rules:\n", "\naccess_rules:\n  c2s:\n    - deny: shut_out\n    - allow: all\n")
+    return text.replace("    module: ejabberd_c2s\n", own)
 
 
-async def taking_certificates(folder: Path, kind: str, ca: ClientCa, *accounts: str) -> PrivateServer | EjabberdServer:
+async def taking_certificates(
+    folder: Path, kind: str, ca: ClientCa, *accounts: str, shut_out: str = ""
+) -> PrivateServer | EjabberdServer:
     """Not started yet. ejabberd takes a password beside it; Prosody's mod_auth_ccert knows certificates only."""
     server: PrivateServer | EjabberdServer
     if kind == "prosody":
         server = PrivateServer(folder, admins=(ALICE,), configure=lambda setup: prosody(setup, ca.file))
     else:
-        server = EjabberdServer(folder, admins=(ALICE,), configure=lambda setup: ejabberd_configuration(setup, ca.file))
+        server = EjabberdServer(
+            folder, admins=(ALICE,), configure=lambda setup: ejabberd_configuration(setup, ca.file, shut_out)
+        )
     for jid in (ALICE, *accounts):
         await server.add_account(jid, PASSWORD)
     return server

@@ -95,6 +95,27 @@ async def test_a_certificate_without_an_account_names_nobody_at_prosody_and_ever
         assert bool(cern.ear.all(Online)) is isinstance(world.server, EjabberdServer)
 
 
+async def test_a_certificate_outlives_its_account(world: World, ca: ClientCa) -> None:
+    """Neither server asks whether there is such an account; docs/agent.md says what to do about it."""
+    gone = "gone@agents.amon.test"
+    certificate, key = ca.for_account(gone)
+    async with world.party(gone, password="", certificate=certificate, certificate_key=key) as site:
+        await site.ear.wait(Online)
+
+
+@pytest.mark.servers
+async def test_ejabberd_can_shut_out_a_certificate_by_name(tmp_path: Path, ca: ClientCa) -> None:
+    server = await taking_certificates(tmp_path / "server", "ejabberd", ca, CERN, DESY, shut_out=CERN)
+    async with server:
+        world = World(server)
+        event = await refusal(world, *ca.for_account(CERN))
+        assert event.fault == "bind"
+        certificate, key = ca.for_account(DESY)
+        async with world.party(DESY, password="", certificate=certificate, certificate_key=key) as desy:
+            await desy.ear.wait(Online)
+        server.kill()
+
+
 @pytest.mark.servers
 async def test_a_password_serves_where_the_certificate_does_not(ejabberd_world: World, tmp_path: Path) -> None:
     certificate, key = ClientCa(tmp_path / "other").for_account(CERN)
