@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from admin_console.session import Session
-from admin_console.tables import MOST_LISTED, listed, shared_names
+from admin_console.tables import MOST_LISTED, listed, shared_names, some_lines
 from amon.clock import Clock
 from amon.errors import Failed, Refused
 from amon.ids import new_id
@@ -22,6 +22,7 @@ from amon.runtime.proofs import Word
 from amon.target import Expression, select, unknown_names
 from amon.target.expression import PartState, Tagged
 
+_LONGEST_PLAN = 2_000  # characters
 TYPE_THE_NUMBER = 5  # sites; for more than these a `y` comes too easily
 
 
@@ -184,7 +185,8 @@ async def _settle(
         return True
     unsigned = any(asked.signature for asked in job.asking.values())
     for name in names[:MOST_LISTED]:
-        face.note(f"{name}: {job.asking[name].text}")
+        plan = some_lines(job.asking[name].text[:_LONGEST_PLAN]).replace("\n", "\n    ")
+        face.note(f"{name}: {plan}")  # its lines stand in: none can look like a question of ours
     if len(names) > MOST_LISTED:
         face.note(f"and {len(names) - MOST_LISTED} more")
     if not wish.yes and not face.can_ask:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import click
 
 _WORD = re.compile(r"[^\s(),]*$")
+# The shell puts in what is proposed as it is, and sites chose these words: none may mean anything to a shell.
+_PLAIN = re.compile(r"[a-zA-Z0-9_.:=@/+-]{1,200}")
 _HEALTH = ("ok", "warn", "crit", "unknown", "maint")
 
 
@@ -31,4 +33,4 @@ def targets(incomplete: str, memory: Memory) -> list[str]:
         *sorted({f"tag:{tag.partition('=')[0]}" for tag in tags}),
         *(f"tag:{tag}" for tag in tags),
     ]
-    return [before + one for one in known if one.startswith(word)]
+    return [before + one for one in known if one.startswith(word) and _PLAIN.fullmatch(one)]

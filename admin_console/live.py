@@ -95,8 +95,8 @@ class LiveFace(PlainFace):
 
     def _blocks(self, blocks: Sequence[tuple[str, str]]) -> None:
         for site, text in blocks:
-            self.console.print(Text(f"{site}:", "bold"))
-            self.console.print(Padding(Text(text), (0, 0, 0, 2)))
+            self.console.print(Text(f"{visible(site, lines=False)}:", "bold"))
+            self.console.print(Padding(Text(visible(text)), (0, 0, 0, 2)))
 
     def prompt(self, command: str) -> None:
         self.console.print(Text(f"\n$ {command}", "bold cyan"))
@@ -145,13 +145,14 @@ def drawn(grid: Grid) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     right = grid.right or (False,) * len(grid.heads)
     for head, to_right in zip(grid.heads, right, strict=True):
-        table.add_column(Text(head), justify="right" if to_right else "left", overflow="fold")
+        table.add_column(Text(visible(head, lines=False)), justify="right" if to_right else "left", overflow="fold")
     for row in grid.rows:
         table.add_row(*(_cell(head, word) for head, word in zip(grid.heads, row, strict=True)))
     return table
 
 
 def _cell(head: str, word: str) -> Text:
+    word = visible(word, lines=False)  # rich lets ESC pass
     if head == "site" or head == "name":
         return Text(word, "bold" if head == "site" else "")
     return Text(word, _STYLES.get(word.partition(" ")[0], "")) if head in _STATES else Text(word)

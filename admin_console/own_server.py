@@ -19,6 +19,7 @@ from admin_console.session import Console
 from admin_console.settings import load
 from admin_console.stopping import on_stop
 from amon.errors import Failed, Invalid
+from amon.files import below
 
 ADMIN, ROOM = "admin", "ops"
 _LOOK_EVERY = 1.0  # seconds; nothing tells us that Prosody has died
@@ -77,7 +78,7 @@ class Place:
         )
 
     def password_file(self, jid: str) -> Path:
-        return self.folder / "passwords" / jid
+        return below(self.folder / "passwords", jid)
 
 
 async def ensure_account(place: Place, server: PrivateServer, jid: str, fresh: bool = False) -> Path:
@@ -99,8 +100,8 @@ def write_console(place: Place, server: PrivateServer) -> Console:
         "jid": place.admin,
         "password_file": f"passwords/{place.admin}",
         "room": place.room,
-        "host": place.reached_at,
         "agents": place.agents,
+        "host": place.reached_at,
         "port": server.c2s_port,
         "ca_file": "certs/ca.pem",
     }

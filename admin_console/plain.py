@@ -73,7 +73,7 @@ class PlainFace:
         self.line(f"\n$ {command}")
 
     def line(self, text: str) -> None:
-        print(text, file=self.out, flush=True)
+        print(visible(text), file=self.out, flush=True)  # whatever went wrong before: no terminal is commanded
 
     def _begin(self, job: str) -> None:
         """A face may see several jobs."""

@@ -13,6 +13,7 @@ from typing import Annotated
 from amon.config import Sources, example, read
 from amon.errors import Failed, Problem
 from amon.fields import Field, Secret
+from amon.files import below
 from amon.xmpp.written import CaFile, Host, Pins, Port, Proxy, Tls
 
 _ADDRESS = r"[^@/\s]+@[^@/\s]+"
@@ -42,6 +43,14 @@ class Settings:
     book: Annotated[
         Path | None, Field("the fleet book, with the secrets of enrolments; admins may share one", example="book.json")
     ] = None
+    organisation: Annotated[
+        tuple[str, ...],
+        Field(
+            "public keys that sign the policy of all sites; new sites are told them",
+            longest=20,
+            example=("ssh-ed25519 AAAA... organisation",),
+        ),
+    ] = ()
     site_keys: Annotated[
         Path | None,
         Field("keys of approved sites (allowed_signers); their signed answers are checked", example="site_keys"),
@@ -62,7 +71,7 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
 def data_path(room: str, environment: Mapping[str, str] = os.environ) -> Path:
     """What the console keeps about a room: XDG Base Directory Specification, $XDG_DATA_HOME."""
     home = environment.get("XDG_DATA_HOME") or os.path.join(environment.get("HOME", "/"), ".local", "share")  # noqa: PTH118
-    return Path(home) / "amon" / room
+    return below(Path(home) / "amon", room)
 
 
 def example_text() -> str:

@@ -19,6 +19,7 @@ LONGEST_TEXT = 16_384
 _DEEPEST = 12
 MOST_LISTED = 12  # names
 _MOST_ROWS = 2_000
+_MOST_CELLS = 50_000
 
 LONGEST_STATUS = 200
 
@@ -163,7 +164,8 @@ def _of_one_kind(rows: list[Row]) -> list[Row]:
     if not answers or any(answer.columns != answers[0].columns for answer in answers) or not answers[0].columns:
         return []
     records = [record for answer in answers for record in _records(answer.data)]
-    if len(records) > _MOST_ROWS or any(not _is_flat(record) for record in records):
+    too_many = len(records) > _MOST_ROWS or len(records) * len(answers[0].columns) > _MOST_CELLS
+    if too_many or any(not _is_flat(record) for record in records):
         return []
     return rows if any(isinstance(answer.data, list) or "\n" in answer.text.strip() for answer in answers) else []
 

@@ -15,9 +15,8 @@ from amon.access import Quota, Signers
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.runtime.about import mark_of, told_parts
-from amon.runtime.mailbox import Gate, Letter, Mailbox
+from amon.runtime.mailbox import KEPT_MOST, Gate, Letter, Mailbox
 from amon.runtime.proofs import opened
-from amon.runtime.tame import tame
 from amon.target import Facts
 from amon.wire import HealthReport, WireError, decode_health, unseal
 from amon.xmpp.connection import Connection
@@ -79,6 +78,7 @@ class Fleet:
         clock: Clock,
         known: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
         keys: Signers | None = None,
+        kept_most: int = KEPT_MOST,
     ) -> None:
         self.sites: dict[str, Site] = {}
         self.rooms: dict[str, RoomState] = {}
@@ -92,6 +92,7 @@ class Fleet:
         self._seen_early: dict[str, Seen] = {}
         self._refused_early: set[str] = set()
         self._mail: dict[str, Mailbox] = {}
+        self._kept_most = kept_most
         self._gate = Gate()
         self._complaints = Quota(*_COMPLAINTS, known=_MARKS_MOST)
         self._log = logging.getLogger("amon.fleet")
@@ -169,7 +170,7 @@ class Fleet:
     @contextlib.contextmanager
     def mail(self, ident: str) -> Iterator[Mailbox]:
         """What comes back for the request `ident` while the block lasts."""
-        queue = self._mail[ident] = Mailbox()
+        queue = self._mail[ident] = Mailbox(self._kept_most)
         try:
             yield queue
         finally:
@@ -200,7 +201,7 @@ class Fleet:
         if queue is not None:
             # An address without an @ is that of a server; it must not look like a site's name.
             stranger = message.sender if "@" in message.sender else f"@{message.sender}"
-            payload, size = tame(found.payload) if found.payload is not None else (None, 0)
+            payload, size = queue.tamed(found.payload, len(message.payload)) if found.payload is not None else (None, 0)
             queue.put_nowait(Letter(known or stranger, payload, self._clock.monotonic(), word=found.word, size=size))
 
     def _complain(self, who: str, text: str) -> None:

@@ -9,11 +9,14 @@ from collections import Counter, deque
 from dataclasses import dataclass, replace
 
 from amon.runtime.proofs import Word
-from amon.runtime.tame import without_data
+from amon.runtime.tame import tame, without_data
 from amon.wire import Payload, Progress
 
 WAITING_MOST = 16  # letters of one site; an honest one sends five, besides progress
 KEPT_MOST = 512 * 1024 * 1024  # bytes of all letters of a job
+_LARGEST = 3 * 1024 * 1024  # bytes that one letter may take
+_SHORT = 2_000  # characters as written: such an answer always has room, at 50 bytes each
+_SMALL = 100_000  # bytes
 _KNOWN_MOST = 20_000  # senders
 
 
@@ -43,6 +46,14 @@ class Mailbox(asyncio.Queue[Letter]):
         self._waiting: Counter[str] = Counter()
         self._notes: dict[str, list[Letter]] = {}
 
+    def tamed(self, payload: Payload, written: int) -> tuple[Payload, int]:
+        """The payload, `written` in so many characters, as it may be kept.
+
+        Where no room is left the data of a large one is not even looked at.
+        """
+        fits = written <= _SHORT or self._left >= _LARGEST
+        return tame(payload if fits else without_data(payload))
+
     def _init(self, maxsize: int) -> None:
         self._queue: deque[list[Letter]] = deque()
 
@@ -55,9 +66,9 @@ class Mailbox(asyncio.Queue[Letter]):
             self.dropped += 1
             return
         if letter.payload is not None and not is_note:
-            if letter.size > self._left:
+            if letter.size > max(self._left, _SMALL):
                 letter = replace(letter, payload=without_data(letter.payload), size=0)
-            self._left -= letter.size
+            self._left = max(0, self._left - letter.size)
         entry = [letter]
         if is_note:
             self._notes[letter.site] = entry
@@ -85,7 +96,7 @@ class Gate:
         self,
         letters: int = 200,
         letters_again: float = 20.0,
-        characters: int = 2**21,
+        characters: int = 2**20,
         characters_again: float = 2.0**17,
     ) -> None:
         self._most = (float(letters), float(characters))

@@ -112,7 +112,7 @@ def _read(decoder: "msgspec.json.Decoder[T]", text: str) -> T:
     try:
         return decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as wrong:
-        raise WireError(f"not a payload: {wrong}") from None
+        raise WireError(f"not a payload: {str(wrong)[:200]}") from None  # it may quote a name of 100,000 letters
 
 
 def _check_each_once(text: str) -> None:

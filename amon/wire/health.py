@@ -46,4 +46,4 @@ def decode_health(text: str) -> HealthReport:
     try:
         return _decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as wrong:
-        raise WireError(f"not a health report: {wrong}") from None
+        raise WireError(f"not a health report: {str(wrong)[:200]}") from None

@@ -8,6 +8,7 @@ from typing import Annotated
 from amon.command import Call, command
 from amon.errors import Problem, Refused
 from amon.fields import Field
+from amon.files import below
 from amon.health import Health
 from amon.module import Env, Module
 from amon.text import did_you_mean
@@ -136,7 +137,7 @@ class ServiceModule(Module[Settings]):
         return [keeper for keeper in self._keepers.values() if not (isinstance(keeper, Leftover) and keeper.gone)]
 
     def _keeper(self, name: str, service: Service, kind: type[Keeper] = Keeper) -> Keeper:
-        room = self.env.state / name
+        room = below(self.env.state, name)
         room.mkdir(mode=0o700, exist_ok=True)
         stirred = asyncio.Event()
         world = World(self.env.clock, self.env.spawn, stirred.set, self.env.log.getChild(name))
