@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from amon.access.patterns import fits, is_pattern
-from amon.access.sshkey import PublicKey
+from amon.access.sshkey import BLANKS, PublicKey
 from amon.access.sshsig import BadSignature, signer_of, verify
 from amon.errors import Invalid, Problem
 
@@ -86,7 +86,7 @@ def read_signers(text: str, path: str) -> tuple[Signers, list[Problem]]:
 
 
 def _line(text: str) -> Signer:
-    principals, *rest = text.split(maxsplit=1)
+    principals, *rest = BLANKS.split(text, maxsplit=1)
     if not rest:
         raise Invalid("a line is `ADDRESS[,ADDRESS] [OPTIONS] ssh-ed25519 AAAA...`")
     patterns = _principals(principals)

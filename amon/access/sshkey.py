@@ -7,6 +7,7 @@ length is believed, nothing may follow, and base64 has exactly one spelling.
 
 import binascii
 import hashlib
+import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
@@ -15,8 +16,23 @@ from amon.errors import Invalid
 ED25519, SK_ED25519 = "ssh-ed25519", "sk-ssh-ed25519@openssh.com"
 KINDS = (ED25519, SK_ED25519)
 KEY_BYTES = 32
+# The points of small order, the sign bit left out (libsodium, ge25519_has_small_order): for such a "key" anybody finds
+# signatures over anything. ssh-keygen takes them.
+_WEAK = frozenset(
+    bytes.fromhex(point)
+    for point in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
 PRIVATE_BEGIN, PRIVATE_END = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
 PRIVATE_MAGIC = b"openssh-key-v1\0"
+BLANKS = re.compile(r"[ \t]+")  # between the words of a line, as OpenSSH sees them
 _MOST_APPLICATION = 256  # bytes; in practice "ssh:" and a few letters
 _MOST_LINE = 4096  # characters; the comment is free text
 
@@ -106,8 +122,11 @@ class PublicKey:
         kind = reader.string()
         if kind not in (ED25519.encode(), SK_ED25519.encode()):
             raise Malformed(f"keys of the kind {kind[:64].decode('ascii', 'replace')!r} are not taken")
-        if len(reader.string()) != KEY_BYTES:
+        point = reader.string()
+        if len(point) != KEY_BYTES:
             raise Malformed("its key is not 32 bytes long")
+        if point[:-1] + bytes([point[-1] & 0x7F]) in _WEAK:
+            raise Malformed("anybody can sign for its key")
         if kind == SK_ED25519.encode() and not 0 < len(reader.string()) <= _MOST_APPLICATION:
             raise Malformed("its application is too long or empty")
         reader.end()
@@ -116,12 +135,12 @@ class PublicKey:
     @classmethod
     def from_line(cls, text: str) -> "PublicKey":
         """From the line of a `.pub` file, `KIND BASE64 [COMMENT]`; raises `Invalid` with what is wrong."""
-        line = text.strip()
+        line = text.strip(" \t\r\n")
         if "PRIVATE KEY" in line:
             raise Invalid("this is a private key; the line is in the file whose name ends in .pub")
         if len(line) > _MOST_LINE or "\n" in line or "\r" in line:
             raise Invalid("a public key is one line, like `ssh-ed25519 AAAA... comment`")
-        words = line.split(maxsplit=2)
+        words = BLANKS.split(line, maxsplit=2)
         if len(words) < 2:
             raise Invalid("this is no public key; it looks like `ssh-ed25519 AAAA... comment`")
         return cls._from_words(words[0], words[1])

@@ -157,6 +157,9 @@ def test_files_add_up_and_tell_whose_a_key_is(keys: list[SigningKey]) -> None:
     ("line", "said"),
     [
         (f"{ALICE}", "a line is `ADDRESS"),
+        ("\x0b", "a line is `ADDRESS"),
+        (f"{ALICE}\u2003KEY", "not a bare address"),
+        (f'{ALICE} namespaces="file"\u2003KEY', "separated by commas"),
         (f"{ALICE} cert-authority KEY", "certificates are not taken"),
         (f'{ALICE} CERT-AUTHORITY,namespaces="file" KEY', "certificates are not taken"),
         (f"{ALICE} ssh-rsa AAAAB3NzaC1yc2E=", "kind 'ssh-rsa' is not taken"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,6 +93,42 @@ def test_something_where_nothing_may_be_is_refused() -> None:
     key, blob = raw_key()
     raw = packed(ED25519.encode(), key.sign(signed_part(TEXT, COMMAND, reserved=b"x")))
     assert "nothing may be" in cheaply_refused(signature(blob, COMMAND.encode(), raw, reserved=b"x"))
+
+
+def test_a_key_for_which_anybody_can_sign_is_no_key() -> None:
+    # The neutral point of the curve: R the same, S nothing, and every text is signed.
+    neutral = b"\x01" + bytes(31)
+    forged = neutral + bytes(32)
+    Ed25519PublicKey.from_public_bytes(neutral).verify(forged, b"whatever")
+    blob, raw = packed(ED25519.encode(), neutral), packed(ED25519.encode(), forged)
+    assert "anybody can sign" in cheaply_refused(signature(blob, COMMAND.encode(), raw))
+    with pytest.raises(Invalid, match="anybody can sign"):
+        PublicKey.from_line(f"ssh-ed25519 {b64encode(blob).decode()}")
+
+
+@pytest.mark.parametrize("sign_bit", [0, 0x80])
+@pytest.mark.parametrize(
+    "point",
+    [0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18]
+    + [int.from_bytes(bytes.fromhex(text), "little") for text in (
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    )],
+)  # fmt: skip
+def test_every_point_of_small_order_is_refused_with_either_sign(point: int, sign_bit: int) -> None:
+    encoded = bytearray(point.to_bytes(32, "little"))
+    encoded[-1] |= sign_bit
+    with pytest.raises(Invalid, match="anybody can sign"):
+        PublicKey.from_line(f"ssh-ed25519 {b64encode(packed(ED25519.encode(), bytes(encoded))).decode()}")
+
+
+def test_the_other_spelling_of_a_signatures_number_is_refused() -> None:
+    # S and S + L (the order of the curve) mean the same; RFC 8032, 5.1.7 takes the smaller only.
+    key, blob = raw_key()
+    good = key.sign(signed_part(TEXT, COMMAND))
+    order = 2**252 + 27742317777372353535851937790883648493
+    other = good[:32] + (int.from_bytes(good[32:], "little") + order).to_bytes(32, "little")
+    assert "did not sign this" in refused(signature(blob, COMMAND.encode(), packed(ED25519.encode(), other)))
 
 
 def test_every_flipped_bit_is_refused(sig: str) -> None:
