@@ -31,7 +31,7 @@ except SystemExit:
 def test_help_names_every_command_and_imports_little() -> None:
     argv = [sys.executable, "-P", "-c", HEAVY, "--help"]
     seen = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
-    for command in ("sites", "run", "room", "server", "demo", "completion", "example"):
+    for command in ("sites", "run", "sign", "room", "server", "demo", "completion", "example"):
         assert f"\n  {command}" in seen.stdout
     assert seen.stdout.splitlines()[-1] == "[]"
 
