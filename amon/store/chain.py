@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amon.access import AuditRecord, Line, Link, digest_of, hash_of
+from amon.store.writer import Raw
 
 _FIELDS = "time_seconds, account, asker, room, id, line, allowed, rule, outcome, key, effect"
 _BEFORE = "time_seconds, account, asker, room, id, line, allowed, rule, outcome"  # all that it had before the chain
@@ -97,9 +98,11 @@ def create(db: sqlite3.Connection) -> None:
 
 def append(db: sqlite3.Connection, record: AuditRecord) -> Link:
     """Write the line that comes next."""
-    seq, before = _head(db)
+    seq, before = (db.head if isinstance(db, Raw) else None) or _head(db)
     row = _row(record, seq + 1, before)
     db.execute(_INSERT, row)
+    if isinstance(db, Raw):
+        db.head = seq + 1, row[-1]
     return Link(seq + 1, row[-1].hex())
 
 

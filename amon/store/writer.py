@@ -29,6 +29,12 @@ class _Piece:
     done: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+class Raw(sqlite3.Connection):
+    """head: number and hash of the last line of the audit, while one transaction lasts (chain.py)."""
+
+    head: tuple[int, bytes] | None = None
+
+
 class Database(aiosqlite.Connection):
     """A connection that runs a whole function in its thread: one hop for a transaction instead of one per statement.
 
@@ -46,7 +52,9 @@ async def open_database(path: Path | str) -> Database:
     """The file at `path` (made 0600 if it is new) in WAL mode. `Failed` says what is wrong with it."""
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, isolation_level=None, cached_statements=32, check_same_thread=False)
+        return sqlite3.connect(
+            path, isolation_level=None, cached_statements=32, check_same_thread=False, factory=Raw
+        )
 
     db = Database(connect, iter_chunk_size=64)
     try:
@@ -165,11 +173,12 @@ def _settle(pieces: list[_Piece], results: list[Any]) -> None:
             piece.done.set_result(result)
 
 
-def _transaction(db: sqlite3.Connection, works: list[Work], durable: bool, home: Database) -> list[Any]:
+def _transaction(db: Raw, works: list[Work], durable: bool, home: Database) -> list[Any]:
     if durable:
         _check_there(home)
     db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     db.execute("BEGIN IMMEDIATE")
+    db.head = None  # of what was rolled back nothing may be left
     try:
         results = [work(db) for work in works]
         db.execute("COMMIT")
