@@ -138,6 +138,9 @@ def _enroll(desk: "Desk", sites: tuple[str, ...], wish: "Wish", out: Path | None
     if len(sites) > 1 and out is None and not as_json:
         raise click.UsageError("several tokens on one standard output get mixed up; add --out DIR or --json")
     results = run(do(desk, sites, wish))
+    reached = wish.host or desk.console.settings.host or ""
+    if reached == "localhost" or reached.startswith("127.") or reached == "::1":
+        desk.said(f"these tokens lead to {reached}, which is another place on another host; next: --again --host NAME")
     if out is not None:
         _write_tokens(results, out)
     if as_json:

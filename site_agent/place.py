@@ -124,12 +124,17 @@ def is_done(invitation: Invitation, place: Place) -> bool:
 
 
 def write_configuration(invitation: Invitation, place: Place, text: str, owner: pwd.struct_passwd | None) -> None:
-    """Last of all. The directory is root's, or whose it is."""
+    """Last of all. Where root makes it for an agent's user, that user may read it and not change it: a broken module
+    must not give itself another policy. It holds no secret.
+    """
     try:
         place.config.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"{place.config.parent} cannot be made: {(error.strerror or str(error)).lower()}") from None
-    write_whole(place.config, text, owner=None if owner is None else (owner.pw_uid, owner.pw_gid))
+    if owner is None:
+        write_whole(place.config, text)
+    else:
+        write_whole(place.config, text, 0o640, (0, owner.pw_gid))
 
 
 def configuration_of(invitation: Invitation, place: Place) -> str:

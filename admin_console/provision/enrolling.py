@@ -15,7 +15,8 @@ from admin_console.provision.pending import prune
 from admin_console.provision.steps import each
 from admin_console.session import Session, logged_in
 from amon.access.invitation import Invitation
-from amon.errors import Failed
+from amon.access.sshsig import PublicKey
+from amon.errors import Failed, Invalid
 from amon.xmpp.faults import StanzaError
 from amon.xmpp.roster import Member
 
@@ -50,7 +51,7 @@ Results = list[tuple[str, Invitation | Failed]]
 async def enroll(desk: Desk, names: Sequence[str], wish: Wish) -> Results:
     """Accounts and their invitations, in order; for each that was refused why, and what to do."""
     wanted = list(dict.fromkeys(site_name(name) for name in names))
-    ca = _authorities(desk)
+    ca, keys = _authorities(desk), _organisation(desk)
     async with logged_in(desk.console) as session:
         domain = await agents_domain(session, desk, wish.domain)
         await prune(session, desk)
@@ -64,7 +65,7 @@ async def enroll(desk: Desk, names: Sequence[str], wish: Wish) -> Results:
     results: Results = []
     for name, draft in zip(wanted, noted, strict=True):
         end = draft if isinstance(draft, Failed) else ended[draft.entry.jid]
-        results.append((name, end if isinstance(end, Failed) else _invitation(desk, end, wish, ca)))
+        results.append((name, end if isinstance(end, Failed) else _invitation(desk, end, wish, ca, keys)))
     return results
 
 
@@ -160,7 +161,16 @@ def _authorities(desk: Desk) -> str | None:
     return "\n".join(found) + "\n"
 
 
-def _invitation(desk: Desk, entry: SiteEntry, wish: Wish, ca: str | None) -> Invitation:
+def _organisation(desk: Desk) -> tuple[str, ...]:
+    """The keys that may sign a policy for the new sites, without their comments."""
+    lines = desk.console.settings.organisation
+    try:
+        return tuple(PublicKey.from_line(line).line for line in lines)
+    except Invalid as wrong:
+        raise Failed(f"`organisation` in {desk.console.config}: {wrong}") from None
+
+
+def _invitation(desk: Desk, entry: SiteEntry, wish: Wish, ca: str | None, organisation: tuple[str, ...]) -> Invitation:
     settings = desk.console.settings
     return Invitation(
         jid=entry.jid,
@@ -172,5 +182,6 @@ def _invitation(desk: Desk, entry: SiteEntry, wish: Wish, ca: str | None) -> Inv
         port=wish.port or settings.port,
         tls=settings.tls,
         ca=ca,
+        organisation=organisation,
         tags=entry.tags,
     )

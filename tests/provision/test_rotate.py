@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from admin_console.provision.desk import opens
+from admin_console.session import Session, in_fleet
 from amon.errors import Failed
 from amon.health import Health
 from amon.testing import FakeClock
@@ -256,6 +257,23 @@ async def test_a_running_agent_changes_its_password_and_stays_online(office: Off
     assert "reloaded: nothing is different" in agent.said(), "the new password is no reason to log in anew"
     await agent.stop()
     await office.start("cern")
+
+
+async def test_a_change_that_does_not_work_is_seen_in_the_health_of_the_site(office: Office) -> None:
+    await office.fleet_of("cern")
+    files = office.place("cern").passwords
+    old = files.path.read_text()
+    files.next.mkdir()  # nothing can be put there
+    grow_old(office, "cern")
+    async with asyncio.timeout(30), in_fleet(office.console()) as session:
+        while ("agent/password-main", "warn", "not changed") not in troubles(session):
+            session.fleet.changed.clear()
+            await session.fleet.changed.wait()
+    assert files.path.read_text() == old
+
+
+def troubles(session: Session) -> list[tuple[str, str, str]]:
+    return [bad for site in session.sites() if site.health is not None for bad in site.health.bad]
 
 
 CRASH = """
