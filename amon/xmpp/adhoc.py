@@ -9,6 +9,7 @@ from typing import NoReturn
 from xml.etree.ElementTree import Element
 
 from amon.errors import Failed
+from amon.text import visible
 from amon.xmpp.faults import StanzaError
 from amon.xmpp.forms import Values, read_form, submit_form
 
@@ -32,10 +33,9 @@ async def run_form(ask: Ask, to: str, node: str, values: Values) -> None:
     begun = _command(await ask(to, "set", Element(f"{_COMMANDS}command", {"node": node, "action": "execute"})))
     form = begun.find(_FORM)
     known = read_form(form) if form is not None else {}
-    missing = [name for name in values if name not in known]
-    if begun.get("status") != "executing" or missing:
+    if begun.get("status") != "executing" or not set(values) <= set(known):
         _check_notes(begun)
-        raise Failed(f"{to} asks for something else in its command {node}: its form has no {', '.join(missing)}")
+        raise Failed(f"{to} asks for something else in its command {node} than XEP-0133 has")
     # XEP-0050, 3.4: the session's id goes back as it came; a server that needs none gives none.
     session = {"sessionid": begun.get("sessionid", "")} if begun.get("sessionid") else {}
     filled = Element(f"{_COMMANDS}command", {"node": node, "action": "complete", **session})
@@ -63,4 +63,4 @@ def _check_notes(command: Element) -> None:
 
 def _refuse(condition: str, said: str) -> NoReturn:
     # Somebody else's words: one line, and not too many of them.
-    raise StanzaError(condition, f"the server says: {' '.join(said.split())[:_NOTE_MOST]}")
+    raise StanzaError(condition, f"the server says: {visible(' '.join(said.split())[:_NOTE_MOST])}")

@@ -104,8 +104,10 @@ class Visit:
                 await self._requests.ask(self.stream.post, address, "get", info_query(), self._times.ask)
             )
         except StanzaError as error:
-            # Prosody without server-to-server connections says so of every address that is not its own.
-            condition = "remote-server-not-found" if error.condition == "not-allowed" else error.condition
+            # Without server-to-server connections Prosody says the first of every address that is not its own, ejabberd
+            # the second. Who is banned from a room may ask about it and is told at the door.
+            elsewhere = error.condition in ("not-allowed", "forbidden")
+            condition = "remote-server-not-found" if elsewhere else error.condition
             raise StanzaError(condition, str(error)) from None
 
     async def _enter(self, room: Room) -> None:

@@ -1,8 +1,10 @@
 """Accounts on a real server by XMPP: made, changed and removed by an admin; an account's own password; its clock."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from amon.xmpp.tls import tls_context
 from amon.xmpp.visit import visiting
 from tests.servers import ejabberd
 from tests.servers.ejabberd import EjabberdServer
-from tests.xmpp.party import ALICE, BOB, CERN, PASSWORD, QUICK, World
+from tests.xmpp.party import ALICE, BOB, CERN, PASSWORD, QUICK, Relay, World
 
 GSI = "gsi@agents.amon.test"
 NEW = "battery staple"
@@ -205,6 +207,39 @@ async def test_the_password_that_was_before_the_change_stays_a_spare(world: Worl
         await world.server.restart()
         await cern.ear.wait(Online)
         assert cern.connection.password_works == 1
+
+
+class OneWay(Relay):
+    """Carries to the server what is said, and keeps from then on what the server answers."""
+
+    def deafen(self, on: bool) -> None:
+        self._deaf = on
+
+    async def visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._deaf, self._near = False, writer
+        await super().visit(reader, writer)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if not (self._deaf and writer is self._near):
+                writer.write(data)
+        writer.close()
+
+
+async def test_an_answer_that_is_lost_leaves_both_passwords_to_try(world: World) -> None:
+    times = replace(QUICK, ask=0.5, ping_every=60)
+    async with OneWay(world.server.c2s_port) as relay, world.party(CERN, port=relay.port, times=times) as cern:
+        await cern.settled()
+        relay.deafen(True)
+        error = await refusal(cern.connection.change_password(NEW))
+        assert error.condition == "timeout"
+        cern.ear.forget()
+        relay.deafen(False)
+        await world.server.restart()  # no session to resume, which would need no password
+        await cern.ear.wait(Online)
+        assert cern.connection.password_works == 1
+        assert [event.fault for event in cern.ear.all(Offline)][-1] == "not-authorized"
+        assert await logs_in(world, CERN, NEW)
 
 
 async def test_a_visit_tries_the_next_password_too_and_tells_which_one_opened_the_door(world: World) -> None:
