@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add_config(enroll)
     enroll.add_argument("--state", type=Path, default=STATE, help="what the agent keeps (default: %(default)s)")
     enroll.add_argument("--user", help=f"whom the agent runs as (default: {USER}, if root says this)")
+    enroll.add_argument("--json", action="store_true", help="for programs")
     enroll.add_argument("--force", action="store_true", help="replace a configuration that is there")
     key = _add(commands, _key, "key", "print the public half of the site's own key, and its fingerprint")
     key.add_argument("file", type=Path, metavar="FILE", help="the key")
@@ -143,6 +144,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _enroll(options: argparse.Namespace) -> int:
     import asyncio
+    import json
     import logging
 
     from amon.errors import Failed, Invalid
@@ -162,7 +164,7 @@ def _enroll(options: argparse.Namespace) -> int:
     except (Failed, Invalid) as error:
         print(f"amon-agent enroll: {visible(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, Invalid) else PROBLEMS
-    sys.stdout.write(visible(done.text()))
+    sys.stdout.write(json.dumps(done.document(), indent=2) + "\n" if options.json else visible(done.text()))
     return OK
 
 

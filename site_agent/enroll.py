@@ -51,6 +51,17 @@ class Enrolled:
     fingerprint: str
     again: bool = False
 
+    def document(self) -> dict[str, str | bool]:
+        """For programs. Stable: keys are added, never renamed."""
+        return {
+            "site": self.invitation.site,
+            "jid": self.invitation.jid,
+            "key": self.fingerprint,
+            "config": str(self.place.config),
+            "state": str(self.place.state),
+            "again": self.again,
+        }
+
     def text(self) -> str:
         """For the person who did it, who reads the fingerprint to the one who approves."""
         site, place = self.invitation.site, self.place

@@ -162,10 +162,18 @@ class BookFile:
                 self._keep_group(descriptor)
                 os.fsync(descriptor)
             fresh.replace(self.path)
+            self._sync_directory()
         except OSError as error:
             with contextlib.suppress(OSError):
                 fresh.unlink()
             raise Failed(f"the fleet book {self.path} cannot be written: {error.strerror}") from None
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _keep_group(self, descriptor: int) -> None:
         """Admins who share the book share a group; it stays theirs."""

@@ -82,8 +82,9 @@ async def test_a_token_is_taken_from_a_file_and_refused_in_words(office: Office)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     place = office.place("cern")
     argv = ("--config", str(place.config), "--state", str(place.state), "--user", "root")
-    code, _, _ = await said(AGENT, "enroll", str(file), *argv)
-    assert code == 0
+    code, out, _ = await said(AGENT, "enroll", str(file), *argv, "--json")
+    key = SigningKey.load(place.key).public.fingerprint
+    assert (code, json.loads(out)["key"], json.loads(out)["again"]) == (0, key, False)
     code, _, err = await said(AGENT, "enroll", "amon1.broken!", *argv)
     assert (code, err) == (
         2,

@@ -249,6 +249,16 @@ def test_the_book_is_for_its_owner_or_a_group_and_for_nobody_else(tmp_path: Path
         book.read()
 
 
+async def test_two_admins_who_share_a_book_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    def write(who: str) -> None:
+        book = BookFile(tmp_path / "book.json")
+        for number in range(30):
+            book.put(SiteEntry(f"{who}{number}@agents.amon.test", "secret"))
+
+    await asyncio.gather(*(asyncio.to_thread(write, who) for who in ("a", "b")))
+    assert len(BookFile(tmp_path / "book.json").read().sites) == 60
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sites": 1}', '{"sites": {"a": {"jid": 1}}}', '{"what": 1}'])
 def test_a_damaged_book_is_not_taken_for_an_empty_one(tmp_path: Path, text: str) -> None:
     book = BookFile(tmp_path / "book.json")
