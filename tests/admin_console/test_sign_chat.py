@@ -21,11 +21,11 @@ async def test_what_amon_sign_prints_is_what_the_site_wants_to_be_told(tmp_path:
     async with site(tmp_path, clock=FakeClock(NOW)) as lab:
         talk = Talk(lab)
         talk.chat = talk.front(door(Policy(owner=(ALICE,), rate=0), signers=signers))
-        (said,) = await talk.alone("wipe \"it's  two $(words)\"")
+        (said,) = await talk.alone('wipe "it\'s  two $(words)"')
         (challenge,) = (line for line in said.splitlines() if line.startswith("amon1 "))
         person = Person("y")
         pasted = await answer_challenge(challenge, key, ALICE, person, NOW + 20, COMMAND, yes=False)
-        assert "wipe \"it's  two $(words)\"" in person.text
+        assert 'wipe "it\'s  two $(words)"' in person.text
         assert "warning" not in person.text
         assert lab.log == []
         (told,) = await talk.alone(pasted)
