@@ -76,7 +76,8 @@ def guard() -> None:
 
     def in_thread(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
-            sys.stderr.write(f"in thread {args.thread.name if args.thread else '?'}:\n{traceback_of(args.exc_value)}")
+            name = visible(discreet(args.thread.name if args.thread else "?"), lines=False)
+            sys.stderr.write(f"in thread {name}:\n{traceback_of(args.exc_value)}")
 
     def unraisable(args: "sys.UnraisableHookArgs") -> None:
         said = visible(discreet(f"{args.err_msg or 'ignored'}: {args.object!r}"), lines=False)

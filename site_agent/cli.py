@@ -249,4 +249,7 @@ def _reference(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    # `python -m` puts the current directory first (sys.path, PYTHONSAFEPATH): what lies there is nobody's module.
+    if not sys.flags.safe_path:
+        sys.path[:1] = []
     sys.exit(main())

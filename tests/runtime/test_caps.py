@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amon.fields import Secret
 from amon.runtime import caps
 from amon.text import hidden
 from amon.wire import Ended, decode, encode
@@ -113,3 +114,28 @@ async def test_fifty_megabytes_cost_little_time_and_stay_nowhere(tmp_path: Path,
         assert left < 2_000_000
         assert (tmp_path / "j-wal").stat().st_size < 2_000_000
         assert len(msgspec.json.encode(ear.last)) < caps.TRAVELS_MOST
+
+
+HUSH = 'correct <horse> "battery"'
+
+
+def test_a_secret_is_taken_out_of_words_and_data_wherever_it_stands() -> None:
+    secret = Secret(HUSH)
+    data = {"a": [{"b": f"x {HUSH} y"}], HUSH: [HUSH, 7, None], "number": 123456}
+    answer = caps.discreetly(Answer(f"it is {HUSH!r} or {HUSH}", data, (Column("a"),)), [Secret("123456")])
+    assert answer == Answer(
+        "it is '***' or ***", {"a": [{"b": "x *** y"}], "***": ["***", 7, None], "number": "***"}, (Column("a"),)
+    )
+    assert secret.reveal() == HUSH
+
+
+def test_what_holds_no_secret_is_left_as_it_is() -> None:
+    secret = Secret(HUSH)
+    data = [{"name": "horse"}]
+    assert caps.discreetly(Answer("a horse", data)).data is data
+    assert secret.reveal() == HUSH
+
+
+def test_a_note_of_progress_is_discreet_before_it_is_cut() -> None:
+    secret = Secret("x" * 300)
+    assert caps.note(f"{'y' * 100}{secret.reveal()}") == "y" * 100 + "***"
