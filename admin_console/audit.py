@@ -68,7 +68,7 @@ class AuditWish:
     def trail(self, site: str, known: Known | None) -> Trail:
         """What takes the pages of this site."""
         start = 0 if (self.who or self.refused) and self.since is None else None
-        return Trail(site, self.keep, known, self.verify, self.picked, start, self.wants)
+        return Trail(site, self.keep, known, self.verify, self.picked, start, wanted=self.wants)
 
     def wants(self, record: AuditRecord) -> bool:
         """Whether the line is shown."""

@@ -48,6 +48,7 @@ class Trail:
     whole: bool = False
     picked: bool = False
     shown_from: int | None = None
+    most_pages: int = MOST_PAGES
     wanted: Callable[[AuditRecord], bool] = lambda record: True
     fault: str = ""
     after: int | None = None
@@ -116,7 +117,7 @@ class Trail:
             self._next(self._last)
 
     def _next(self, after: int) -> None:
-        if self.pages >= MOST_PAGES:
+        if self.pages >= self.most_pages:
             self.fault = f"it gives too few lines at once; only those up to {after} were read"
         else:
             self.after = after

@@ -151,6 +151,15 @@ def test_a_beginning_cut_off_is_told_if_the_anchor_does_not_fit() -> None:
     assert read(site, whole=True).fault == "broken: line 21 is not what was written after line 20"
 
 
+def test_an_anchor_that_is_not_what_the_oldest_line_follows_is_told() -> None:
+    site = Site(50)
+    site.drop(7)
+    trail = Trail("cern", 1000, whole=True)
+    trail.take(site.answer(anchor_hash="cd" * 32))
+    trail.take(site.answer(trail.after, anchor_hash="cd" * 32))
+    assert trail.fault == "line 7 is not the one that its chain says was dropped last"
+
+
 def test_a_beginning_dropped_with_what_is_remembered_is_told() -> None:
     site = Site(50)
     known = site.known(20)
@@ -238,6 +247,15 @@ def test_a_site_that_gives_nothing_more_is_not_asked_for_ever() -> None:
     assert trail.after is None
 
 
+def test_a_site_that_gives_its_lines_one_by_one_is_given_up_some_time() -> None:
+    site = Site(50, page=1)
+    trail = Trail("cern", 1000, whole=True, most_pages=20)
+    trail.take(site.answer())
+    while trail.after is not None:
+        trail.take(site.answer(trail.after))
+    assert trail.fault == "it gives too few lines at once; only those up to 19 were read"
+
+
 def test_a_site_that_grows_while_it_is_read_is_read_to_where_it_was() -> None:
     site = Site(50)
     trail = Trail("cern", 1000, whole=True)
@@ -292,7 +310,7 @@ def _deep() -> Any:
     [
         None, "sound", 7, [], {}, {"chain": NAME}, Site(5).answer(chain="AB" * 32), Site(5).answer(chain=NAME + "\n"),
         Site(5).answer(head_seq=-1), Site(5).answer(head_seq=2**60), Site(5).answer(head_seq=True),
-        Site(5).answer(lines=[{}] * 2000), Site(5).answer(lines=[None]), Site(5).answer(lines=_deep()),
+        Site(5).answer(lines=[_entry(Site(1).lines[0])] * 1001), Site(5).answer(lines=[None]), Site(5).answer(lines=_deep()),
         Site(5).answer(lines=[_entry(Site(1).lines[0]) | {"line": "x" * 5000}]),
         Site(5).answer(lines=[_entry(Site(1).lines[0]) | {"time": 1e300}]),
         Site(5).answer(lines=[_entry(Site(1).lines[0]) | {"digest": "zz"}]),
