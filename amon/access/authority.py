@@ -8,14 +8,17 @@ Once the fleet's bundle is there, it alone grants; the site's own policy can the
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from amon.access.bundle import Bundle
 from amon.access.patterns import fits_address, is_pattern, named_by
-from amon.access.policy import Decision, Policy
+from amon.access.policy import Decision, Policy, Standing
 from amon.access.rules import Rule, Wanted, fits_command
 from amon.access.signers import Signers
 from amon.access.sshsig import COMMAND
 from amon.words import Asker, Effect, Role
+
+_MOST_REMEMBERED = 512  # askers
 
 
 class Authority:
@@ -41,6 +44,8 @@ class Authority:
         self.grants = bundle.policy if bundle else policy
         self._from = "bundle " if bundle else ""
         self._all = (policy, bundle.policy) if bundle else (policy,)
+        # Who is named where does not change with the time, and lists may be long: a fleet has thousands of people.
+        self._named = lru_cache(maxsize=_MOST_REMEMBERED)(self._look_up)
         self._keys = frozenset(key for one in self._all for key in one.fingerprints())
 
     # Who may
@@ -97,9 +102,8 @@ class Authority:
         return Decision(False, refused, "agents")
 
     def _of_person(self, asker: Asker, wanted: Wanted | None, now: float) -> Decision:
-        found = self.grants.standing(asker)
+        found, allows = self._named(asker.jid, asker.key)
         role = min(found[0], self.max_role) if found else None
-        allows = list(self._allows(asker))
         denied = self._denied(asker, wanted, now)
         if found is None and not allows:
             return Decision(False, _stranger(asker), denied or "default deny")
@@ -144,8 +148,12 @@ class Authority:
     def _is_capped(self, wanted: Wanted | None) -> bool:
         return wanted is not None and wanted.role > self.max_role
 
+    def _look_up(self, jid: str, key: str) -> tuple[Standing | None, tuple[tuple[int, Rule, str], ...]]:
+        """His role, and the rules that are about him: place, rule, and what named him."""
+        asker = Asker(jid, key=key)
+        return self.grants.standing(asker), tuple(self._allows(asker))
+
     def _allows(self, asker: Asker) -> Iterator[tuple[int, Rule, str]]:
-        """The rules that are about him: place, rule, and what named him."""
         for place, rule in enumerate(self.grants.allow):
             named = named_by(rule.who, asker, self.grants.groups)
             if named is not None and rule.commands:

@@ -16,6 +16,9 @@ _LONGEST = 2000
 
 GroupName = Annotated[str, Field("a group", pattern=r"[a-z0-9][a-z0-9_.-]*", longest=64)]
 
+Standing = tuple[Role, str, str]
+"""The highest role, the entry that gave it, and the address, pattern or key that the entry is in the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -62,8 +65,7 @@ class Policy:
         found = self.standing(Asker(jid, key=key))
         return found[:2] if found else None
 
-    def standing(self, asker: Asker) -> tuple[Role, str, str] | None:
-        """The highest role, the entry that gave it, and the address, pattern or key that the entry is in the end."""
+    def standing(self, asker: Asker) -> Standing | None:
         for role in sorted(Role, reverse=True):
             found = named_by(getattr(self, role.name), asker, self.groups)
             if found is not None:

@@ -36,7 +36,7 @@ class Wanted:
     command: str
     role: Role
     effect: Effect
-    args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    args: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)  # there may be secrets in it
     some: bool = False
 
     def __str__(self) -> str:
@@ -66,7 +66,10 @@ class Rule:
     until: Annotated[
         str, Field("the last day, 2026-12-31, or a time, 2026-12-31T18:00", longest=40, example="2026-12-31")
     ] = ""
-    about: Annotated[str, Field("what it is for; stands in the audit", longest=100, example="night shift")] = ""
+    about: Annotated[
+        str,
+        Field("what it is for; stands in the audit", pattern=r"[^\x00-\x1f\x7f]*", longest=100, example="night shift"),
+    ] = ""
 
     def is_about(self, wanted: Wanted) -> bool:
         return any(fits_command(pattern, wanted) for pattern in self.commands)

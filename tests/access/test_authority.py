@@ -220,6 +220,19 @@ def test_no_star_crosses_the_at_in_roles_groups_and_rules(jid: str, allowed: boo
         assert decided(one, jid)[0] is allowed
 
 
+def test_a_long_list_costs_little_for_who_came_before() -> None:
+    many = authority(
+        observer=tuple(f"{place}-*@example.org" for place in range(2000)),
+        allow=tuple(Rule((f"{place}?@example.org",), ("service restart",)) for place in range(300)),
+    )
+    for who in (BOB, EVE):
+        many.decide(Asker(who), RESTART, NOW)
+        began = time.thread_time()
+        for _ in range(100):
+            assert not many.decide(Asker(who), RESTART, NOW).allowed
+        assert time.thread_time() - began < 0.1
+
+
 # Agents
 
 
@@ -459,6 +472,7 @@ def test_no_site_widens_a_bundle(site: Policy, fleet: Policy, asker: Asker, want
         fleet_only = Authority(fleet, AGENTS)
         assert both.needs_signature(wanted) >= fleet_only.needs_signature(wanted)
         assert both.needs_second(wanted) >= fleet_only.needs_second(wanted)
+        assert both.confirms(wanted.effect) >= fleet_only.confirms(wanted.effect)
     assert both.rate <= fleet.rate or fleet.rate == 0
     assert fleet.rate == 0 or both.rate > 0
 
