@@ -54,6 +54,7 @@ acl:
   insiders:
     allow: insiders
 {rules}{servers}
+# The API is for `ejabberdctl` on this machine only.
 api_permissions:
 {api}
 modules:
@@ -98,6 +99,7 @@ modules:
 {occupants}        default_room_options:
           anonymous: false
           members_only: true
+          moderated: false
           persistent: true
           public: false
           mam: false
