@@ -9,6 +9,7 @@ from typing import Protocol
 
 from amon.clock import Clock
 from amon.errors import Invalid
+from amon.text import visible
 from amon.wire import Ended
 from amon.words import Effect, State
 
@@ -99,7 +100,7 @@ class Spoken:
         text = outcome.text or "nothing"
         if outcome.state != State.done:
             return f"{self._name()}{outcome.state}: {text}", ""
-        found = verdict(outcome)
+        found = visible(verdict(outcome), lines=False)  # of data, which only its reader makes visible
         first, _, rest = text.partition("\n")
         if not rest:
             return f"{self._name()}{text}", ""

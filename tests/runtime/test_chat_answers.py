@@ -3,6 +3,9 @@
 import asyncio
 
 from amon.access import Policy
+from amon.runtime.spoken import Reach, Spoken
+from amon.testing import FakeClock
+from amon.wire import Ended
 from tests.runtime.scene import ALICE, BOB, EVE, Row, Said, door, gate
 from tests.runtime.talk import DESK, ROOM, Talk
 
@@ -265,3 +268,18 @@ async def test_help_is_filtered_by_ones_role(talk: Talk) -> None:
     assert await talk.alone("help lab restart", by=BOB) == ["refused: lab restart needs role operator"]
     assert (await talk.alone("help lab restart"))[0].startswith("help\n```\nlab restart WHAT\nRestart")
     assert len((await talk.room("!help"))[0][1].splitlines()) == 2
+
+
+def test_the_names_in_a_verdict_are_made_visible() -> None:
+    said: list[str] = []
+    spoken = Spoken(
+        "cern",
+        "status",
+        Reach.some,
+        lambda text, rest="": said.append(text),
+        lambda *words: "",
+        lambda: True,
+        FakeClock(),
+    )
+    spoken.ended(Ended(f"{0:026}", "done", "one\ntwo", {"name": "\x1b[2J\u202e", "state": "up\n@all"}))
+    assert said == ["cern: \ufffd[2J\ufffd up\ufffd@all\none\ntwo"]
