@@ -25,6 +25,7 @@ def law_notes(law: Law, path: str, offered: Offered, unknown: frozenset[str], no
     for kind, rules in (("deny", policy.deny), ("allow", policy.allow)):
         for place, rule in enumerate(rules):
             yield from look.rule(rule, f"{path}.policy.{kind}[{place}]")
+    yield from look.capped(policy, f"{path}.policy.allow")
     yield from _evaded(policy, f"{path}.policy.deny")
     yield from _unsigned(law, known, path)
 
@@ -56,6 +57,13 @@ class _Look:
             if name.replace("-", "_") not in params:
                 text = f"no command of this rule takes {name!r}, so the rule fits nothing"
                 yield Problem(f"{path}.only.{name}", text + did_you_mean(name, sorted(params)))
+
+    def capped(self, policy: Policy, path: str) -> Iterator[Problem]:
+        for place, rule in enumerate(policy.allow):
+            roles = [command.role for pattern in rule.commands for command in self._about(pattern)]
+            if roles and min(roles) > policy.max_role:
+                text = f"all of this needs role {min(roles)}, and max_role is {policy.max_role}: nobody may"
+                yield Problem(f"{path}[{place}].commands", text)
 
     def _about(self, pattern: str) -> list[Command]:
         return [command for wanted, command in self.known if fits_command(pattern, wanted)]

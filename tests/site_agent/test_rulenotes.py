@@ -73,6 +73,14 @@ def test_a_rule_that_has_ended_is_noted(place: Place) -> None:
     assert notes(place, more='until = "2999-01-01"') == []
 
 
+def test_a_rule_above_the_highest_role_is_noted(place: Place) -> None:
+    rule = RULE.format(kind="allow", commands='"maintenance *"', more="")
+    (note,) = place.load(GOOD.replace("admin =", 'max_role = "observer"\nadmin =') + rule).found
+    assert str(note) == (
+        "account.main.policy.allow[0].commands: all of this needs role operator, and max_role is observer: nobody may"
+    )
+
+
 def test_a_denial_to_a_key_is_noted_because_it_can_be_evaded(place: Place) -> None:
     key = "key:SHA256:" + "A" * 43
     text = GOOD + RULE.format(kind="deny", commands='"uptime"', more="").replace("bob@example.org", key)
