@@ -158,6 +158,16 @@ async def test_a_refusal_is_told_in_the_health_and_tried_again_in_an_hour(tmp_pa
     assert s.kept() == {"path": s.line.holds}
 
 
+async def test_a_server_that_lies_about_a_change_costs_no_password(tmp_path: Path) -> None:
+    s = scene(tmp_path)
+    s.age(MONTH)
+    s.line.took = False  # it says that it did
+    await s.rotation.step()
+    assert s.kept() == {"path": "old", "next": s.line.asked[0]}
+    assert s.line.holds == "old"
+    assert "the server said that it took a new one, and refuses it" in s.trouble()
+
+
 @pytest.mark.parametrize("took", [True, False])
 async def test_a_lost_answer_is_found_out_by_logging_in(tmp_path: Path, took: bool) -> None:
     s = scene(tmp_path)
