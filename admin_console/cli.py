@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from admin_console.cli_audit import audit
+from admin_console.cli_policy import policy
 from admin_console.cli_provision import admin, approve, enroll, restore, revoke
 from admin_console.cli_setup import room, server
 from admin_console.cli_sign import sign_challenge
@@ -133,6 +134,7 @@ for command in (enroll, approve, revoke, admin):
     cli.add_command(command)
 server.add_command(restore)
 cli.add_command(audit)
+cli.add_command(policy)
 cli.add_command(room)
 cli.add_command(server)
 cli.add_command(sign_challenge)

@@ -308,13 +308,14 @@ def admin() -> None:
 @click.pass_obj
 def add(options: Options, jid: str, role: str, new_account: bool, password_file: Path | None, as_json: bool) -> None:
     """Give somebody account, place in the room, contacts and a role in the policy."""
+    from admin_console.policy.desk import grants_of
     from admin_console.provision.admins import NewAccount, add_admin
 
     desk = _desk(options, quiet=as_json)
     shown: list[str] = []
     show = shown.append if as_json else lambda text: click.echo(f"password of {jid}: {text}")
     account = NewAccount(password_file, show) if new_account or password_file else None
-    steps = run(add_admin(desk, jid, role, account=account))
+    steps = run(add_admin(desk, jid, role, account=account, grants=grants_of(desk.console)))
     if as_json and shown:
         click.echo(json.dumps({**steps.document(), "password": shown[0]}, indent=2))
         return _end_quietly(steps)
@@ -333,10 +334,12 @@ def _end_quietly(steps: "Steps") -> None:
 @click.pass_obj
 def remove(options: Options, jid: str, delete_account: bool, as_json: bool) -> None:
     """Take all of that from somebody, at once."""
+    from admin_console.policy.desk import grants_of
     from admin_console.provision.admins import remove_admin
 
     desk = _desk(options, quiet=as_json)
-    _end(run(remove_admin(desk, jid, delete_account=delete_account)), as_json)
+    work = remove_admin(desk, jid, delete_account=delete_account, grants=grants_of(desk.console))
+    _end(run(work), as_json)
 
 
 @click.command("restore")

@@ -86,6 +86,7 @@ class Duration(click.ParamType[float]):
     """A duration as people write it."""
 
     name = "TIME"
+    longest, most = 86_400.0, "a day"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         from amon.units import parse_quantity
@@ -94,8 +95,8 @@ class Duration(click.ParamType[float]):
             seconds = float(value) if isinstance(value, float) else parse_quantity(str(value), "s")
         except ValueError as wrong:
             self.fail(str(wrong), param, ctx)
-        if not 0 < seconds <= 86_400:
-            self.fail(f"{value} must be more than nothing and at most a day", param, ctx)
+        if not 0 < seconds <= self.longest:
+            self.fail(f"{value} must be more than nothing and at most {self.most}", param, ctx)
         return seconds
 
 

@@ -51,6 +51,13 @@ class Settings:
             example=("ssh-ed25519 AAAA... organisation",),
         ),
     ] = ()
+    organisation_key: Annotated[
+        Path | None,
+        Field("the SSH key that signs it, as in `key`; only for who signs policies", example="~/.ssh/organisation"),
+    ] = None
+    policy: Annotated[
+        Path | None, Field("the policy of all sites, which `amon policy push` signs and brings", example="policy.toml")
+    ] = None
     site_keys: Annotated[
         Path | None,
         Field("keys of approved sites (allowed_signers); their signed answers are checked", example="site_keys"),
@@ -101,6 +108,8 @@ def load(path: Path) -> Settings:
         password_file=_beside(path, settings.password_file),
         key=_beside(path, settings.key),
         book=_beside(path, settings.book),
+        organisation_key=_beside(path, settings.organisation_key),
+        policy=_beside(path, settings.policy),
         site_keys=_beside(path, settings.site_keys),
         ca_file=_beside(path, settings.ca_file),
     )

@@ -107,6 +107,11 @@ def read_bundle(text: bytes, sig: str, organisation: Iterable[PublicKey] | None)
         verify(text, sig, BUNDLE)
     except BadSignature as bad:
         raise BadBundle(f"its signature is not good: {bad}") from None
+    return unsigned(text, key.fingerprint)
+
+
+def unsigned(text: bytes, key: str = "") -> Bundle:
+    """What a text says that nobody has signed, for who is about to sign it. Raises `BadBundle`."""
     written = _written(text)
     signers, problems = read_signers("\n".join(written.signers), "signers")
     problems += policy_problems(written.policy, "", "policy")
@@ -115,7 +120,7 @@ def read_bundle(text: bytes, sig: str, organisation: Iterable[PublicKey] | None)
     if expires <= issued:
         raise BadBundle("it expires before it is issued")
     return Bundle(
-        written.fleet.lower(), written.serial, issued, expires, written.policy, signers, key.fingerprint, text
+        written.fleet.lower(), written.serial, issued, expires, written.policy, signers, key, text
     )
 
 

@@ -218,7 +218,7 @@ class Chat:
         challenge = Challenge(incoming.id, self.door.jid, by, now, now + int(LONGEST_LIFE), line.text)
         question = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line, challenge)
         self._put(f"ok {incoming.id}", question)
-        how = f"{effect} must be signed within {LONGEST_LIFE / 60:g} min: amon sign, then say ok and what it prints"
+        how = f"{effect} must be signed within {LONGEST_LIFE / 60:g} min: amon sign, then paste what it prints"
         return f"{plan}\n{how}\n{challenge}"
 
     async def _signed(self, incoming: Incoming, line: Line) -> None:

@@ -8,7 +8,7 @@ from amon.clock import Clock
 from amon.runtime.gather import PACK, Job, request_of
 from amon.wire import Envelope, body_of, seal
 
-_LIFE = 60.0  # seconds in which a site may begin
+_LIFE = 180.0  # seconds in which a site may begin; ssh-keygen may wait for a passphrase or a touch for two minutes
 _TOUCH = 20.0  # seconds more for each pack: somebody touches a hardware key for each of them
 _MOST_LIFE = 300.0  # sites take no more
 

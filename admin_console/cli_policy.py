@@ -1,0 +1,124 @@
+"""`amon policy`: the policy of the whole fleet, made, signed and brought to every site."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from admin_console.program import Duration, Options, console_of, face_of, run
+
+if TYPE_CHECKING:
+    from admin_console.plain import PlainFace
+    from admin_console.policy.desk import Agree, PolicyDesk
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+class Lasts(Duration):
+    """How long a policy is good: longer than a command may take."""
+
+    longest, most = 366 * 86_400.0, "a year"
+
+
+def _desk(options: Options) -> "PolicyDesk":
+    from admin_console.policy.desk import PolicyDesk
+
+    return PolicyDesk.of(console_of(options))
+
+
+@click.group()
+def policy() -> None:
+    """Who may what at all sites: one file, signed by the organisation, which a site can only narrow."""
+
+
+@policy.command()
+@click.pass_obj
+def init(options: Options) -> None:
+    """Write a first policy, in which you may everything and nobody else anything."""
+    click.echo(f"{_desk(options).init()} is written; next: edit it, then amon policy push")
+
+
+@policy.command()
+@click.pass_obj
+def check(options: Options) -> None:
+    """Tell what is wrong with the policy, and what is different from the one that was signed last."""
+    desk = _desk(options)
+    desk.check()
+    click.echo(desk.difference() or "nothing is different from what was signed last", nl=not desk.difference())
+
+
+@policy.command()
+@click.argument("target", default="all")
+@_JSON
+@click.pass_obj
+def show(options: Options, target: str, as_json: bool) -> None:
+    """Which policy each site obeys."""
+    from admin_console.policy.report import document, grid_of, line_of
+    from amon.target import parse
+
+    last, sites = run(_desk(options).show(parse(target)))
+    if as_json:
+        click.echo(json.dumps(document(last, sites), indent=2))
+        return
+    face = face_of()
+    face.grid(grid_of(last, sites))
+    face.line(line_of(last))
+
+
+@policy.command()
+@click.argument("target", default="all")
+@click.option("--again", is_flag=True, help="Sign nothing; bring what was signed last, to sites that were not there.")
+@click.option("--lasts", type=Lasts(), default=90 * 86_400.0, metavar="TIME", help="Good for this long.  [90 d]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_JSON
+@click.pass_context
+def push(ctx: click.Context, target: str, again: bool, lasts: float, yes: bool, as_json: bool) -> None:
+    """Sign the policy with the organisation's key and bring it to every site.
+
+    What is different is shown first. The exit code is that of `amon run`.
+    """
+    from amon.target import parse
+
+    face = face_of(as_json)
+    desk = _desk(ctx.obj)
+    _, report = run(desk.push(parse(target), again=again, lasts=lasts, agree=_agree(face, yes)))
+    face.report(report)
+    ctx.exit(int(report.exit))
+
+
+@policy.command()
+@click.argument("jid")
+@click.argument("role", type=click.Choice(["observer", "operator", "admin", "owner"]))
+@click.option("--key", type=click.Path(exists=True, dir_okay=False), help="Public key that may sign for this person.")
+@click.pass_obj
+def grant(options: Options, jid: str, role: str, key: str | None) -> None:
+    """Put a person into the file with this role; `amon policy push` then brings it to the sites."""
+    from pathlib import Path
+
+    from admin_console.signing import public_half
+
+    desk = _desk(options)
+    changed = desk.source.grant(jid.lower(), role, public_half(Path(key))[0] if key else None)
+    click.echo(f"{jid} is {role}; next: amon policy push" if changed else f"{jid} was {role} already")
+
+
+@policy.command()
+@click.argument("jid")
+@click.pass_obj
+def withdraw(options: Options, jid: str) -> None:
+    """Take a person out of the file: roles, groups, rules and keys; `amon policy push` then brings it to the sites."""
+    changed = _desk(options).source.withdraw(jid.lower())
+    click.echo(f"{jid} is out; next: amon policy push" if changed else f"{jid} stands nowhere in the policy")
+
+
+def _agree(face: "PlainFace", yes: bool) -> "Agree":
+    async def agree(change: str, question: str) -> bool:
+        for line in change.splitlines():
+            face.note(line)
+        if yes or not face.can_ask:
+            if not yes:
+                face.note(f"{question} Nobody is here to say yes; next: --yes")
+            return yes
+        return (await face.ask(f"{question} [y/N] ")).strip().lower() in ("y", "yes")
+
+    return agree

@@ -1,0 +1,49 @@
+"""A bundle brought to the sites, and which of them obey which: their serial is among the facts they tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from admin_console.broadcast import Report, Wish
+from admin_console.policy.signing import Signed
+from admin_console.session import Session
+from amon.ids import new_id
+from amon.runtime.fleet import Site
+from amon.runtime.gather import Job, gathering
+from amon.target import All
+from amon.wire import NewPolicy, encode
+
+WITHIN = 30.0  # seconds for all sites
+_ACCEPT_BY = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Obeyed:
+    """serial: of the bundle that a site obeys; None where it tells none. known: whether it told its facts at all."""
+
+    site: str
+    serial: int | None
+    known: bool
+
+
+def obeyed(sites: Sequence[Site], facts: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Obeyed]:
+    """facts: by the mark in a site's presence, as the fleet has them."""
+    found = []
+    for site in sites:
+        told = facts.get(site.mark) if site.online and site.mark else None
+        said = next(iter((told or {}).get("policy", ())), "")
+        found.append(Obeyed(site.name, int(said[:16]) if said[:16].isdecimal() else None, told is not None))
+    return found
+
+
+async def push(session: Session, signed: Signed, names: Sequence[str]) -> Report:
+    """Bring it to these sites; the book tells of each what it made of it."""
+    ident = new_id(session.clock.time())
+    payload = encode(NewPolicy(ident, signed.text, signed.sig))
+    line = f"policy {signed.bundle.serial}"
+    job = Job(ident, line, tuple(names), WITHIN, _ACCEPT_BY, confirmed=True, sealed=dict.fromkeys(names, payload))
+    # Straight to each: a site that is not in the room yet, or was thrown out of it, needs it as much as others.
+    with gathering(session.fleet, None, job, session.clock) as under_way:
+        under_way.send()
+        await under_way.collect()
+        book = under_way.book
+    return Report(Wish(All(), line, WITHIN, _ACCEPT_BY), job, book, book.exit_code(), under_way.words)
