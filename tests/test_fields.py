@@ -3,7 +3,9 @@
 import copy
 import gc
 import pickle
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pytest
 
@@ -41,10 +43,11 @@ def test_a_secret_is_neither_pickled_nor_doubled() -> None:
 
 
 def test_a_secret_tells_neither_its_length_nor_its_characters() -> None:
-    secret: object = Secret(HUSH)
-    for question in (len, iter, list, bytes):
+    secret: Any = Secret(HUSH)
+    questions: list[Callable[[Any], object]] = [len, iter, list, bytes]
+    for question in questions:
         with pytest.raises(TypeError):
-            question(secret)  # type: ignore[operator]
+            question(secret)
     assert not hasattr(secret, "__dict__")
 
 

@@ -272,14 +272,10 @@ async def test_help_is_filtered_by_ones_role(talk: Talk) -> None:
 
 def test_the_names_in_a_verdict_are_made_visible() -> None:
     said: list[str] = []
-    spoken = Spoken(
-        "cern",
-        "status",
-        Reach.some,
-        lambda text, rest="": said.append(text),
-        lambda *words: "",
-        lambda: True,
-        FakeClock(),
-    )
+
+    def say(text: str, rest: str = "") -> None:
+        said.append(text)
+
+    spoken = Spoken("cern", "status", Reach.some, say, lambda *words: "", lambda: True, FakeClock())
     spoken.ended(Ended(f"{0:026}", "done", "one\ntwo", {"name": "\x1b[2J\u202e", "state": "up\n@all"}))
     assert said == ["cern: \ufffd[2J\ufffd up\ufffd@all\none\ntwo"]
