@@ -112,7 +112,7 @@ def _between(recipe: Recipe) -> dict[str, str]:
         rules += "  partners:\n    allow: partners\n"
         servers = "# Other servers: with the people only, those named above only, with TLS and a certificate.\n"
         servers += "s2s_access: none\ns2s_use_starttls: required\n"
-        partners = f'# The other servers that may talk with the people.\nhost_config:\n  "{served.domain}":\n    s2s_access: partners\n\n'
+        partners = words.PEOPLES_PARTNERS.format(domain=served.domain)
     fence = words.FENCE.format(agents=served.agents) if recipe.fenced else ""
     return {"acls": acls, "rules": rules, "servers": servers, "partners": partners, "agents_host": fence}
 

@@ -173,3 +173,11 @@ NO_EXTERNAL = """\
     # Certificates are for agents; no person is one.
     disable_sasl_mechanisms: [EXTERNAL]
 """
+
+PEOPLES_PARTNERS = """\
+# The other servers that may talk with the people.
+host_config:
+  "{domain}":
+    s2s_access: partners
+
+"""

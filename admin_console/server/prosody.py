@@ -78,7 +78,7 @@ def fleet_configuration(served: Served) -> str:
             served,
             head=f"-- Prosody for amon: people {served.domain}, agents {served.agents}, rooms {served.rooms}.\n"
             "-- Written by `amon server config prosody`; after a change write it anew and restart (do not reload).\n",
-            place='-- Where Debian has things.\npidfile = "/run/prosody/prosody.pid"\nlog = { info = "/var/log/prosody/prosody.log" }\n',
+            place=words.DEBIAN_PLACE,
             certificates='certificates = "certs" -- `prosodyctl cert import` puts them there',
             limits=limits(served.sites),
             fenced=True,

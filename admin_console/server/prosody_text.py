@@ -114,3 +114,9 @@ GROUPS = """\
 DIRECT_TRUST = """
 -- Agents show a certificate here; see their host below.
 c2s_direct_tls_ssl = {{ {trust}"""
+
+DEBIAN_PLACE = """\
+-- Where Debian has things.
+pidfile = "/run/prosody/prosody.pid"
+log = { info = "/var/log/prosody/prosody.log" }
+"""
