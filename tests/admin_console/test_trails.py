@@ -310,7 +310,8 @@ def _deep() -> Any:
     [
         None, "sound", 7, [], {}, {"chain": NAME}, Site(5).answer(chain="AB" * 32), Site(5).answer(chain=NAME + "\n"),
         Site(5).answer(head_seq=-1), Site(5).answer(head_seq=2**60), Site(5).answer(head_seq=True),
-        Site(5).answer(lines=[_entry(Site(1).lines[0])] * 1001), Site(5).answer(lines=[None]), Site(5).answer(lines=_deep()),
+        Site(5).answer(lines=[_entry(Site(1).lines[0])] * 1001), Site(5).answer(lines=[None]),
+        Site(5).answer(lines=_deep()),
         Site(5).answer(lines=[_entry(Site(1).lines[0]) | {"line": "x" * 5000}]),
         Site(5).answer(lines=[_entry(Site(1).lines[0]) | {"time": 1e300}]),
         Site(5).answer(lines=[_entry(Site(1).lines[0]) | {"digest": "zz"}]),
