@@ -74,7 +74,7 @@ def test_a_rule_that_has_ended_is_noted(place: Place) -> None:
 
 
 def test_a_rule_above_the_highest_role_is_noted(place: Place) -> None:
-    rule = RULE.format(kind="allow", commands='"maintenance *"', more="")
+    rule = RULE.format(kind="allow", commands='"maintenance begin"', more="")
     (note,) = place.load(GOOD.replace("admin =", 'max_role = "observer"\nadmin =') + rule).found
     assert str(note) == (
         "account.main.policy.allow[0].commands: all of this needs role operator, and max_role is observer: nobody may"
