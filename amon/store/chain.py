@@ -134,14 +134,14 @@ def page(db: sqlite3.Connection, query: Query, most: int) -> Page:
     """At most so many of the lines that are meant."""
     chain, anchor = _anchor(db)
     seq, head = _head(db)
-    where, values = _where(db, query, anchor.seq)
+    after, (where, values) = _after(db, query, anchor.seq), _where(query)
     if query.after is None:
         inner = f"SELECT seq FROM audit WHERE {where} ORDER BY seq DESC LIMIT ?"
-        first = db.execute(f"SELECT min(seq) FROM ({inner})", (*values, query.count)).fetchone()[0]
-        where, values = f"seq >= ? AND {where}", (seq + 1 if first is None else first, *values)
+        first = db.execute(f"SELECT min(seq) FROM ({inner})", (after, *values, query.count)).fetchone()[0]
+        after = seq if first is None else first - 1
     most = min(most, query.count)
     sql = f"SELECT seq, hash, {_FIELDS} FROM audit WHERE {where} ORDER BY seq LIMIT ?"
-    rows = db.execute(sql, (*values, most + 1)).fetchall()
+    rows = db.execute(sql, (after, *values, most + 1)).fetchall()
     lines = tuple(_line(row) for row in rows[:most])
     before = _link(db, rows[0][0] - 1, anchor) if rows else Link(seq, head.hex())
     return Page(chain, anchor, Link(seq, head.hex()), before, lines, len(rows) > most)
@@ -150,13 +150,22 @@ def page(db: sqlite3.Connection, query: Query, most: int) -> Page:
 _INSERT = f"INSERT INTO audit (seq, {_FIELDS}, hash) VALUES ({', '.join('?' * 13)})"
 
 
-def _where(db: sqlite3.Connection, query: Query, anchor: int) -> tuple[str, tuple[Any, ...]]:
-    """The condition and its values. Lines since a time are one piece: a clock that was set back takes none out."""
-    parts: list[tuple[str, Any]] = [("seq > ?", anchor if query.after is None else query.after)]
-    if query.since is not None:
-        older = "SELECT seq FROM audit WHERE time_seconds < ? ORDER BY seq DESC LIMIT 1"
-        found = db.execute(older, [query.since]).fetchone()
-        parts.append(("seq > ?", found[0] if found else anchor))
+def _after(db: sqlite3.Connection, query: Query, anchor: int) -> int:
+    """The line that all those meant come after. Since a time they are one piece, also where a clock was set back."""
+    after = anchor if query.after is None else query.after
+    if query.since is None:
+        return after
+    older = "SELECT seq FROM audit WHERE time_seconds < ? ORDER BY seq DESC LIMIT 1"
+    found = db.execute(older, [query.since]).fetchone()
+    return max(after, found[0] if found else anchor)
+
+
+def _where(query: Query) -> tuple[str, tuple[Any, ...]]:
+    """The condition, of which the first value is a line that all come after, and its other values.
+
+    One bound of `seq` alone: of two SQLite takes either to find the place, and reads the whole table by the other.
+    """
+    parts: list[tuple[str, Any]] = []
     if query.filtered and query.account is not None:
         parts.append(("account IN ('', ?)", query.account))
     if query.until is not None:
@@ -165,7 +174,7 @@ def _where(db: sqlite3.Connection, query: Query, anchor: int) -> tuple[str, tupl
         parts.append(("asker = ?", query.who))
     if query.refused:
         parts.append(("outcome LIKE ?", "refused%"))
-    return " AND ".join(text for text, _ in parts), tuple(value for _, value in parts)
+    return " AND ".join(["seq > ?", *(text for text, _ in parts)]), tuple(value for _, value in parts)
 
 
 def _chained(db: sqlite3.Connection, before: bytes) -> Any:
