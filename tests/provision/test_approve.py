@@ -96,6 +96,7 @@ async def test_a_site_whose_key_has_changed_is_not_taken_for_the_one_that_was_ap
             await look(session, entry)
 
 
+@pytest.mark.timeout(180)
 async def test_a_revocation_touches_one_site_only(office: Office) -> None:
     await office.fleet_of("cern", "gsi", "ral")
     others = {name: office.said_by(name) for name in ("gsi", "ral")}
@@ -143,7 +144,7 @@ async def test_a_step_that_fails_does_not_keep_the_others_from_being_done(office
     async with asyncio.timeout(30), logged_in(desk.console) as session:
         steps = await revoke(session, desk, desk.book.site("cern"))
     assert [step.what for step in steps.failed] == ["account"]
-    assert "bob@amon.test is no admin of agents.amon.test; next:" in steps.failed[0].text
+    assert "bob@amon.test is no admin of agents.amon.test" in steps.failed[0].text
     assert await office.members() == set()
     assert not signs(office, "cern")
     assert not (await take_out(office, "cern")).failed, "an admin of the server finishes it"

@@ -127,6 +127,7 @@ async def step_by_step(folder: Path, token: str, last: int) -> tuple[int | None,
     return process.returncode, said.decode()
 
 
+@pytest.mark.timeout(180)
 async def test_killed_at_each_step_it_is_said_again_and_finishes(office: Office) -> None:
     killed = 0
     while True:
@@ -186,7 +187,7 @@ async def test_who_is_no_admin_of_the_server_makes_nothing(office: Office) -> No
     await office.server.add_account(BOB, PASSWORD)
     ((_, end),) = await enroll(office.desk(BOB), ["cern"], Wish(WEEK))
     assert isinstance(end, Failed)
-    assert f"{BOB} is no admin of agents.amon.test; next:" in str(end)
+    assert f"{BOB} is no admin of agents.amon.test" in str(end)
     assert office.desk().book.read().sites == {}
 
 

@@ -39,6 +39,7 @@ async def own_passwords(office: Office) -> dict[str, str]:
     return {name: office.place(name).passwords.path.read_text().strip() for name in NAMES}
 
 
+@pytest.mark.timeout(240)
 async def test_a_lost_server_is_restored_and_its_sites_come_back_without_enrolling(office: Office) -> None:
     await office.fleet_of(*NAMES)
     new_account = NewAccount(office.folder / "bob.password", lambda text: None)
@@ -103,6 +104,7 @@ async def test_who_is_no_admin_of_the_new_server_is_told_and_nothing_is_half_don
     assert "bob@amon.test is no admin of agents.amon.test" in steps.failed[0].text
 
 
+@pytest.mark.timeout(180)
 async def test_a_server_that_was_moved_with_its_data_needs_nothing_at_all(tmp_path: Path) -> None:
     first = PrivateServer(tmp_path / "server", admins=(ALICE,), iterations=4096)
     async with first:
