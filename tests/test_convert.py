@@ -252,3 +252,19 @@ def test_a_file_name_that_is_not_utf_8_can_still_be_sent(name: str) -> None:
     sent = json.dumps(to_data({name: name}), ensure_ascii=False).encode()
     assert "\ufffe".encode() not in sent
     assert "\uffff".encode() not in sent
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    numbers: Annotated[tuple[int, ...], Field(secret=True)] = ()
+    named: Annotated[dict[str, int], Field(secret=True)] = field(default_factory=dict)
+    plain: Secret | None = None
+
+
+def test_what_stands_in_a_secret_list_or_table_is_not_quoted_either() -> None:
+    problems: list[Problem] = []
+    from_data({"numbers": ["hush"], "named": {"a": "hush"}, "plain": ["hush"]}, Hidden, "", problems)
+    assert len(problems) == 3
+    assert "hush" not in "".join(problem.text for problem in problems)
+    with pytest.raises(ValueError, match="is not what is expected here"):
+        from_text("hush", hint_of(Annotated[tuple[int, ...], Field(secret=True)]))

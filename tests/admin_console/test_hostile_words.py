@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 from rich.console import Console
 
@@ -14,9 +15,12 @@ from admin_console.cache import Memory
 from admin_console.completion import targets
 from admin_console.live import LiveFace
 from admin_console.plain import PlainFace
+from admin_console.program import Amon
 from admin_console.report import JsonFace
 from admin_console.settings import data_path
 from admin_console.tables import Grid, book_layout
+from amon.errors import Failed, Invalid, Refused
+from amon.fields import Secret
 from amon.job import Book, ExitCode
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Job
@@ -110,3 +114,18 @@ def test_json_is_one_document_whatever_sites_say() -> None:
     document = json.loads(out.getvalue())
     assert document["sites"][0]["site"] in (EVIL, "lines", "table")
     assert out.getvalue().isascii()
+
+
+@pytest.mark.parametrize("kind", [Failed, Refused, Invalid, ValueError])
+def test_no_trouble_of_the_console_quotes_a_secret(kind: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+    secret = Secret("planted-secret")
+
+    @click.command(cls=Amon, params=[click.Option(["--debug"], is_flag=True)], invoke_without_command=True)
+    def amon(debug: bool) -> None:
+        raise kind(f"no way in with {secret.reveal()}")
+
+    with pytest.raises(SystemExit):
+        amon(["--debug"])
+    said = capsys.readouterr().err
+    assert "no way in with ***" in said
+    assert "planted" not in said

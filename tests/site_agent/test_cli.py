@@ -161,3 +161,22 @@ def test_uvloop_that_is_asked_for_but_not_there_is_said(place: Place) -> None:
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
     assert done.returncode == 1
     assert "pip install 'amon[fast]'" in done.stderr
+
+
+UNCAUGHT = """
+import sys
+from amon.fields import Secret
+from site_agent import cli
+hush = Secret("planted-secret")
+def broken(options):
+    raise RuntimeError(f"with {hush.reveal()}")
+cli._example = broken
+cli.main(["example"])
+"""
+
+
+def test_a_bug_of_ours_shows_its_place_and_no_secret() -> None:
+    done = subprocess.run([sys.executable, "-c", UNCAUGHT], capture_output=True, text=True, timeout=20, cwd=ROOT)
+    assert done.returncode == 1
+    assert "RuntimeError: with ***" in done.stderr
+    assert "planted" not in done.stderr
