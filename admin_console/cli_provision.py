@@ -236,7 +236,7 @@ def approve(options: Options, site: str, fingerprint: str | None, yes: bool, as_
 
 async def _approve(desk: "Desk", site: str, fingerprint: str | None, yes: bool) -> "Steps":
     from admin_console.provision.approving import approve as do
-    from admin_console.provision.approving import compare, look
+    from admin_console.provision.approving import bringer, compare, look
     from admin_console.session import logged_in
 
     entry = desk.book.site(site)
@@ -246,7 +246,7 @@ async def _approve(desk: "Desk", site: str, fingerprint: str | None, yes: bool) 
             compare(entry, key, fingerprint)
         elif not yes:
             await _ask(desk, entry, key)
-        return await do(session, desk, entry, key)
+        return await do(session, desk, entry, key, bringer(desk.console))
 
 
 async def _ask(desk: "Desk", entry: "SiteEntry", key: "PublicKey") -> None:

@@ -3,17 +3,22 @@
 Before its approval a site is in no room and no fleet, whatever it says. A revocation touches one site only.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from admin_console.policy.desk import PolicyDesk, told
+from admin_console.policy.signing import LASTS
 from admin_console.provision.book import SiteEntry
 from admin_console.provision.desk import Desk, shown_key, unless
 from admin_console.provision.steps import Steps
-from admin_console.session import Session
+from admin_console.session import Console, Session
 from amon.access.sshsig import PublicKey
 from amon.errors import Failed, Invalid
 from amon.runtime.fleet import GROUP
+from amon.target import parse
 from amon.xmpp.roster import Member
 
+Bring = Callable[[str], Awaitable[str]]
 _FINGERPRINT = "SHA256:"
 _LOOK_EVERY = 0.5  # seconds; nothing tells of an agent that is in no contact list yet
 
@@ -54,7 +59,23 @@ def compare(entry: SiteEntry, key: PublicKey, wanted: str) -> None:
         )
 
 
-async def approve(session: Session, desk: Desk, entry: SiteEntry, key: PublicKey) -> Steps:
+def bringer(console: Console) -> Bring | None:
+    """Brings the policy of all sites to a new one; None where this console has none."""
+    policy = PolicyDesk.of(console)
+    if policy.shelf.last() is None:
+        return None
+
+    async def bring(name: str) -> str:
+        return told(*await policy.push(parse(name), again=True, lasts=LASTS, agree=_nobody_asks))
+
+    return bring
+
+
+async def _nobody_asks(change: str, question: str) -> bool:
+    return False
+
+
+async def approve(session: Session, desk: Desk, entry: SiteEntry, key: PublicKey, bring: Bring | None = None) -> Steps:
     """Into the fleet, with this key. Said again it does the same again."""
     steps, connection, room = Steps(f"approve {entry.name}", desk.said), session.connection, session.room
 
@@ -75,6 +96,8 @@ async def approve(session: Session, desk: Desk, entry: SiteEntry, key: PublicKey
         await steps.do("invitation", call_in(), again, "its agent is called into the room")
         now = desk.now()
         desk.book.put(replace(entry, state="approved", key=key.line, since=now))
+        if bring is not None:
+            await steps.do("policy", bring(entry.name), "amon policy push --again")
     return steps
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from admin_console.cache import Cache
-from admin_console.provision.approving import approve, compare, look
+from admin_console.provision.approving import approve, bringer, compare, look
 from admin_console.provision.book import BookFile
 from admin_console.provision.desk import Desk, shown_key
 from admin_console.provision.enrolling import Wish, enroll
@@ -40,6 +40,7 @@ class Office:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server, self.folder = server, folder
         self.said: list[str] = []
+        self.more = ""
         self.agents: dict[str, AgentProcess] = {}
 
     async def open(self) -> None:
@@ -52,12 +53,13 @@ class Office:
             agent.notices.close()
 
     def config(self, jid: str = ALICE, port: int | None = None) -> Path:
-        """A console.toml."""
+        """A console.toml, with what stands in `more` besides."""
         path = self.folder / f"{jid}.toml"
         path.write_text(
             f'jid = "{jid}"\npassword = "{PASSWORD}"\nroom = "{OPS}"\nagents = "agents.amon.test"\n'
             f'host = "{self.server.host}"\nport = {port or self.server.c2s_port}\nca_file = "{self.server.ca_file}"\n'
             f'book = "{self.folder}/book.json"\nsite_keys = "{self.folder}/site_keys"\n'
+            f'policy = "{self.folder}/policy.toml"\n{self.more}'
         )
         path.chmod(0o600)
         return path
@@ -123,7 +125,7 @@ class Office:
         async with asyncio.timeout(30), logged_in(desk.console) as session:
             key = await look(session, entry)
             compare(entry, key, fingerprint)
-            return await approve(session, desk, entry, key)
+            return await approve(session, desk, entry, key, bringer(desk.console))
 
     async def fleet_of(self, *names: str) -> Enrolled:
         """Sites that are enrolled, started and approved; the last of them."""

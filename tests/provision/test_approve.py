@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from admin_console.policy.desk import PolicyDesk, grants_of
+from admin_console.provision.admins import add_admin
 from admin_console.provision.approving import compare, look, revoke
 from admin_console.provision.book import SiteEntry
 from admin_console.provision.desk import known_site
@@ -15,6 +17,7 @@ from admin_console.session import logged_in
 from amon.access.signers import read_signers
 from amon.access.sshsig import RESULT, BadSignature, SigningKey
 from amon.errors import Failed, Invalid
+from amon.target import All
 from amon.xmpp.roster import Member
 from site_agent.enroll import enroll as enroll_site
 from tests.provision.office import OPS, PASSWORD, Office, lines
@@ -60,6 +63,28 @@ async def test_approved_with_the_key_that_was_compared_it_is_in_the_fleet_at_onc
     assert await office.members() == {CERN}
     again = await office.approve("cern", made.fingerprint)
     assert not again.failed
+
+
+async def test_a_new_site_gets_the_policy_of_all_sites_with_its_approval(office: Office) -> None:
+    made = await asyncio.create_subprocess_exec(
+        "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "organisation", "-f", str(office.folder / "org")
+    )
+    assert await made.wait() == 0
+    line = (office.folder / "org.pub").read_text().strip()
+    office.more = f'organisation = ["{line}"]\norganisation_key = "{office.folder}/org"\n'
+    await office.fleet_of("cern")
+    policy = PolicyDesk.of(office.console())
+    policy.init()
+    grants = grants_of(office.console())
+    assert grants is not None
+    assert not (await add_admin(office.desk(), "bob@amon.test", "operator", grants=grants)).failed
+    site = await office.make_site("gsi")
+    await office.start("gsi")
+    steps = await office.approve("gsi", site.fingerprint)
+    assert not steps.failed, steps.done
+    assert steps.done[-1].text.startswith("policy 1 is in force at 1 of 1 sites until ")
+    _, obeyed = await policy.show(All())
+    assert {one.site: one.serial for one in obeyed} == {"cern": 1, "gsi": 1}
 
 
 async def test_another_fingerprint_refuses_and_changes_nothing(office: Office) -> None:
