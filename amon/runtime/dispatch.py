@@ -115,10 +115,10 @@ class Dispatch:
         self.handled += 1
         audience = Audience(replies)
         decision = self._decide(incoming, None)
-        if decision.allowed:
+        if decision.allowed or decision.sign:
             many = self._rates.problem(incoming, self._clock.monotonic())
             decision = Decision(False, many, "rate", decision.role) if many else decision
-        if not decision.allowed:
+        if not decision.allowed and not decision.sign:
             await self._refuse(incoming, self._named(incoming.line), decision, audience)
             return
         try:
@@ -133,6 +133,10 @@ class Dispatch:
             asked = replace(asked, decision=Decision(False, _NO_KEYS, "signature", asked.decision.role))
         if asked.decision.allowed:
             await self._allowed(asked, audience)
+        elif asked.decision.sign and not asked.dry_run:
+            # His key may and he alone may not: not even a plan of it is made for him until he signs.
+            await self._audit(incoming, asked.shown, asked.decision, "needs a signature", asked.effect)
+            audience.needs_word(asked.ask.command.effect, visible(asked.decision.reason), True)
         else:
             await self._refuse(incoming, asked.shown, asked.decision, audience, asked.effect)
 
