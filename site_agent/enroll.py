@@ -126,6 +126,7 @@ async def _take_account(invitation: Invitation, place: Place, progress: Progress
         host=invitation.host,
         port=invitation.port,
         tls=invitation.tls,
+        pins=invitation.pins,
     )
     try:
         async with asyncio.timeout(_WITHIN):

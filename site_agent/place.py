@@ -149,6 +149,7 @@ def configuration_of(invitation: Invitation, place: Place) -> str:
         "port": invitation.port,
         "tls": invitation.tls,
         "ca_file": str(place.ca) if invitation.ca is not None else None,
+        "pins": list(invitation.pins) or None,
         "organisation": list(invitation.organisation) or None,
     }
     tables: dict[str, dict[str, object]] = {

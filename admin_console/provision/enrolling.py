@@ -182,6 +182,7 @@ def _invitation(desk: Desk, entry: SiteEntry, wish: Wish, ca: str | None, organi
         port=wish.port or settings.port,
         tls=settings.tls,
         ca=ca,
+        pins=settings.pins,
         organisation=organisation,
         tags=entry.tags,
     )

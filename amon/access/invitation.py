@@ -20,6 +20,7 @@ _ADDRESS = r"[^@/\s]+@[^@/\s]+"
 _PEM = r"(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
 
 Address = Annotated[str, Field("an address", pattern=_ADDRESS, longest=512)]
+Pin = Annotated[str, Field("a pin", pattern=r"sha256/[A-Za-z0-9+/]{43}=", longest=51)]
 Key = Annotated[str, Field("a public key", pattern=r"[a-z0-9@.-]+ [A-Za-z0-9+/=]+", longest=1024)]
 TagName = Annotated[str, Field("a tag", pattern=r"[a-z0-9][a-z0-9_.-]*", longest=32)]
 TagValue = Annotated[str, Field("its value", pattern=r"[\w.:/+-]+", longest=64)]
@@ -29,7 +30,8 @@ TagValue = Annotated[str, Field("its value", pattern=r"[\w.:/+-]+", longest=64)]
 class Invitation:
     """What a token says. expires: epoch seconds. ca: authorities in PEM to trust, and only these; None is the system's.
 
-    inviter: who made it; becomes the site's first admin. organisation: public keys that may sign policies for it.
+    pins: keys the server may have. inviter: who made it; becomes the site's first admin. organisation: public keys
+    that may sign policies for it.
     """
 
     jid: Address
@@ -41,6 +43,7 @@ class Invitation:
     port: Annotated[int | None, Field("its port", least=1, most=65535, unit="1")] = None
     tls: Literal["starttls", "direct"] = "starttls"
     ca: Annotated[str | None, Field("authorities", pattern=_PEM, longest=24 * 1024)] = None
+    pins: Annotated[tuple[Pin, ...], Field("keys of the server", longest=10)] = ()
     organisation: Annotated[tuple[Key, ...], Field("keys of the organisation", longest=20)] = ()
     tags: Annotated[dict[TagName, TagValue], Field("tags", longest=50)] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from amon.errors import Invalid
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SMALL = Invitation("cern@agents.example.org", "x" * 32, "ops@rooms.example.org", "alice@example.org", 1_000_000.0)
 WHOLE = replace(
-    SMALL, host="xmpp.example.org", port=443, tls="direct", ca=PEM, tags={"tier": "1"},
+    SMALL, host="xmpp.example.org", port=443, tls="direct", ca=PEM, tags={"tier": "1"}, pins=(f"sha256/{'A' * 43}=",),
     organisation=("ssh-ed25519 AAAA",),
 )  # fmt: skip
 
@@ -58,6 +58,7 @@ def test_a_token_does_not_show_its_password_where_it_is_printed_by_mistake() -> 
         (packed(password="short"), "cannot be used: password"),
         (packed(password=1), "cannot be used: password"),
         (packed(port=0), "cannot be used: port"),
+        (packed(pins=["sha256/short"]), "cannot be used: pins"),
         (packed(tls="none"), "cannot be used: tls"),
         (packed(host='x"\nroom'), "cannot be used: host"),
         (packed(ca="/etc/passwd"), "cannot be used: ca"),

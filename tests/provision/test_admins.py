@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from admin_console.policy.desk import PolicyDesk, grants_of
 from admin_console.provision.admins import NewAccount, add_admin, remove_admin
 from admin_console.provision.desk import opens
-from admin_console.session import in_fleet
+from admin_console.session import in_fleet, logged_in
 from amon.errors import Failed, Invalid
 from amon.fields import Secret
 from tests.provision.office import ALICE, OPS, PASSWORD, Office, lines
@@ -147,6 +148,30 @@ async def test_who_cannot_be_an_admin_is_refused_before_anything_is_done(office:
 async def test_nobody_removes_himself(office: Office) -> None:
     with pytest.raises(Invalid, match=r"you are alice@amon.test and cannot remove yourself"):
         await remove_admin(office.desk(), ALICE)
+
+
+async def test_whoever_is_taken_out_of_the_policy_sees_no_site_any_more_though_he_keeps_his_account(
+    office: Office,
+) -> None:
+    made = await asyncio.create_subprocess_exec(
+        "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(office.folder / "org")
+    )
+    assert await made.wait() == 0
+    line = (office.folder / "org.pub").read_text().strip()
+    office.more = f'organisation = ["{line}"]\norganisation_key = "{office.folder}/org"\n'
+    await office.fleet_of("cern")
+    PolicyDesk.of(office.console()).init()
+    await office.server.add_account(BOB, PASSWORD)
+    grants = grants_of(office.console())
+    assert not (await add_admin(office.desk(), BOB, "operator", grants=grants)).failed
+    async with asyncio.timeout(30), in_fleet(office.console(BOB)) as session:
+        while not session.fleet.sites["cern"].online:
+            session.fleet.changed.clear()
+            await session.fleet.changed.wait()
+    assert not (await remove_admin(office.desk(), BOB, grants=grants)).failed
+    async with asyncio.timeout(30), logged_in(office.console(BOB)) as session:
+        while any(contact.seen for contact in await session.connection.roster()):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # the agent's word is under way
 
 
 async def test_what_an_admin_learns_of_a_site_is_for_its_policy_to_say(office: Office) -> None:

@@ -78,6 +78,14 @@ async def test_a_new_token_at_the_same_place_takes_the_account_again_and_keeps_t
     assert await opens(office.desk(), CERN, second.place.passwords.path.read_text().strip())
 
 
+async def test_a_site_holds_the_server_to_the_same_keys_as_its_console(office: Office) -> None:
+    invitation = await office.invite("cern")
+    wrong = replace(invitation, pins=(f"sha256/{'A' * 43}=",))
+    with pytest.raises(Failed, match="pin"):
+        await enroll_site(wrong, office.place("cern"))
+    assert await opens(office.desk(), CERN, invitation.password), "the password went to a server with another key"
+
+
 async def test_a_configuration_that_is_there_is_not_replaced_before_somebody_says_so(office: Office) -> None:
     invitation = await office.invite("cern")
     place = office.place("cern")
