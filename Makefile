@@ -8,7 +8,7 @@ ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks
 MARKED := servers or clients or lab
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench fuzz setup lint format types contracts lock clean
+.PHONY: help demo test test-all bench fuzz defences setup lint format types contracts lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -38,6 +38,10 @@ fuzz: ## throw RUNS=200000 made-up inputs at whatever strangers can reach
 	@test -d $(FUZZLIB)/atheris || $(BIN)/pip install --quiet --no-deps --only-binary :all: --require-hashes \
 		--target $(FUZZLIB) -r requirements/fuzz.txt || echo "no atheris for this machine: fuzzing without coverage"
 	PYTHONPATH=$(FUZZLIB) $(BIN)/python -m tests.fuzz.run --runs $(RUNS) $(if $(ONLY),--only $(ONLY))
+
+defences: ## take every defence out, one at a time, in a copy: its test must fail (ONLY="R18 S1" takes these)
+	@.ci/setup $(TEST)
+	@$(BIN)/python -m tests.security.remove $(ONLY)
 
 setup: ## .venv and the Debian packages of `make test`
 	@.ci/setup $(TEST)
