@@ -29,7 +29,7 @@ Proxy = Annotated[
 Pins = Annotated[
     tuple[Annotated[str, Field("a pin", pattern=r"sha256/[A-Za-z0-9+/]{43}=", longest=51)], ...],
     Field(
-        "keys the server may have, besides what its CA says; give the next one too (RFC 7469)",
+        "the only keys the server may have, whatever its CA says; give the next one too (RFC 7469)",
         longest=10,
         example=("sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",),
     ),
