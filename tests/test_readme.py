@@ -2,13 +2,20 @@
 
 import re
 import sys
+import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from amon.access import Authority, Policy, Wanted, policy_problems
+from amon.command.declare import commands_of
+from amon.convert import from_data
+from amon.errors import Problem
 from amon.job.exits import CODES
-from amon.words import State
+from amon.words import Asker, State
+from modules.service import ServiceModule
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text()
@@ -40,3 +47,25 @@ def test_the_exit_codes_of_the_readme_are_those_of_the_program() -> None:
     rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \|[^|]*\| (\d+)", TEXT, flags=re.MULTILINE)
     said = {State(word): int(code) for words, code in rows for word in re.findall(r"`([a-z-]+)`", words)}
     assert said == {state: int(code) for state, code in CODES.items() if state.ended}
+
+
+def test_the_policy_of_the_readme_says_what_the_readme_says_of_it() -> None:
+    (text,) = [block for block in blocks("toml") if "account.main.policy" in block]
+    problems: list[Problem] = []
+    policy = from_data(tomllib.loads(text)["account"]["main"]["policy"], Policy, "policy", problems)
+    assert policy is not None
+    problems += policy_problems(policy, "agents.example.org", "policy")
+    assert problems == []
+    restart = commands_of(ServiceModule)["restart"]
+    authority = Authority(policy, "agents.example.org")
+    friday, saturday = (datetime(2026, 11, day, 10, tzinfo=UTC).timestamp() for day in (20, 21))
+
+    def may(jid: str, service: str, now: float) -> bool:
+        wanted = Wanted("service", "restart", restart.role, restart.effect, {restart.params[0].name: (service,)})
+        return authority.decide(Asker(jid), wanted, now).allowed
+
+    assert may("bob@example.org", "xrootd@1", friday)
+    assert not may("bob@example.org", "mysql", friday)
+    assert not may("bob@example.org", "httpd", saturday)
+    assert may("alice@example.org", "mysql", saturday)
+    assert not may("carol@example.org", "httpd", friday)

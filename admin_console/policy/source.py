@@ -43,7 +43,7 @@ two_persons = []
 # [[policy.allow]]
 # who = ["@shift"]
 # commands = ["service restart"]
-# only = {{ services = "httpd|xrootd*" }}
+# only = {{ name = "httpd|xrootd*" }}
 # hours = ["Mon-Fri 08:00-18:00"]
 # about = "day shift"
 """
