@@ -140,7 +140,7 @@ async def _take_account(invitation: Invitation, place: Place, progress: Progress
 
 
 async def _change(login: Login, own: str, context: ssl.SSLContext, invitation: Invitation, progress: Progress) -> None:
-    ear = _Ear()
+    ear = Ear()
     connection = Connection(login, ear, context=context, random=Random(), times=_TIMES)
     life = asyncio.create_task(connection.run(), name="enrolment")
     try:
@@ -153,7 +153,7 @@ async def _change(login: Login, own: str, context: ssl.SSLContext, invitation: I
         await asyncio.wait((life,))
 
 
-class _Ear:
+class Ear:
     """A `Listener` that waits for the session, or for the reason why there is none."""
 
     def __init__(self) -> None:

@@ -296,7 +296,7 @@ from amon.clock import SystemClock
 from amon.testing import FakeClock
 from amon.xmpp.connection import Connection
 from amon.xmpp.tls import tls_context
-from site_agent.enroll import _Ear
+from site_agent.enroll import Ear
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -321,7 +321,7 @@ class Line:
 async def main(config, where):
     (plan,) = load(Path(config), World.here()).configuration.accounts
     context = tls_context(plan.ca_file)
-    connection = Connection(plan.login, _Ear(), context=context, random=Random())
+    connection = Connection(plan.login, Ear(), context=context, random=Random())
     life = asyncio.create_task(connection.run())
     await connection.wait_online()
     async def works(password):
