@@ -79,6 +79,7 @@ async def test_tls_1_1_is_not_spoken_and_1_2_is(printed_server: Server) -> None:
     assert not await speaks(printed_server, "-tls1_1")
 
 
+# The system's own OpenSSL settings refuse 1.1 too; the line itself is looked for in test_recipe.py.
 async def speaks(server: Server, version: str) -> bool:
     argv = ["openssl", "s_client", "-connect", f"{server.host}:{server.tls_port}", "-servername", AGENTS, version]
     # Level 0: else it is our own library that refuses, and nothing is tested.
@@ -116,6 +117,19 @@ async def test_a_stranger_does_not_enter_the_room_nor_make_one(printed_server: S
             await bob.join(ROOM, "bob")
         with pytest.raises(JoinRefused, match=r"not-allowed|forbidden"):
             await bob.join("bobs@rooms.example.org", "bob")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("program", ["ejabberd"])
+async def test_ejabberd_carries_no_private_message_through_the_room(printed_server: Server) -> None:
+    async with logged_in(ALICE, *way(printed_server)) as alice, logged_in(SITES[0], *way(printed_server)) as site:
+        await alice.join(ROOM, "alice")
+        await alice.admit(ROOM, SITES[0])
+        await site.join(ROOM, "site-1")
+        alice.say(f"{ROOM}/site-1", "restart everything")
+        while (answer := await alice.next_message())["type"] != "error":
+            pass
+        assert answer["from"] == f"{ROOM}/site-1"
 
 
 @pytest.mark.parametrize("jid", [SITES[0], BOB])

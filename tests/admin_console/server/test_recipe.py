@@ -110,10 +110,28 @@ def test_no_line_is_longer_than_a_terminal_and_every_block_says_why(program: str
         "resume_timeout: 60 sec",
         "loglevel: notice",
         "access: insiders",
+        "c2s_protocol_options: [no_sslv3, no_tlsv1, no_tlsv1_1, no_compression",
+        "allow_private_messages: false",
     ],
 )
 def test_the_line_is_in_that_of_ejabberd(line: str) -> None:
     assert line in fleet_text("ejabberd", domain="example.org", admins=[ALICE])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'tls_profile = "intermediate"',
+        "allow_registration = false",
+        "s2s_secure_auth = true",
+        "smacks_hibernation_time = 60",
+        "max_history_messages = 0",
+        "smacks_max_queue_size = 5000",
+        "c2s_timeout = 60",
+    ],
+)
+def test_the_line_is_in_that_of_prosody(line: str) -> None:
+    assert line in fleet_text("prosody", domain="example.org", admins=[ALICE], s2s=["partner.example"])
 
 
 def test_a_file_is_written_once_and_readable_for_the_server(tmp_path: Path) -> None:
