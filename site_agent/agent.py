@@ -6,7 +6,7 @@ The process around it (signals, readiness, exit codes) is `process.py`; what it 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from amon.runtime.account import Account, Connect, View
 from amon.runtime.clocks import watch_clock
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
-from amon.runtime.sinks import Sinks
+from amon.runtime.sinks import SOCKETS, Sinks
 from amon.store import Journal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Listener
@@ -39,9 +39,15 @@ class Agent:
     """`async with Agent(configuration).running():` and it is there; it is gone when the block ends."""
 
     def __init__(
-        self, configuration: Configuration, *, clock: Clock | None = None, random: Random | None = None
+        self,
+        configuration: Configuration,
+        *,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        sockets: Mapping[str, Path] = SOCKETS,
     ) -> None:
         self.configuration = configuration
+        self._sockets = sockets
         self._state = configuration.settings.state  # of this life: a reload does not move it
         self.accounts: dict[str, Account] = {}
         self._clock = clock or SystemClock()
@@ -130,7 +136,7 @@ class Agent:
         self.node.trouble("configuration", Health.fair(why, state="refused"))
 
     def _audit_to(self, configuration: Configuration) -> None:
-        self._sinks = Sinks(configuration.settings.audit_to, self.node.trouble, self._clock)
+        self._sinks = Sinks(configuration.settings.audit_to, self.node.trouble, self._clock, self._sockets)
         self.node.journal.audit_to(self._sinks)
 
     def _start(self, plan: AccountPlan) -> None:

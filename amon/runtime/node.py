@@ -92,9 +92,8 @@ class Node:
                 record.id, State.failed, "interrupted: the agent was restarted while doing this; look at it"
             )
             ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self.clock.time())
-            audit = AuditRecord(
-                self.clock.time(), record.account, record.asker, None, record.id, record.line, True, "", "interrupted"
-            )
+            told = (self.clock.time(), record.account, record.asker, None, record.id, record.line, True, "")
+            audit = AuditRecord(*told, "interrupted", effect=record.effect)
             try:
                 await self.journal.end(ended, audit)
             except Failed as fault:  # a site whose disk is full can still be looked at
