@@ -17,14 +17,14 @@ from amon.wire import encode_health
 from tests.e2e.vault import VaultModule
 from tests.e2e.world import ALICE, PASSWORD, AgentProcess, World, seen
 
-KEY, WORD = "planted<typed>&key", "planted-typed-word"
+KEY, WORD, BY_HAND = "planted<typed>&key", "planted-typed-word", "planted-by-hand"
 FROM_FILE, FROM_ENV, FROM_SYSTEMD, IN_TEXT = (
     "planted-in-a-file",
     "planted-in-env",
     "planted-by-systemd",
     'planted-"text"',
 )
-PLANTED = (PASSWORD, KEY, WORD, FROM_FILE, FROM_ENV, FROM_SYSTEMD, IN_TEXT)
+PLANTED = (PASSWORD, KEY, WORD, BY_HAND, FROM_FILE, FROM_ENV, FROM_SYSTEMD, IN_TEXT)
 EVERYTHING = ("good", "failed", "refused", "invalid", "bug", "task", "late", "data", "progress", "log", "health")
 
 
@@ -102,7 +102,7 @@ async def test_no_secret_is_in_anything_that_comes_out_of_an_agent(world: World)
             book = await world.ask(fleet, mistake)
             assert str(book["cern"].state) == "invalid"
             said.append(book["cern"].text)
-        fleet.connection.say(fleet.sites["cern"].address, f"vault login failed {KEY} {WORD}")
+        fleet.connection.say(fleet.sites["cern"].address, f"vault login failed {BY_HAND}")
         said.append(await seen(fleet, "cern", "dnd"))
         health = fleet.sites["cern"].health
         assert health is not None

@@ -75,7 +75,9 @@ class VaultModule(Module[Settings]):
         return [one.reveal() for one in (settings.token, *settings.more)]
 
     def health(self) -> Health:
-        return Health.good() if self._shown == "well" else Health.of({"door": Health.bad(self._shown)})
+        return (
+            Health.good() if self._shown == "well" else Health.of({"door": Health.bad(self._shown, state=self._shown)})
+        )
 
 
 async def _raise(text: str) -> None:

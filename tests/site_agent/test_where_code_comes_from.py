@@ -29,7 +29,12 @@ def trap(tmp_path: Path) -> Path:
 def run(trap: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
-        words, cwd=trap, env={**environment, "AMON_TRAP": str(trap)}, capture_output=True, text=True, timeout=50
+        words,
+        cwd=trap,
+        env={**environment, "AMON_TRAP": str(trap), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=50,
     )
 
 

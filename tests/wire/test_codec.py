@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,12 @@ from amon.wire import (
     Request,
     WireError,
     decode,
+    decode_health,
     encode,
+    read_envelope,
+    read_payload,
+    read_proof,
+    unseal,
 )
 
 ID = "01JD8M5W8X1V6Q2R3S4T5V6W7X"
@@ -176,3 +182,11 @@ def test_text_that_is_not_unicode_does_not_travel() -> None:
 
 def test_a_fresh_id_is_one_that_travels() -> None:
     assert decode(encode(Fetch(new_id(1_700_000_000.0)))).id
+
+
+@pytest.mark.parametrize("read", [unseal, read_payload, read_proof, read_envelope, decode_health])
+def test_what_is_said_of_nonsense_is_short_however_long_its_names_are(read: Callable[[str], object]) -> None:
+    for text in ('{"' + "x" * 3000 + '": 1}', '{"type": "' + "x" * 3000 + '"}', '{"v": 1, "' + "x" * 3000 + '": 1}'):
+        with pytest.raises(WireError) as wrong:
+            read(text)
+        assert len(str(wrong.value)) < 300
