@@ -167,13 +167,16 @@ def remove(options: Options, jid: str, delete_account: bool, as_json: bool) -> N
 
 
 @click.command("restore")
+@click.option(
+    "--from-backup", is_flag=True, help="Its data is old: sites that do not come get their first secret."
+)
 @JSON
 @click.pass_obj
-def restore(options: Options, as_json: bool) -> None:
+def restore(options: Options, from_backup: bool, as_json: bool) -> None:
     """Give a server that lost its data all accounts, the room, members and admins again, from the fleet book.
 
     Sites come back by themselves, with the secrets they were enrolled with. What is there already stays as it is.
     """
     from admin_console.provision.restoring import restore as do
 
-    _end(run(do(desk_of(options, quiet=as_json))), as_json)
+    _end(run(do(desk_of(options, quiet=as_json), from_backup=from_backup)), as_json)

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 from admin_console.provision.book import BookFile, SiteEntry
 from admin_console.provision.keyring import SiteKeys
@@ -13,6 +14,7 @@ from amon.access.sshsig import PublicKey
 from amon.errors import Failed, Invalid
 from amon.runtime.fleet import AGENT_RESOURCE
 from amon.target import Name, parse
+from amon.xmpp import names
 from amon.xmpp.address import bare
 from amon.xmpp.faults import StanzaError, Unreachable
 from amon.xmpp.login import Login
@@ -136,6 +138,17 @@ async def shown_key(session: Session, jid: str) -> PublicKey | None:
         raise
     line = next(iter(facts.get("key", ())), "")
     return PublicKey.from_line(line) if line else None
+
+
+async def is_there(session: Session, jid: str) -> bool:
+    """Whether the site's agent has a session: then it answers, if only that it does not know us."""
+    try:
+        await session.connection.ask(f"{jid}/{AGENT_RESOURCE}", "get", Element(names.PING))
+    except StanzaError as error:
+        if error.condition in _GONE:
+            return False
+        raise
+    return True
 
 
 async def unless(condition: str, work: Awaitable[None], otherwise: str, done: str = "") -> str:

@@ -2,7 +2,8 @@
 
 Each site gets the secret it was enrolled with; its agent, refused with its own password, tries that one, is in, and
 changes it at once. Nobody enrolls again. What is there already is left as it is, so that this can be said again, and
-said to a server that was moved with its data.
+said to a server that was moved with its data. One that came back with old data knows passwords that its sites have
+changed since: there the accounts of sites that do not come are given that secret, too.
 """
 
 import secrets
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from admin_console.provision.book import Book, Person, SiteEntry
-from admin_console.provision.desk import Desk
+from admin_console.provision.desk import Desk, is_there
 from admin_console.provision.steps import Steps, each
 from admin_console.server.files import write_private
 from admin_console.session import Session, logged_in
@@ -25,20 +26,24 @@ _MOST_NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Whether an account was made now, or was there."""
+    """Whether an account was made now, or was there; and then, whether it was given its first secret again."""
 
     fresh: bool
+    again: bool = False
 
 
-async def restore(desk: Desk) -> Steps:
-    """Everything the book knows, on the server of the console, whose own account has to be an admin there."""
+async def restore(desk: Desk, *, from_backup: bool = False) -> Steps:
+    """Everything the book knows, on the server of the console, whose own account has to be an admin there.
+
+    from_backup: its data is older than some passwords; sites that are there keep theirs.
+    """
     book = desk.book.read()
     if not book.sites and not book.people:
         raise Failed(f"the fleet book {desk.book.path} is empty; next: book = FILE in {desk.console.config}")
     steps = Steps("server restore", desk.said)
     async with logged_in(desk.console) as session:
         sites = [entry for entry in book.sites.values() if entry.state in ("invited", "approved") and entry.secret]
-        await steps.do("accounts of sites", _sites(session, desk, sites), "amon server restore")
+        await steps.do("accounts of sites", _sites(session, desk, sites, from_backup), "amon server restore")
         people = [person for person in book.people.values() if person.account]
         if people:
             await steps.do("accounts of people", _people(session, desk, people), "amon server restore")
@@ -47,9 +52,13 @@ async def restore(desk: Desk) -> Steps:
     return steps
 
 
-async def _sites(session: Session, desk: Desk, sites: Sequence[SiteEntry]) -> str:
+async def _sites(session: Session, desk: Desk, sites: Sequence[SiteEntry], from_backup: bool) -> str:
     async def make(entry: SiteEntry) -> Made:
-        return await _account(session, entry.jid, entry.secret)
+        made = await _account(session, entry.jid, entry.secret)
+        if made.fresh or not from_backup or await is_there(session, entry.jid):
+            return made
+        await session.connection.set_password(entry.jid, entry.secret)
+        return Made(fresh=False, again=True)
 
     ended = await each(make, sites, desk.progress)
     return _told([(entry.name, end) for entry, end in ended])
@@ -115,4 +124,6 @@ def _told(ended: Sequence[tuple[str, Made | Failed]]) -> str:
         named = "; ".join(f"{name}: {fault}" for name, fault in failed[:_MOST_NAMED])
         more = f" and {len(failed) - _MOST_NAMED} more" if len(failed) > _MOST_NAMED else ""
         raise Failed(f"{len(failed)} of {len(ended)} failed: {named}{more}")
-    return f"{fresh} made, {len(ended) - fresh} were there"
+    again = sum(1 for _, end in ended if isinstance(end, Made) and end.again)
+    given = f", {again} of them given their first secret again" if again else ""
+    return f"{fresh} made, {len(ended) - fresh} were there{given}"

@@ -1,6 +1,7 @@
 """A server that was lost or moved: its sites come back by themselves, and nobody enrolls again."""
 
 import asyncio
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,39 @@ async def test_said_to_a_server_that_has_everything_it_changes_nothing(office: O
     assert lines(steps)[0] == "accounts of sites: 0 made, 1 were there"
     assert await opens(office.desk(), "cern@agents.amon.test", own)
     await office.online("cern")
+
+
+@pytest.mark.timeout(240)
+async def test_a_server_that_came_back_with_old_data_lets_in_who_changed_his_password_since(office: Office) -> None:
+    await office.fleet_of("cern", "gsi")
+    server, backup = office.server, office.folder / "backup"
+    await server.stop()
+    shutil.copytree(server.folder, backup)
+    await server.start()
+    await office.online("cern", "gsi", within=60)
+    path = office.place("cern").passwords.path
+    old = path.read_text()
+    os.utime(path, (1, 1))
+    await changed(path, old)
+    newer = path.read_text()
+    await server.stop()
+    shutil.rmtree(server.folder)
+    shutil.copytree(backup, server.folder)
+    async with elsewhere(office) as fresh:
+        steps = await restore(office.desk(port=fresh.c2s_port), from_backup=True)
+        assert steps.done[0].text == "0 made, 2 were there, 2 of them given their first secret again"
+    await server.start()
+    await office.online("cern", "gsi", within=60)
+    await changed(path, newer)
+    own = path.read_text()
+    assert lines(await restore(office.desk(), from_backup=True))[0] == "accounts of sites: 0 made, 2 were there"
+    assert await opens(office.desk(), "cern@agents.amon.test", own.strip()), "who is there keeps his password"
+
+
+async def changed(path: Path, before: str) -> None:
+    async with asyncio.timeout(30):
+        while path.read_text() == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # the file of another process
 
 
 async def test_a_revoked_site_is_not_restored(office: Office) -> None:
