@@ -4,6 +4,7 @@ Sources: Unicode categories Cc, Cf, Cs, Co, Cn; the bidirectional controls of UA
 (CVE-2021-42574).
 """
 
+import re
 import unicodedata
 
 from amon.errors import Invalid
@@ -15,6 +16,10 @@ _TYPOGRAPHY = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "–": "--", "—": "--", "\u00a0": " ", "\u202f": " "}
 )
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Letters and marks without any picture: fillers, blanks of other scripts, selectors of variants (but that of emoji).
+_FILLERS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0e\uffa0\U000e0100-\U000e01ef]"
+)
 
 
 def normal_line(line: str) -> str:
@@ -49,13 +54,13 @@ def _check_length(line: str) -> None:
 
 
 def hidden(character: str) -> bool:
-    return unicodedata.category(character) in _HIDDEN
+    return unicodedata.category(character) in _HIDDEN or _FILLERS.match(character) is not None
 
 
 def visible(text: str, *, lines: bool = True, tabs: int = 4) -> str:
     """`text` with every control and bidirectional character replaced by U+FFFD; line ends are kept if `lines`."""
     if text.isprintable():
-        return text
+        return text if text.isascii() else _FILLERS.sub("\ufffd", text)
     if not lines:
         return _line_visible(text.expandtabs(tabs))
     return "\n".join(_line_visible(line) for line in text.expandtabs(tabs).replace("\r\n", "\n").split("\n"))
@@ -63,7 +68,9 @@ def visible(text: str, *, lines: bool = True, tabs: int = 4) -> str:
 
 def _line_visible(line: str) -> str:
     # isprintable() runs at the speed of memory; fifty megabytes of log must not hold up the loop for seconds.
-    return line if line.isprintable() else "".join("\ufffd" if hidden(c) else c for c in line)
+    if line.isprintable():
+        return line if line.isascii() else _FILLERS.sub("\ufffd", line)
+    return "".join("\ufffd" if hidden(c) else c for c in line)
 
 
 def cut(text: str, most: int) -> tuple[str, bool]:

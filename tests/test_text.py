@@ -106,3 +106,12 @@ def test_a_very_long_word_is_compared_quickly() -> None:
     began = time.thread_time()
     did_you_mean("a" * 1_000_000, ["a" * 60] * 200)
     assert time.thread_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "character", ["\u034f", "\u115f", "\u1160", "\u180b", "\u2800", "\u3164", "\ufe00", "\uffa0", "\U000e0100"]
+)
+def test_a_letter_without_a_picture_is_shown_as_a_mark_and_an_emoji_is_left_whole(character: str) -> None:
+    assert visible(f"cern{character}") == "cern\ufffd"
+    assert visible(f"one\x00\ncern{character}") == "one\ufffd\ncern\ufffd"
+    assert visible("done ✔️ ünïcode") == "done ✔️ ünïcode"

@@ -36,12 +36,47 @@ class Letter:
     size: int = 0
 
 
+class Gate:
+    """How much of each sender is read at all: so many letters and characters at once, and so many more each second.
+
+    An agent sends four notes of progress a second and an outcome of 120,000 characters at most for each call.
+    """
+
+    def __init__(
+        self,
+        letters: int = 200,
+        letters_again: float = 20.0,
+        characters: int = 2**20,
+        characters_again: float = 2.0**17,
+    ) -> None:
+        self._most = (float(letters), float(characters))
+        self._again = (letters_again, characters_again)
+        self._left: dict[str, tuple[float, float, float]] = {}
+
+    def takes(self, sender: str, size: int, now: float) -> bool:
+        """sender: whatever is the same for all that one site, or all strangers together, can send."""
+        since, letters, characters = self._left.get(sender, (now, *self._most))
+        passed = max(0.0, now - since)
+        letters = min(self._most[0], letters + passed * self._again[0])
+        characters = min(self._most[1], characters + passed * self._again[1])
+        takes = letters >= 1 and characters >= size
+        if takes:
+            letters, characters = letters - 1, characters - size
+        if sender in self._left or len(self._left) < _KNOWN_MOST:
+            self._left[sender] = now, letters, characters
+        return takes
+
+
 class Mailbox(asyncio.Queue[Letter]):
-    """kept_most: bytes of all that was taken; beyond, only how it ended is kept, not what it said."""
+    """kept_most: bytes of all that was taken; beyond, only how it ended is kept, not what it said.
+
+    gate: how much of each site is read for this job; one that is asked page after page may answer each in full.
+    """
 
     def __init__(self, kept_most: int = KEPT_MOST) -> None:
         super().__init__()
         self.dropped = 0
+        self.gate = Gate()
         self._left = kept_most
         self._waiting: Counter[str] = Counter()
         self._notes: dict[str, list[Letter]] = {}
@@ -84,34 +119,3 @@ class Mailbox(asyncio.Queue[Letter]):
         if not self._waiting[letter.site]:
             del self._waiting[letter.site]
         return letter
-
-
-class Gate:
-    """How much of each sender is read at all: so many letters and characters at once, and so many more each second.
-
-    An agent sends four notes of progress a second and an outcome of 120,000 characters at most for each call.
-    """
-
-    def __init__(
-        self,
-        letters: int = 200,
-        letters_again: float = 20.0,
-        characters: int = 2**20,
-        characters_again: float = 2.0**17,
-    ) -> None:
-        self._most = (float(letters), float(characters))
-        self._again = (letters_again, characters_again)
-        self._left: dict[str, tuple[float, float, float]] = {}
-
-    def takes(self, sender: str, size: int, now: float) -> bool:
-        """sender: whatever is the same for all that one site, or all strangers together, can send."""
-        since, letters, characters = self._left.get(sender, (now, *self._most))
-        passed = max(0.0, now - since)
-        letters = min(self._most[0], letters + passed * self._again[0])
-        characters = min(self._most[1], characters + passed * self._again[1])
-        takes = letters >= 1 and characters >= size
-        if takes:
-            letters, characters = letters - 1, characters - size
-        if sender in self._left or len(self._left) < _KNOWN_MOST:
-            self._left[sender] = now, letters, characters
-        return takes

@@ -153,6 +153,19 @@ def test_a_flood_is_not_read_and_a_steady_site_is() -> None:
 # All of it, by way of the fleet
 
 
+async def test_a_site_that_is_asked_page_after_page_may_answer_each_in_full(desk: Desk) -> None:
+    await desk.enter("cern")
+    page = "x" * 16_000
+    for number in range(300):
+        ident = f"{number:026}"
+        with gathering(desk.fleet, None, Job(ident, "audit", ("cern",)), desk.clock) as made:
+            made.send()
+            text = encode(Ended(ident, "done", page))
+            desk.fleet.received(Received(jid("cern"), f"{jid('cern')}/agent", "", payload=text, id=f"{ident}-ended"))
+            await made.collect()
+        assert made.book["cern"].text == page, number
+
+
 async def test_of_hundreds_of_sites_some_answer_in_endless_pieces_and_it_costs_little(desk: Desk) -> None:
     fleet = Fleet(desk.clock, kept_most=16 * 2**20)
     fleet.connection, desk.fleet = desk.fleet.connection, fleet
