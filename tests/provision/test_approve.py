@@ -3,7 +3,11 @@
 import asyncio
 import contextlib
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,13 +16,16 @@ from admin_console.provision.admins import add_admin
 from admin_console.provision.approving import compare, look, revoke
 from admin_console.provision.book import SiteEntry
 from admin_console.provision.desk import known_site
+from admin_console.provision.pending import waiting
 from admin_console.provision.steps import Steps
 from admin_console.session import logged_in
 from amon.access.signers import read_signers
 from amon.access.sshsig import RESULT, BadSignature, SigningKey
 from amon.errors import Failed, Invalid
 from amon.target import All
+from amon.xmpp.connection import Connection
 from amon.xmpp.roster import Member
+from site_agent.enroll import Ear
 from site_agent.enroll import enroll as enroll_site
 from tests.provision.office import OPS, PASSWORD, Office, lines
 
@@ -106,6 +113,41 @@ async def test_a_site_that_shows_no_key_is_not_approved(office: Office) -> None:
         await office.approve("cern", made.fingerprint)
     with pytest.raises(Failed, match=r"knows no site gsi; next: amon enroll --list"):
         await office.approve("gsi", made.fingerprint)
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "no key", "ssh-ed25519 AAAA", "ssh-rsa AAAA", "x" * 50_000, "\u202essh-ed25519 A"]
+)
+async def test_what_a_false_agent_shows_instead_of_a_key_is_no_key_and_spoils_nothing(
+    office: Office, shown: str
+) -> None:
+    invitation = await office.invite("cern")
+    async with false_agent(office, CERN, invitation.password, shown):
+        found = {one.entry.name: (one.how, one.key) for one in await waiting(office.desk())}
+        assert found == {"cern": ("token not used yet", "")}
+        with pytest.raises(Failed, match=r"no agent of cern@agents.amon.test shows a key"):
+            await office.approve("cern", "SHA256:" + "A" * 43)
+
+
+@asynccontextmanager
+async def false_agent(office: Office, jid: str, password: str, key: str) -> AsyncIterator[None]:
+    """Somebody with a token who shows what he likes to everybody."""
+    login = replace(office.desk().login(jid, password), resource="agent")
+    connection = Connection(login, Showing(), context=office.desk().trust(), random=Random(1))
+    connection.set_facts({"key": [key]}, "mark")
+    life = asyncio.create_task(connection.run())
+    try:
+        async with asyncio.timeout(15):
+            await connection.wait_online()
+        yield
+    finally:
+        life.cancel()
+        await asyncio.wait([life])
+
+
+class Showing(Ear):
+    def may_see(self, jid: str) -> bool:
+        return True
 
 
 async def test_a_site_whose_key_has_changed_is_not_taken_for_the_one_that_was_approved(office: Office) -> None:
