@@ -107,8 +107,10 @@ def grant(options: Options, jid: str, role: str, key: str | None) -> None:
 @click.pass_obj
 def withdraw(options: Options, jid: str) -> None:
     """Take a person out of the file: roles, groups, rules and keys; `amon policy push` then brings it to the sites."""
-    changed = _desk(options).source.withdraw(jid.lower())
-    click.echo(f"{jid} is out; next: amon policy push" if changed else f"{jid} stands nowhere in the policy")
+    desk = _desk(options)
+    changed = desk.source.withdraw(jid.lower())
+    said = f"{jid} is out; next: amon policy push" if changed else f"{jid} stands nowhere in the policy"
+    click.echo(desk.still_named(jid.lower()) or said)
 
 
 def _agree(face: "PlainFace", yes: bool) -> "Agree":

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from admin_console.broadcast import Report, chosen
-from admin_console.policy.pushing import Obeyed, obeyed, push
-from admin_console.policy.signing import LASTS, Shelf, Signed, body, bundle_text, sign_bundle
+from admin_console.policy.pushing import Obeyed, next_serial, obeyed, push, signed_elsewhere
+from admin_console.policy.signing import LASTS, Shelf, Signed, body, bundle_text, sign_bundle, still_named
 from admin_console.policy.source import PolicyFile
 from admin_console.session import Console, Session, in_fleet
 from admin_console.settings import data_path
@@ -19,6 +19,8 @@ from amon.runtime.signing import Sign
 from amon.target import All, Expression
 from amon.words import State
 from amon.xmpp.address import bare
+
+_LOOK = "next: amon policy push shows all that would change, and asks"
 
 Agree = Callable[[str, str], Awaitable[bool]]
 """The difference to what is in force, and the question -> whether a person says yes."""
@@ -57,6 +59,12 @@ class PolicyDesk:
         """`Failed` tells what is wrong with it; nothing is signed or sent."""
         self._text(1, LASTS)
 
+    def still_named(self, jid: str) -> str:
+        """What gives a person something whom nothing names any more, and the next step; empty for nothing."""
+        line = still_named(self.source.text(), jid, self.console.clock.time())
+        step = f"next: change that in {self.source.path}, then amon policy push"
+        return f"{jid} is still meant by {line}; {step}" if line else ""
+
     def difference(self) -> str:
         """What would change, as lines of `diff -u`; empty for nothing."""
         before, after = body(self.shelf.last()), self.source.text()
@@ -69,7 +77,7 @@ class PolicyDesk:
             await session.fleet.look_up()
             names = await chosen(session, target)
             signed = self._last() if again else await self._signed(session, names, lasts, agree)
-            return signed, await push(session, signed, names)
+            return signed, await push(session, signed, names, target)
 
     async def show(self, target: Expression) -> tuple[Signed | None, list[Obeyed]]:
         """What was signed last, and what each site obeys."""
@@ -81,10 +89,10 @@ class PolicyDesk:
     async def _signed(self, session: Session, names: Sequence[str], lasts: float, agree: Agree) -> Signed:
         last, change = self.shelf.last(), self.difference()
         told = obeyed(session.sites(), session.fleet.known)
-        # Somebody else may have signed one at another console: sites take only what is newer.
-        serial = max([last.bundle.serial if last else 0, *(one.serial or 0 for one in told)]) + 1
+        ours = last.bundle.serial if last else 0
+        serial, newer = next_serial(ours, told), signed_elsewhere(ours, told)
         text = self._text(serial, lasts)
-        what = change or "(the same as before, good for longer)\n"
+        what = f"{newer}\n" * bool(newer) + (change or "(the same as before, good for longer)\n")
         if not await agree(what, f"sign this as policy {serial} and bring it to {len(names)} sites?"):
             raise Failed("not signed; nothing was changed")
         signed = await sign_bundle(text, self.sign, self.organisation)
@@ -112,17 +120,26 @@ class FleetGrants:
         self._desk = desk
 
     async def grant(self, jid: str, role: str) -> str:
-        self._desk.source.grant(jid, role)
-        return await self._brought()
+        return await self._changed(lambda source: source.grant(jid, role))
 
     async def withdraw(self, jid: str) -> str:
-        self._desk.source.withdraw(jid)
-        return await self._brought()
+        said = await self._changed(lambda source: source.withdraw(jid))
+        left = self._desk.still_named(jid)
+        if left:
+            raise Failed(f"{said}; {left}")
+        return said
 
-    async def _brought(self) -> str:
-        if not self._desk.difference() and self._desk.shelf.last() is not None:
+    async def _changed(self, change: Callable[[PolicyFile], object]) -> str:
+        """Only this change is brought: nobody has said yes to what else is in the file, or missing in it."""
+        desk = self._desk
+        was_signed = desk.shelf.last() is not None
+        open_edits = was_signed and bool(desk.difference())
+        change(desk.source)
+        if was_signed and not desk.difference():
             return "the policy of all sites says so already"
-        signed, report = await self._desk.push(All(), again=False, lasts=LASTS, agree=_said_so)
+        if open_edits:
+            raise Failed(f"written into {desk.source.path}, where other changes wait to be signed, too; {_LOOK}")
+        signed, report = await desk.push(All(), again=False, lasts=LASTS, agree=_nothing_else)
         return told(signed, report)
 
 
@@ -143,8 +160,12 @@ def grants_of(console: Console) -> FleetGrants | None:
     return FleetGrants(desk) if console.settings.organisation_key is not None and desk.source.path.exists() else None
 
 
-async def _said_so(change: str, question: str) -> bool:
-    return True  # whoever adds or removes a person has said what is to change
+async def _nothing_else(change: str, question: str) -> bool:
+    """Whoever adds or removes a person has said what is to change, unless a colleague's policy would be replaced."""
+    first = change.partition("\n")[0]
+    if first.startswith("policy "):
+        raise Failed(f"{first}; {_LOOK}")
+    return True
 
 
 async def _sign(console: Console, message: bytes, namespace: str) -> str:

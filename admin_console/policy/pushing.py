@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from admin_console.broadcast import Report, Wish
 from admin_console.policy.signing import Signed
 from admin_console.session import Session
+from admin_console.tables import listed
 from amon.ids import new_id
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Job, gathering
-from amon.target import All
+from amon.target import Expression
 from amon.wire import NewPolicy, encode
 
 WITHIN = 30.0  # seconds for all sites
+_BELIEVED = 1000  # numbers after the last of ours that a site may claim to obey
 _ACCEPT_BY = 10.0
 
 
@@ -35,7 +37,24 @@ def obeyed(sites: Sequence[Site], facts: Mapping[str, Mapping[str, Sequence[str]
     return found
 
 
-async def push(session: Session, signed: Signed, names: Sequence[str]) -> Report:
+def next_serial(last: int, told: Sequence[Obeyed]) -> int:
+    """The number of a new policy: after our last one, and after those that were signed at another console.
+
+    A site can claim any number. One near the end of all numbers would make the next policy the last for ever.
+    """
+    return max([last, *(one.serial for one in told if one.serial is not None and one.serial <= last + _BELIEVED)]) + 1
+
+
+def signed_elsewhere(last: int, told: Sequence[Obeyed]) -> str:
+    """Which newer policy was not signed here, and so may say what our file does not; empty for none."""
+    newest = next_serial(last, told) - 1
+    if newest <= last:
+        return ""
+    sites = listed([one.site for one in told if one.serial == newest])
+    return f"policy {newest} at {sites} was not signed here; this file may lack what was changed in it"
+
+
+async def push(session: Session, signed: Signed, names: Sequence[str], target: Expression) -> Report:
     """Bring it to these sites; the book tells of each what it made of it."""
     ident = new_id(session.clock.time())
     payload = encode(NewPolicy(ident, signed.text, signed.sig))
@@ -46,4 +65,4 @@ async def push(session: Session, signed: Signed, names: Sequence[str]) -> Report
         under_way.send()
         await under_way.collect()
         book = under_way.book
-    return Report(Wish(All(), line, WITHIN, _ACCEPT_BY), job, book, book.exit_code(), under_way.words)
+    return Report(Wish(target, line, WITHIN, _ACCEPT_BY), job, book, book.exit_code(), under_way.words)

@@ -6,14 +6,21 @@ SERIAL.toml and SERIAL.sig are kept beside the policy, in `signed/`: what was in
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 from admin_console.server.files import write_private
+from amon.access import Authority
 from amon.access.bundle import BadBundle, Bundle, read_bundle, unsigned
 from amon.access.sshkey import PublicKey
 from amon.access.sshsig import BUNDLE
 from amon.errors import Failed
+from amon.ids import new_id
 from amon.runtime.signing import Sign
+from amon.wire import NewPolicy, WireError, decode, encode
+from amon.words import Asker
 
+_SIGNATURE = 1024  # characters; one by a hardware key has 400
+_STANZA = 250_000  # bytes; servers take 256 KiB
 LASTS = 90 * 86_400.0  # seconds that a bundle is good for
 _HEAD = """\
 fleet = "{fleet}"
@@ -52,7 +59,9 @@ class Shelf:
             sig = path.with_suffix(".sig").read_text().strip()
             return Signed(read_bundle(path.read_bytes(), sig, None), sig)
         except (OSError, UnicodeDecodeError, BadBundle) as fault:
-            raise Failed(f"{path} cannot be used any more: {fault}; next: amon policy push signs a new one") from None
+            raise Failed(
+                f"{path} cannot be used any more: {fault}; next: put it back from a copy or remove it"
+            ) from None
 
     def put(self, signed: Signed) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -69,7 +78,27 @@ def bundle_text(source: str, fleet: str, serial: int, now: float, lasts: float =
         unsigned(text.encode())
     except BadBundle as bad:
         raise Failed(f"the policy cannot be signed: {bad}") from None
+    _check_travels(text, now)
     return text
+
+
+def still_named(source: str, jid: str, now: float) -> str:
+    """The line that gives this person something all the same, by a pattern; empty if none does."""
+    policy = unsigned(bundle_text(source, "any@room.invalid", 1, now).encode()).policy
+    decision = Authority(policy, "").decide(Asker(jid), None, now)
+    return decision.rule if decision.allowed else ""
+
+
+def _check_travels(text: str, now: float) -> None:
+    """A site says nothing to what it cannot read, and a server ends the session over what is too large."""
+    try:
+        payload = encode(NewPolicy(new_id(now), text, "A" * _SIGNATURE))
+        decode(payload)
+        size = len(escape(payload, {'"': "&quot;", "'": "&apos;"}).encode())
+    except WireError:
+        size = _STANZA + 1
+    if size > _STANZA:
+        raise Failed("the policy is too long to travel as one message; next: name people by groups or by a pattern")
 
 
 def body(signed: Signed | None) -> str:

@@ -12,10 +12,12 @@ from tomlkit.exceptions import ParseError
 from tomlkit.items import Table
 
 from admin_console.server.files import write_private
+from amon.access.patterns import is_pattern
 from amon.access.sshkey import PublicKey
 from amon.access.sshsig import COMMAND
 from amon.errors import Failed, Invalid
 from amon.words import Role
+from amon.xmpp.address import bare
 
 MOST = 60_000  # characters; a bundle is one message
 _TEMPLATE = """\
@@ -78,6 +80,7 @@ class PolicyFile:
         """Give a person this role and no other, and his key the right to sign. False: it stood there already."""
         if role not in Role.__members__:
             raise Invalid(f"{role!r} is no role; there are {', '.join(Role.__members__)}")
+        _check_person(jid)
         document, before = self._open()
         policy = _table(document, "policy")
         for name in Role.__members__:
@@ -85,21 +88,25 @@ class PolicyFile:
                 _remove(policy.get(name), jid)
         _add(policy, role, jid)
         if key is not None:
-            _add(document, "signers", _signer(jid, key), known=lambda line: key.line in line)
+            _add(
+                document, "signers", _signer(jid, key), known=lambda line: key.line in line and jid in _principals(line)
+            )
         return self._close(document, before)
 
     def withdraw(self, jid: str) -> bool:
-        """Take a person out of roles, groups, rules that name him alone, and signers. False: he stood nowhere."""
+        """Take a person out of all that grants, and out of signers; denied he stays. False: he stood nowhere."""
         document, before = self._open()
         policy = _table(document, "policy")
         lists = [policy.get(name) for name in Role.__members__]
-        lists += list(policy.get("groups", {}).values())
         for entries in lists:
             _remove(entries, jid)
-        for rules in (policy.get("allow"), policy.get("deny")):
-            _remove_from_rules(rules, jid)
+        _remove_from_rules(policy.get("allow"), jid)
+        for name, members in list(policy.get("groups", {}).items()):
+            _remove(members, jid)
+            if not members:
+                _drop_group(policy, name, lists)
         signers = document.get("signers")
-        for line in [line for line in signers or () if jid in str(line).split(" ", 1)[0].split(",")]:
+        for line in [line for line in signers or () if jid in _principals(str(line))]:
             _drop_signer(signers, str(line), jid)
         return self._close(document, before)
 
@@ -115,6 +122,15 @@ class PolicyFile:
         if text != before:
             write_private(self.path, text)
         return text != before
+
+
+def _check_person(jid: str) -> None:
+    if is_pattern(jid) or "@" not in jid or bare(jid) != jid.lower():
+        raise Invalid(f"{jid[:64]!r} is no address of one person like bob@example.org; patterns are put in by hand")
+
+
+def _principals(line: str) -> list[str]:
+    return line.split(maxsplit=1)[0].split(",") if line.strip() else []
 
 
 def _signer(jid: str, key: PublicKey) -> str:
@@ -152,10 +168,19 @@ def _remove_from_rules(rules: MutableSequence[Table] | None, jid: str) -> None:
             del rules[place]
 
 
+def _drop_group(policy: Any, name: str, roles: list[Any]) -> None:
+    """A group without people is a mistake too, and so is naming one that is not there."""
+    del policy["groups"][name]
+    for entries in roles:
+        _remove(entries, f"@{name}")
+    for rules in (policy.get("allow"), policy.get("deny")):
+        _remove_from_rules(rules, f"@{name}")
+
+
 def _drop_signer(signers: MutableSequence[Any], line: str, jid: str) -> None:
     """A line may be for several people."""
-    principals, _, rest = line.partition(" ")
-    left = [one for one in principals.split(",") if not _same(one, jid)]
+    rest = line.split(maxsplit=1)[-1]
+    left = [one for one in _principals(line) if not _same(one, jid)]
     place = [str(one) for one in signers].index(line)
     if left:
         signers[place] = f"{','.join(left)} {rest}"

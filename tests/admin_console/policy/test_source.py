@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from admin_console.policy.signing import LASTS, bundle_text
+from admin_console.policy.signing import LASTS, bundle_text, still_named
 from admin_console.policy.source import PolicyFile
 from amon.access.sshsig import SigningKey
 from amon.errors import Failed, Invalid
+from amon.ids import new_id
+from amon.wire import NewPolicy, decode, encode
 
 ALICE, BOB, CAROL = "alice@example.org", "bob@example.org", "carol@example.org"
 ROOM = "ops@rooms.example.org"
@@ -133,3 +135,93 @@ def test_what_no_site_would_take_is_not_signed(text: str) -> None:
 def test_without_a_file_the_next_step_is_told(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="amon policy init"):
         PolicyFile(tmp_path / "none.toml").text()
+
+
+def test_whoever_is_withdrawn_stays_denied_where_he_was(file: PolicyFile) -> None:
+    text = f"""
+[policy]
+observer = ["*@example.org"]
+operator = ["{BOB}"]
+[[policy.deny]]
+who = ["{BOB}"]
+commands = ["*"]
+"""
+    file.path.write_text(text)
+    file.withdraw(BOB)
+    assert policy(file)["deny"] == [{"who": [BOB], "commands": ["*"]}]
+
+
+def test_lines_of_signers_may_have_tabs(file: PolicyFile, tmp_path: Path) -> None:
+    bob = key(tmp_path, "bob").public.line
+    file.path.write_text(f"signers = ['{BOB}\\t{bob}', '{CAROL},{BOB}\\t{bob}']\n[policy]\n".replace("'", '"'))
+    file.withdraw(BOB)
+    assert tomllib.loads(file.text())["signers"] == [f"{CAROL} {bob}"]
+
+
+def test_a_key_of_somebody_else_is_still_written_down_for_who_gets_it(file: PolicyFile, tmp_path: Path) -> None:
+    shared = key(tmp_path, "shared").public
+    file.grant(CAROL, "operator", shared)
+    file.grant(BOB, "operator", shared)
+    assert [line.partition(" ")[0] for line in tomllib.loads(file.text())["signers"]] == [CAROL, BOB]
+
+
+@pytest.mark.parametrize("who", ["bob", "bob@example.org, carol@example.org", "bob@*", "bob @example.org", "@shift"])
+def test_what_is_no_address_is_not_written_into_the_file(file: PolicyFile, who: str) -> None:
+    before = file.text()
+    with pytest.raises(Invalid):
+        file.grant(who, "operator")
+    assert file.text() == before
+
+
+@pytest.mark.parametrize("filler", ["#" * 59_900, '"' * 40_000, "'" * 50_000])
+def test_what_would_not_travel_is_said_before_it_is_signed(filler: str) -> None:
+    with pytest.raises(Failed, match="too long"):
+        bundle_text(f"[policy]\n# {filler}\n", ROOM, 1, 1_000_000.0)
+
+
+def test_what_is_nearly_too_long_is_read_by_a_site() -> None:
+    people = "".join(f'    "person{number:04}@example.org",\n' for number in range(1_700))
+    text = bundle_text(f"[policy]\noperator = [\n{people}]\n", ROOM, 1, 1_000_000.0)
+    new = decode(encode(NewPolicy(new_id(1.0), text, "A" * 400)))
+    assert isinstance(new, NewPolicy)
+    assert new.text == text
+
+
+@pytest.mark.parametrize(
+    ("more", "left"),
+    [
+        ("", ""),
+        ('observer = ["*@example.org"]', "observer *@example.org"),
+        ('[[policy.allow]]\nwho = ["b*@example.org"]\ncommands = ["status"]\nabout = "all"', "allow[0] all"),
+    ],
+)
+def test_what_a_pattern_still_gives_to_who_was_withdrawn_is_told(file: PolicyFile, more: str, left: str) -> None:
+    file.path.write_text(f'[policy]\nowner = ["{ALICE}"]\n{more}\n')
+    assert still_named(file.text(), BOB, 1_000_000.0) == left
+
+
+def test_a_group_goes_with_its_last_person(file: PolicyFile) -> None:
+    file.path.write_text(
+        f"""
+[policy]
+owner = ["{ALICE}"]
+operator = ["@shift"]
+[policy.groups]
+shift = ["{BOB}"]
+[[policy.allow]]
+who = ["@shift", "{CAROL}"]
+commands = ["status"]
+[[policy.deny]]
+who = ["@shift"]
+commands = ["service stop"]
+"""
+    )
+    file.withdraw(BOB)
+    bundle_text(file.text(), ROOM, 1, 1_000_000.0)
+    assert policy(file) == {
+        "owner": [ALICE],
+        "operator": [],
+        "groups": {},
+        "allow": [{"who": [CAROL], "commands": ["status"]}],
+        "deny": [],
+    }
