@@ -17,8 +17,12 @@ def split(jid: str) -> tuple[str, str]:
     """Prepared bare address and resource; `Invalid` for what is no address."""
     try:
         parsed = JID(jid)
+        # RFC 3454 prepares some letters to others that it would prepare again (U+03F9): two people could be one.
+        stable = JID(parsed.bare).bare == parsed.bare
     except (InvalidJID, ValueError):
         raise Invalid(f"'{jid[:64]}' is no address such as name@example.org") from None
+    if not stable:
+        raise Invalid(f"'{jid[:64]}' has a letter that no address is written with")
     if not parsed.domain:
         raise Invalid("an address is empty; it looks like name@example.org")
     return parsed.bare, parsed.resource

@@ -56,7 +56,7 @@ def defences() -> tuple[Defence, ...]:
 def _defence(one: dict[str, object]) -> Defence:
     also = one.get("also", [])
     assert isinstance(also, list)
-    cuts = tuple(Cut(cut["file"], cut["text"], cut["removed"]) for cut in (one, *also))  # type: ignore[arg-type]
+    cuts = tuple(Cut(cut["file"], cut["text"], cut["removed"]) for cut in (one, *also))
     return Defence(str(one["id"]), str(one["rule"]), str(one["test"]), cuts)
 
 

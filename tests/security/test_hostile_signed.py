@@ -143,7 +143,7 @@ def by(name: str, jid: str = ALICE) -> Forge:
 
 def struct(envelope: Envelope, **changes: object) -> Envelope:
     plain = {name: getattr(envelope, name) for name in ("by", "aud", "iat", "exp", "request")}
-    return Envelope(**{**plain, **changes})  # type: ignore[arg-type]
+    return Envelope(**{**plain, **changes})
 
 
 FORGERIES: dict[str, Forge] = {

@@ -127,7 +127,7 @@ def test_the_text_beside_our_own_payload_is_kept_for_people() -> None:
     assert (got.text, got.payload) == ("status", "p")
 
 
-@pytest.mark.parametrize("sender", ["@", "a@b@c", "a" * 2000 + "@x.test"])
+@pytest.mark.parametrize("sender", ["@", "a@b@c", "a" * 2000 + "@x.test", "\u03f9@x.test"])
 def test_a_sender_that_is_no_address_is_an_error_of_one_stanza(sender: str) -> None:
     with pytest.raises(Invalid):
         read(f"<message from='{sender}'><body>x</body></message>")
