@@ -1,8 +1,11 @@
 """`check` on certificates: the account's own, the server's, pins; how a false server is told, and what ends soon."""
 
+import asyncio
+import ssl
 import time
 from itertools import product
 from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography import x509
@@ -10,6 +13,7 @@ from cryptography import x509
 from admin_console.server.certificate import Certificate
 from amon.testing import FakeClock
 from amon.xmpp.login import Times
+from site_agent.agent import Agent
 from site_agent.certificates import own_findings
 from site_agent.check import Report, check
 from site_agent.findings import Group
@@ -194,3 +198,27 @@ async def test_the_end_of_a_servers_certificate_is_told_thirty_days_before(
         assert note.startswith("account.main: the certificate of 127.0.0.1 ends on 20")
         assert note.endswith(", in 20 days: its administrator has to renew it")
         assert report.accounts == {"main": f"logged in as {SITE}"}
+
+
+async def test_an_agent_shows_a_renewed_certificate_at_its_next_connect(
+    place: Place, tmp_path: Path, ca: ClientCa
+) -> None:
+    shown: asyncio.Queue[str] = asyncio.Queue()
+
+    async def script(server: FalseServer) -> None:
+        """Looks at the client's certificate, and cuts the connection."""
+        shown.put_nowait(server.writer.get_extra_info("ssl_object").getpeercert()["serialNumber"])
+        raise ConnectionResetError
+
+    def serial(certificate: Path) -> str:
+        return f"{x509.load_pem_x509_certificate(certificate.read_bytes()).serial_number:X}"
+
+    files = ca.for_account(SITE)
+    async with FalseServer(tmp_path / "false", script, direct_tls=True, names=("agents.amon.test",)) as server:
+        server.tls.verify_mode = ssl.CERT_REQUIRED
+        server.tls.load_verify_locations(ca.file)
+        configuration = place.configuration(account(server.port, server.ca_file, by(files), "direct"))
+        async with Agent(configuration, random=Random(1)).running(), asyncio.timeout(30):
+            assert (await shown.get()).lstrip("0") == serial(files[0])
+            ca.for_account(SITE)
+            assert (await shown.get()).lstrip("0") == serial(files[0])
