@@ -80,6 +80,11 @@ class Authority:
     def needs_signature(self, wanted: Wanted) -> bool:
         return any(wanted.effect in one.signed for one in self._all)
 
+    def takes_key(self, asker: Asker, now: float) -> bool:
+        """Whether the key of a signed request still counts, which it did when the request came."""
+        lines = (line for line in self.signers.lines if line.may(asker.jid.lower(), COMMAND, now))
+        return any(line.key.fingerprint == asker.key for line in lines)
+
     def confirms(self, effect: Effect) -> bool:
         """Whether what was typed without a signature needs a code."""
         return any(effect in one.confirm for one in self._all)

@@ -249,8 +249,20 @@ class Dispatch:
             work.audience.ended(Ended(incoming.id, state, "no second person said yes; nothing was done"))
             await self._audit(incoming, asked.shown, asked.decision, state, asked.effect)
             return
+        fault = self._signature_fault(asked)
+        if fault:
+            why = Decision(False, fault, "signature", asked.decision.role)
+            await self._refuse(incoming, asked.shown, why, work.audience, asked.effect)
+            return
         rule = f"{asked.decision.rule}; second person {second.jid}"
         await self._called(replace(asked, decision=replace(asked.decision, rule=rule)), work)
+
+    def _signature_fault(self, asked: _Asked) -> str:
+        """Why a request that waited for minutes is not signed well enough by now; empty if it is."""
+        asker, authority = asked.incoming.asker, asked.incoming.door.authority
+        if asker.key and not authority.takes_key(asker, self._clock.time()):
+            return f"{asker.key} does not count here any more; sign it again with another key"
+        return "this has to be signed by now; sign it again" if asked.needs_signature else ""
 
     async def _called(self, asked: _Asked, work: Work) -> None:
         record = self._record(asked)

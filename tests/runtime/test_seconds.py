@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from amon.access import Policy
 from amon.ids import code
 from amon.testing import FakeClock
+from amon.words import Effect
 from tests.runtime.hands import key_of, signed_door
 from tests.runtime.scene import ALICE, BOB, EVE, Ear, Site, door, site
 
@@ -136,3 +138,17 @@ async def _pass(clock: FakeClock, seconds: int) -> None:
     clock.advance(seconds)
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+async def test_a_key_that_was_revoked_or_is_wanted_by_now_counts_at_the_yes(lab: Site, signed: bool) -> None:
+    policy = Policy(owner=(ALICE, BOB), two_persons=("lab restart",), signed=(Effect.change,), confirm=(), rate=0)
+    before = policy if signed else replace(policy, signed=())
+    here = signed_door(before)
+    first, second = key_of("alice").public.fingerprint, key_of("bob").public.fingerprint
+    ear, task = await begun(lab, door=here, key=first if signed else "")
+    here.authority = signed_door(policy, bob=BOB).authority
+    await approved(lab, BOB, door=here, key=second)
+    await task
+    assert (ear.last.state, lab.log) == ("refused", [])
+    assert "sign it again" in ear.last.text
