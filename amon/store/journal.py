@@ -7,6 +7,7 @@ beside it (chain.py); lines that tell of a call are written in one transaction w
 
 import asyncio
 import dataclasses
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -63,9 +64,11 @@ class Journal:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path | str = ":memory:") -> AsyncIterator["Journal"]:
+    async def open(
+        cls, path: Path | str = ":memory:", fsync: Callable[[int], None] = os.fsync
+    ) -> AsyncIterator["Journal"]:
         db = await open_database(path)
-        writer = Writer(db)
+        writer = Writer(db, fsync)
         running = asyncio.create_task(writer.run(), name="journal writer")
         try:
             await writer.do(_create)
@@ -141,6 +144,8 @@ class Journal:
     async def page(self, query: chain.Query, most: int = PAGE_LINES) -> chain.Page:
         """At most so many of the audit's lines that are meant, with where their chain begins and ends."""
         found: chain.Page = await self._writer.do(lambda db: chain.page(db, query, most))
+        # Somebody will remember the end of the chain: after a power loss it must still be there.
+        await self._writer.sync()
         return found
 
     async def born(self, now: float) -> float:

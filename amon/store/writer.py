@@ -74,11 +74,12 @@ class Writer:
     """Runs pieces of work, each a plain function on the sqlite3 connection, in the database's own thread.
 
     fault: why a write failed. It stays until `probe` finds that all is well: on a disk that is nearly full the small
-    pieces go on succeeding between the large ones. watch: called when it begins and when it ends.
+    pieces go on succeeding between the large ones. watch: called when it begins and when it ends. fsync: as os.fsync.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, fsync: Callable[[int], None] = os.fsync) -> None:
         self._db = db
+        self._fsync = fsync
         self._waiting: asyncio.Queue[_Piece | None] = asyncio.Queue(maxsize=4 * _MOST)
         self._closed = False
         self.watch: Callable[[], None] = lambda: None
@@ -92,6 +93,11 @@ class Writer:
         piece = _Piece(work, durable)
         await self._waiting.put(piece)
         return await piece.done
+
+    async def sync(self) -> None:
+        """Put on the disk what is committed by now, or as much of it as the disk takes."""
+        if self._db.path is not None:
+            await self._db.call(_sync, Path(f"{self._db.path}-wal"), self._fsync)
 
     async def probe(self) -> None:
         """Try to write more than a call needs; `Failed` if it still cannot be done."""
@@ -136,6 +142,15 @@ class Writer:
         self.fault = fault
         if changed:
             self.watch()
+
+
+def _sync(db: sqlite3.Connection, log: Path, fsync: Callable[[int], None]) -> None:
+    """sqlite.org/wal.html, 2.2: what is committed and not yet in the database is in this file."""
+    try:
+        with log.open("rb") as file:
+            fsync(file.fileno())
+    except OSError:  # a broken disk is told by what writes to it
+        return
 
 
 def _probe(db: sqlite3.Connection) -> None:

@@ -1,6 +1,7 @@
 """The audit's chain in its file: it survives what a journal has to survive; its table takes nothing but new lines."""
 
 import asyncio
+import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -288,6 +289,29 @@ async def test_more_lines_than_a_page_takes_go_on_after_its_last(journal: Journa
     after = await journal.page(Query(count=20, after=13), 100)
     assert (after.lines[0].seq, after.lines[-1].seq, after.more) == (14, 25, False)
     assert verify_chain(after.lines, Link(13, page.lines[-1].hash)).fault == ""
+
+
+async def test_what_is_shown_of_a_chain_is_on_the_disk_before(tmp_path: Path) -> None:
+    synced: list[str] = []
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        os.fsync(handle)
+
+    async with Journal.open(tmp_path / "j", fsync) as journal:
+        await write(journal, "a")  # nothing that changes the site: not synced by itself
+        assert synced == []
+        await journal.page(ALL)
+        assert synced == ["j-wal"]
+
+
+async def test_a_disk_that_cannot_sync_does_not_stop_a_look(tmp_path: Path) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    async with Journal.open(tmp_path / "j", fsync) as journal:
+        await write(journal, "a")
+        assert await outcomes(journal) == ["a"]
 
 
 # Who else hears of it
