@@ -239,7 +239,7 @@ class Dispatch:
             return
         work.audience.accepted(work.name)
         try:
-            second = await self._seconds.wait(incoming, asked.wanted, work)
+            second = await self._seconds.wait(incoming, asked.wanted, asked.shown, work)
         except Refused as refused:
             why = replace(asked.decision, reason=str(refused))
             await self._refuse(incoming, asked.shown, why, work.audience, asked.effect)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from amon.runtime.node import Node
 
 Names = Annotated[tuple[Annotated[str, Field(pattern=r"[\w.@-]+", longest=64)], ...], Field("a command", longest=3)]
-Word = Annotated[str, Field("the letters that were said", pattern=r"[0-9A-Za-z]+", longest=8)]
+Word = Annotated[str, Field("the letters that were said", pattern=r"[0-9A-Za-z]+", longest=26)]
 Words = Annotated[str, Field("what to look up", pattern=r"[\w ./@:=-]*", longest=200)]
 
 
@@ -143,7 +143,7 @@ class AgentModule(Module[None]):
 
     @command()
     async def approve(self, call: Call, word: Word) -> Page:
-        """Say yes, as the second person, to what somebody else asked for."""
+        """See what somebody else's request is that waits for a second person, and say yes to it."""
         return Page(self._node.dispatch.approve(call.asker, call.id, word))
 
     def _allowed(self, call: Call) -> Callable[[str, Command], bool]:

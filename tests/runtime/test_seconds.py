@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from amon.access import Policy
-from amon.ids import code
+from amon.ids import code, new_id
 from amon.testing import FakeClock
 from amon.words import Effect
 from tests.runtime.hands import key_of, signed_door
@@ -34,6 +34,13 @@ async def begun(lab: Site, **more: Any) -> "tuple[Ear, asyncio.Task[None]]":
 
 
 async def approved(lab: Site, by: str, word: str = WORD, **more: Any) -> str:
+    """As a person does it: looks what waits, and then says yes to just that."""
+    said = await look(lab, by, word, **more)
+    whole = said.rpartition(": approve ")[2]
+    return await look(lab, by, whole, **more) if len(whole) == 26 else said
+
+
+async def look(lab: Site, by: str, word: str = WORD, **more: Any) -> str:
     ear = await lab.ask(f"approve {word}", **{"by": by, "door": TWO, **more})
     return f"{ear.last.state}: {ear.last.text}"
 
@@ -152,3 +159,31 @@ async def test_a_key_that_was_revoked_or_is_wanted_by_now_counts_at_the_yes(lab:
     await task
     assert (ear.last.state, lab.log) == ("refused", [])
     assert "sign it again" in ear.last.text
+
+
+async def test_the_second_person_sees_what_waits_before_anything_is_done(lab: Site) -> None:
+    _, task = await begun(lab)
+    said = await look(lab, BOB)
+    assert said.startswith(
+        f"refused: {WORD} is not done yet: {ALICE} asks for `lab restart what=httpd`; to let just that"
+    )
+    assert lab.log == []
+    assert (await look(lab, CAROL)).startswith("refused: this needs role")
+    assert (await look(lab, BOB, said.rpartition(" ")[2].lower())).startswith("done")
+    await task
+    assert lab.log == ["restart httpd"]
+
+
+async def test_a_yes_is_not_for_another_request_that_was_put_in_its_place(lab: Site) -> None:
+    _, task = await begun(lab)
+    yes = (await look(lab, BOB)).rpartition(" ")[2]
+    lab.node.dispatch.cancel(("lab", ALICE, ID))
+    await task
+    same_word = next(one for one in (new_id(1.0) for _ in range(2**20)) if code(one) == WORD)
+    for change in ({"ident": same_word}, {"line": "restart xrootd"}):
+        ear, task = lab.begin(change.pop("line", "restart httpd"), **{"door": TWO, "ident": ID, **change})
+        await ear.wait(f"progress waits 10 min for a second person, who says: approve {WORD}")
+        assert "nothing waits here" in await look(lab, BOB, yes)
+        task.cancel()
+        await asyncio.wait([task])
+    assert lab.log == []
