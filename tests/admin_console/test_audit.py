@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import sqlite3
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from amon.store.chain import append
 from amon.target import parse
 from amon.wire import Ended, Payload, Request
 from site_agent.agent import Agent
-from tests.admin_console.ground import ALICE, BOB, SERVERS, Ground, noted, pipe, said
+from tests.admin_console.ground import ALICE, BOB, OPS, SERVERS, Ground, noted, pipe, said
+from tests.admin_console.programs import in_pipe, on_terminal
 
 LINE = AuditRecord(1_763_643_042.0, "main", BOB, None, "01J", "host status", True, "admin bob", "done")
 
@@ -213,6 +215,28 @@ def test_a_line_that_sites_read_is_made_of_what_is_wished() -> None:
     assert wish.line() == 'audit 10000 since=3600s who="a b@x" --refused'
     assert wish.line(7) == 'audit 1000000 after=7 who="a b@x" --refused'
     assert AuditWish(parse("all"), who="x", verify=True).line() == "audit 100"
+
+
+async def test_the_program_itself_shows_verifies_remembers_and_forgets(ground: Ground) -> None:
+    agent = await ground.site("cern")
+    await fill(agent, 9)
+    words = ("--config", str(ground.console().config), "audit")
+    async with on_terminal(*words, folder=ground.folder) as program:
+        assert await program.ended() == 0
+        await program.wait_for("cern: sound from the first to line 9, seen for the first time")
+    assert "host status" in program.text
+    kept = ground.folder / "amon" / OPS / "audit_heads.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    tamper(ground, "cern", "DELETE FROM audit WHERE seq > 5", lines=20)
+    async with in_pipe(*words, "--verify", folder=ground.folder) as piped:
+        assert await piped.ended() == 1
+    assert "cern: rewritten: line 9 is another than on" in piped.text
+    assert "if you know why: amon audit SITE --forget" in piped.text
+    async with in_pipe(*words, "cern", "--forget", folder=ground.folder) as forgets:
+        assert await forgets.ended() == 0
+    async with in_pipe(*words, "--json", folder=ground.folder) as again:
+        assert await again.ended() == 0
+    assert '"said": "sound from' in again.text
 
 
 @pytest.mark.parametrize(
