@@ -180,10 +180,14 @@ class Chat:
                 del self._under[incoming.id]
 
     def _to_stranger(self, asker: Asker, line: Line) -> Spoken:
-        """Dispatch refuses and writes it down; of that a stranger is told once an hour, and in a crowd nothing."""
+        """Dispatch refuses and writes it down; of that a stranger is told once an hour, and in a crowd nothing.
+
+        So is everybody while the policy lets nobody in, and who may do something only with a signature.
+        """
 
         def notice(text: str, rest: str = "") -> None:
-            self._voice.say(asker.reply_to, f"{asker.jid} has no role at {self._site}; ask its owner for one")
+            why = self.door.authority.decide(asker, None, self._clock.time()).reason
+            self._voice.say(asker.reply_to, f"{self._site}: {why}")
 
         def complain() -> bool:
             return line.alone and self._notices.take(asker.jid, self._clock.monotonic()) > 0

@@ -2,11 +2,14 @@
 
 import pytest
 
-from amon.access import Policy
+from amon.access import Authority, Policy
 from amon.health import Health
 from amon.xmpp.events import Received
-from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, door
+from tests.runtime.hands import key_of, signers
+from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, POLICY, door
 from tests.runtime.talk import DESK, ROOM, Talk
+
+BY_KEY = f"key:{key_of('alice').public.fingerprint}"
 
 # Addressing
 
@@ -158,7 +161,7 @@ async def test_agents_hear_silence_even_where_the_policy_would_let_them(talk: Ta
 
 
 async def test_a_stranger_is_told_once_an_hour_and_every_try_is_audited(talk: Talk) -> None:
-    told = [f"{EVE} has no role at cern; ask its owner for one"]
+    told = [f"cern: {EVE} has no role here; ask the owner of this site"]
     assert [await talk.alone("look", by=EVE) for _ in range(3)] == [told, [], []]
     assert await talk.room("cern: look", by=EVE) == []
     talk.lab.clock.advance(3600)
@@ -166,6 +169,22 @@ async def test_a_stranger_is_told_once_an_hour_and_every_try_is_audited(talk: Ta
     assert await talk.alone("look", by=EVE, delayed=True) == []
     assert len(await talk.lab.audit()) == 5
     assert talk.lab.log == []
+
+
+@pytest.mark.parametrize(
+    ("authority", "why"),
+    [
+        (Authority(POLICY, AGENTS, closed="the policy bundle cannot be read"), "the policy bundle cannot be read"),
+        (Authority(Policy(owner=(BY_KEY,)), AGENTS, signers(alice=ALICE)), "only with a signature; sign it: "),
+    ],
+)
+async def test_whoever_is_no_stranger_is_told_why_he_may_nothing(talk: Talk, authority: Authority, why: str) -> None:
+    here = door()
+    here.authority = authority
+    talk.chat = talk.front(here)
+    (said,) = await talk.alone("look")
+    assert why in said
+    assert "no role" not in said
 
 
 async def test_a_stranger_is_not_told_of_mistakes(talk: Talk) -> None:
