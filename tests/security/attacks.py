@@ -17,8 +17,8 @@ _FORWARDED = f"<forwarded xmlns='urn:xmpp:forward:0'>{_INNER}</forwarded>"
 _MAM = f"<result xmlns='urn:xmpp:mam:2' id='1'>{_FORWARDED}</result>"
 _EVENT = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='amon'><item id='1'/></items></event>"
 _ERROR = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
-_LATE = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
-_OLD_LATE = "<x xmlns='jabber:x:delay' stamp='20260101T00:00:00'/>"
+LATE = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
+OLD_LATE = "<x xmlns='jabber:x:delay' stamp='20260101T00:00:00'/>"
 _CORRECTION = "<replace xmlns='urn:xmpp:message-correct:0' id='0'/>"
 _REACTION = "<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reactions:0'/>"
 _QUOTE = "<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'><body start='0' end='{end}'/></fallback>"
@@ -75,8 +75,8 @@ ATTACKS: tuple[Attack, ...] = (
     *_wrapped("beside an archive result", _MAM),
     *_wrapped("beside a forwarded message", _FORWARDED),
     *_wrapped("beside a pubsub event", _EVENT),
-    *_wrapped("kept on the way (XEP-0203)", _LATE),
-    *_wrapped("kept on the way (XEP-0091)", _OLD_LATE),
+    *_wrapped("kept on the way (XEP-0203)", LATE),
+    *_wrapped("kept on the way (XEP-0091)", OLD_LATE),
     *_wrapped("as an error that bounces", _ERROR, kind="error"),
     *_wrapped("as a headline", "", kind="headline"),
     *_wrapped("as a message of a room", "", kind="groupchat"),

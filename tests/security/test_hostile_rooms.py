@@ -15,6 +15,7 @@ from amon.xmpp.forms import read_form, submit_form
 from amon.xmpp.roster import Member
 from tests.e2e.world import OPS, World
 from tests.security.attacker import Attacker
+from tests.security.attacks import LATE, OLD_LATE
 from tests.security.siege import AGENT, EVE, Siege, besieged, chat, payload, request, room_chat, room_payload
 
 pytestmark = pytest.mark.timeout(240)
@@ -148,4 +149,10 @@ async def test_what_was_said_while_the_agent_was_away_is_not_done_when_it_comes_
     await siege.alice.say(chat(f"mark {word}", to=AGENT))
     await siege.start()
     await siege.attempt("the room's history, and what was kept for the agent", siege.eve, "<presence/>")
+    for late in (LATE, OLD_LATE):  # as a room with a history tells it, whatever it was asked for
+        for line in ("cern: mark {}", "!mark {} @all"):
+            xml = room_chat(line.format(siege.word()), late)
+            await speak_once(siege, "kept by the room", siege.alice, xml)
+        order = request(f"mark {siege.word()}", siege.new_id())
+        await speak_once(siege, "kept by the room, a payload", siege.alice, room_payload(order, late))
     assert siege.effects() == []
