@@ -80,14 +80,21 @@ class Secret:
     It is compared in constant time, is never pickled, and a copy of it is the same object.
     """
 
-    __slots__ = ("__weakref__", "_text")
+    __slots__ = ("__weakref__", "_shapes", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._shapes: tuple[str, ...] | None = None
         _ALIVE[id(self)] = self
 
     def reveal(self) -> str:
         return self._text
+
+    def shapes(self) -> tuple[str, ...]:
+        """How it may stand in a text: as it is, or as Python, JSON or XML would quote it."""
+        if self._shapes is None:
+            self._shapes = _forms(self._text)
+        return self._shapes
 
     def __repr__(self) -> str:
         return "***"
@@ -122,13 +129,11 @@ def discreet(text: str, also: Iterable[Secret] = ()) -> str:
 
     The second fence: whoever writes a text has to leave secrets out of it. also: secrets that are hidden however short.
     """
-    told = [one.reveal() for one in also]
-    told += [one.reveal() for one in list(_ALIVE.values()) if len(one.reveal()) >= LEAST_HIDDEN]
+    told = [*also, *(one for one in list(_ALIVE.values()) if len(one.reveal()) >= LEAST_HIDDEN)]
+    found = {shape for secret in told for shape in secret.shapes() if shape in text}
     # The longest first: one may be the beginning of another.
-    for secret in sorted(set(told), key=len, reverse=True):
-        for form in _forms(secret):
-            if form in text:
-                text = text.replace(form, "***")
+    for shape in sorted(found, key=len, reverse=True):
+        text = text.replace(shape, "***")
     return text
 
 
