@@ -118,9 +118,7 @@ async def test_a_site_that_shows_no_key_is_not_approved(office: Office) -> None:
 @pytest.mark.parametrize(
     "shown", ["", "no key", "ssh-ed25519 AAAA", "ssh-rsa AAAA", "x" * 50_000, "\u202essh-ed25519 A"]
 )
-async def test_what_a_false_agent_shows_instead_of_a_key_is_no_key_and_spoils_nothing(
-    office: Office, shown: str
-) -> None:
+async def test_what_a_false_agent_shows_instead_of_a_key_is_no_key(office: Office, shown: str) -> None:
     invitation = await office.invite("cern")
     async with false_agent(office, CERN, invitation.password, shown):
         found = {one.entry.name: (one.how, one.key) for one in await waiting(office.desk())}
