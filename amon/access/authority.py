@@ -66,6 +66,10 @@ class Authority:
         domain = asker.domain.partition("/")[0].rstrip(".").lower()
         return domain == self.agents_domain.rstrip(".").lower()
 
+    def counted_as(self, asker: Asker) -> str:
+        """Under whose name it is counted what he costs: strangers can have any number of names and count as one."""
+        return asker.jid if any(self._named(asker.jid, asker.key)) else ""
+
     # What is asked of those who may
 
     @property

@@ -44,7 +44,7 @@ from amon.wire import Ended, WireError, decode, encode
 from amon.words import Asker, Effect, State
 
 _MOST_CALLS = 256  # under way at once; a flood is refused, not queued
-_REFUSALS = (20, 60.0)  # that many of one asker in so many seconds are written down
+_REFUSALS = (20, 60.0)  # that many of one asker, or of all strangers, in so many seconds are written down
 _NO_KEYS = "this has to be signed, and this site knows nobody's key; its owner names a file with them as `signers`"
 _UNREADABLE = "has ended, but how cannot be read any more"
 
@@ -185,7 +185,8 @@ class Dispatch:
         self, incoming: Incoming, shown: str, decision: Decision, audience: Audience, effect: str = ""
     ) -> None:
         audience.ended(Ended(incoming.id, State.refused, visible(decision.reason)))
-        left = self._refusals.take(incoming.asker.jid, self._clock.monotonic())
+        who = incoming.door.authority.counted_as(incoming.asker)
+        left = self._refusals.take(who, self._clock.monotonic())
         if left:
             self._log.info("refused %s: %s (%s)", incoming.asker.jid, decision.reason, decision.rule)
             more = "" if left > 1 else f"; more within {self._refusals.every:g} s are not written down"

@@ -14,7 +14,7 @@ from amon.text import visible
 from amon.wire import Ended, NewPolicy
 from amon.words import Asker, State
 
-_MOST = (6, 60.0)  # that many of one person in so many seconds are looked at
+_MOST = (6, 60.0)  # that many of one person, or of all strangers, in so many seconds are looked at
 
 Accept = Callable[[bytes, str], str]
 """Text and signature -> what was taken over, in words. `Refused` or `Failed` says why not; nothing has changed then."""
@@ -32,8 +32,8 @@ class PolicyFront:
 
     async def received(self, new: NewPolicy, asker: Asker) -> Ended:
         """What became of it, which is written into the audit too."""
-        if not self._quota.take(asker.jid, self._clock.monotonic()):
-            return Ended(new.id, State.refused, "too many policies came from you; wait a minute")
+        if not self._quota.take(self._door.authority.counted_as(asker), self._clock.monotonic()):
+            return Ended(new.id, State.refused, "too many policies came from you, or from strangers; wait a minute")
         state, text = self._taken(new)
         rule = "organisation" if state is State.done else "default deny"
         incoming = Incoming(new.id, asker, "", self._door)

@@ -4,6 +4,7 @@ from amon.access import Quota
 from amon.runtime.incoming import Incoming
 
 _PERIOD = 60.0  # seconds
+_PEOPLE = 20_000  # who are remembered; a pattern may let a whole university in
 
 
 class Rates:
@@ -19,7 +20,7 @@ class Rates:
             return ""
         quota = self._quotas.get(incoming.door.account)
         if quota is None or quota.most != most:
-            quota = self._quotas[incoming.door.account] = Quota(most, _PERIOD)
+            quota = self._quotas[incoming.door.account] = Quota(most, _PERIOD, _PEOPLE)
         if quota.take(incoming.asker.jid, now):
             return ""
         return f"{incoming.asker.jid} has made {most} requests within a minute, which is all that this site takes; wait"

@@ -109,6 +109,21 @@ async def test_refusals_of_one_asker_fill_neither_disk_nor_memory(lab: Site) -> 
     assert lines[-1] == f"{EVE} lab look: refused; more within 60 s are not written down"
 
 
+async def test_strangers_with_many_addresses_fill_no_disk_and_hide_no_refusal_of_who_is_known(lab: Site) -> None:
+    for number in range(1100):
+        await lab.ask("look", by=f"eve{number}@evil.example")
+    assert len(await lab.audit()) == 20
+    await lab.ask("restart httpd", by=BOB)
+    assert (await lab.audit())[-1] == f"{BOB} lab restart what=httpd: refused"
+
+
+async def test_people_of_a_pattern_cannot_use_up_the_requests_of_others(lab: Site) -> None:
+    here = door(Policy(observer=("*@campus.example",), admin=(ALICE,), rate=5))
+    for number in range(1100):
+        assert (await lab.ask("look", by=f"eve{number}@campus.example", door=here)).last.state == "done"
+    assert (await lab.ask("look", door=here)).last.state == "done"
+
+
 # How it ends
 
 

@@ -69,3 +69,12 @@ async def test_nobody_keeps_a_site_busy_with_policies(lab: Site) -> None:
         await front.received(NEW, Asker(EVE, f"{EVE}/desk"))
     assert len(holder.taken) == len(await lab.journal.recent(1000)) == 6
     assert (await front.received(NEW, Asker(ALICE, f"{ALICE}/desk"))).text == "not signed by us"
+
+
+async def test_strangers_with_many_addresses_do_not_keep_a_policy_out(lab: Site) -> None:
+    holder = Holder(Refused("not signed by us"))
+    front = PolicyFront(DOOR, lab.node.dispatch, lab.clock, holder.accept)
+    for number in range(1100):
+        await front.received(NEW, Asker(f"eve{number}@evil.example", "eve@evil.example/desk"))
+    assert len(holder.taken) == len(await lab.journal.recent(1000)) == 6
+    assert (await front.received(NEW, Asker(ALICE, f"{ALICE}/desk"))).text == "not signed by us"
