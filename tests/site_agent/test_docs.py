@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+from amon.access.invitation import Invitation
+from amon.access.sshsig import SigningKey
 from amon.module import Registry
+from site_agent.place import Place as NewSite
+from site_agent.place import configuration_of
 from site_agent.reference import configuration_reference
 from tests.site_agent.world import MODULES, Place, entry_points
 
@@ -32,13 +36,18 @@ def test_every_command_and_no_other_is_told() -> None:
     assert told == set(known or ())
 
 
-def test_the_readmes_configuration_has_no_mistake(tmp_path: Path) -> None:
-    (text,) = re.findall(
-        r"^cat >/etc/amon/agent.toml <<'END'\n(.*?)^END$", (ROOT / "README.md").read_text(), re.M | re.S
+def test_what_the_readme_puts_behind_the_configuration_of_a_new_site_has_no_mistake(tmp_path: Path) -> None:
+    (more,) = re.findall(
+        r"^cat >>/etc/amon/agent.toml <<'END'\n(.*?)^END$", (ROOT / "README.md").read_text(), re.M | re.S
     )
-    text = text.replace('"/etc/amon/password"', '"$PASSWORD"').replace(
-        "[account.main]", 'state = "$STATE"\n[account.main]'
+    place = Place(tmp_path)
+    site = NewSite(place.path, place.state)
+    SigningKey.generate(site.key, "site-1")
+    site.passwords.path.write_text("hush\n")
+    site.passwords.path.chmod(0o600)
+    invitation = Invitation(
+        "site-1@agents.example.org", "x" * 24, "ops@rooms.example.org", "alice@example.org", 0.0, tags={"tier": "1"}
     )
-    loaded = Place(tmp_path).load(text)
+    loaded = place.load(configuration_of(invitation, site) + more)
     assert [str(one) for one in loaded.found] == []
     assert [spec.name for spec in loaded.specs] == ["uptime", "host", "service"]
