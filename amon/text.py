@@ -25,10 +25,12 @@ _FILLERS = re.compile(
 def normal_line(line: str) -> str:
     """A typed line as it is meant: NFKC, plain quotes and dashes; `Invalid` for what no keyboard types.
 
+    A normal line stays as it is: what a person signs is a line that was made normal, and so is what is done then.
     Length is checked before anything is done with the text, and after: NFKC makes eighteen letters of some.
     """
     _check_length(line)
-    line = unicodedata.normalize("NFKC", line.translate(_TYPOGRAPHY)).strip()
+    # NFKC makes quotes and dashes, too, of such as stand on their side.
+    line = unicodedata.normalize("NFKC", line.translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY).strip()
     check_typed(line)
     return line
 

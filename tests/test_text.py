@@ -115,3 +115,10 @@ def test_a_letter_without_a_picture_is_shown_as_a_mark_and_an_emoji_is_left_whol
     assert visible(f"cern{character}") == "cern\ufffd"
     assert visible(f"one\x00\ncern{character}") == "one\ufffd\ncern\ufffd"
     assert visible("done ✔️ ünïcode") == "done ✔️ ünïcode"
+
+
+@pytest.mark.parametrize("dash", "\ufe58\ufe31\ufe32\u2014\uff0d")
+def test_a_normal_line_is_normal_already(dash: str) -> None:
+    """Else a person would sign another line than the one that is done."""
+    made = normal_line(f"wipe {dash}dry-run \u201ca b\u201d")
+    assert normal_line(made) == made
