@@ -28,6 +28,7 @@ from amon.xmpp.events import Received
 
 _CONFIRM_WITHIN = 60.0
 _MOST_PENDING = 200
+_LONGEST_CHALLENGE = 1900  # characters; of a longer line a page shows only a part
 _NOTICE_EVERY = 3600.0
 _MISTAKES_WITHIN = 600.0
 _LATE = "this came late and was not done; send it again if you still want it"
@@ -220,10 +221,13 @@ class Chat:
         """The line to sign stands alone, so that it can be copied whole."""
         now, by = int(self._clock.time()), incoming.asker.jid
         challenge = Challenge(incoming.id, self.door.jid, by, now, now + int(LONGEST_LIFE), line.text)
+        text = str(challenge)
+        if not text.isprintable() or "```" in text or len(text) > _LONGEST_CHALLENGE:
+            return f"{plan}\n{effect} must be signed; no chat shows this line whole, use the console: amon run --sign"
         question = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line, challenge)
         self._put(f"ok {incoming.id}", question)
         how = f"{effect} must be signed within {LONGEST_LIFE / 60:g} min: amon sign, then paste what it prints"
-        return f"{plan}\n{how}\n{challenge}"
+        return f"{plan}\n{how}\n{text}"
 
     async def _signed(self, incoming: Incoming, line: Line) -> None:
         """A signature that somebody pasted, under the newest line he was asked to sign that it fits."""

@@ -120,3 +120,10 @@ async def test_who_lost_the_right_since_the_challenge_gets_nothing_done(talk: Ta
 
 async def test_an_answer_that_nothing_waits_for_is_refused(talk: Talk) -> None:
     assert await talk.alone("ok bm8=") == [REFUSED]
+
+
+@pytest.mark.parametrize("token", ["'a\tb'", "'a```b'", " " * 2_000 + "x"])
+async def test_a_line_that_cannot_be_copied_whole_is_no_challenge(talk: Talk, token: str) -> None:
+    (said,) = await talk.alone(f"wipe {token}")
+    assert "amon1 " not in said
+    assert "amon run --sign" in said
