@@ -14,7 +14,8 @@ that after a power loss there are only two cases. Nothing is found: it never beg
 but not ended: it may have begun, nobody knows how far, and it must not run again; the next agent ends it as interrupted
 and tells so. A repeat of what is under way hears of its end, a repeat of what has ended is told the stored outcome, and
 the id of another request is refused: the same id never runs twice. How it ended is written before it is told.
-What is only planned, or waits for somebody's word, is not accepted yet; an agent that ends then has done nothing.
+What is only planned, or waits for somebody's word, is not accepted yet; an agent that ends then has done nothing. That
+no second person said yes is an end, which is written down like others.
 
 Each request that is decided leaves one line in the audit, whether it was done, planned, refused or not understood.
 """
@@ -247,8 +248,9 @@ class Dispatch:
             return
         if second is None:
             state = State.cancelled if work.stopped.is_set() else State.expired
-            work.audience.ended(Ended(incoming.id, state, "no second person said yes; nothing was done"))
-            await self._audit(incoming, asked.shown, asked.decision, state, asked.effect)
+            # An end like any other: what was taken back cannot be sent again by a server that has it signed.
+            outcome = Ended(incoming.id, state, "no second person said yes; nothing was done")
+            await self._end(asked, self._record(asked), outcome, work)
             return
         fault = self._signature_fault(asked)
         if fault:
@@ -285,6 +287,10 @@ class Dispatch:
         outcome = await self._judged_again(asked, work)
         if changes and outcome.state not in (State.refused, State.invalid):
             self._changed()
+        await self._end(asked, record, outcome, work)
+
+    async def _end(self, asked: _Asked, record: Record, outcome: Ended, work: Work) -> None:
+        """Written before it is told."""
         ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
         try:
             await self._journal.end(ended, self._asked_line(asked, outcome.state))

@@ -180,10 +180,19 @@ async def test_a_yes_is_not_for_another_request_that_was_put_in_its_place(lab: S
     lab.node.dispatch.cancel(("lab", ALICE, ID))
     await task
     same_word = next(one for one in (new_id(1.0) for _ in range(2**20)) if code(one) == WORD)
-    for change in ({"ident": same_word}, {"line": "restart xrootd"}):
-        ear, task = lab.begin(change.pop("line", "restart httpd"), **{"door": TWO, "ident": ID, **change})
-        await ear.wait(f"progress waits 10 min for a second person, who says: approve {WORD}")
-        assert "nothing waits here" in await look(lab, BOB, yes)
+    for by, line, ident in ((ALICE, "httpd", same_word), (ALICE, "xrootd", ID[:-1] + "0"), (BOB, "httpd", ID)):
+        ear, task = lab.begin(f"restart {line}", door=TWO, ident=ident, by=by)
+        await ear.wait(f"progress waits 10 min for a second person, who says: approve {code(ident)}")
+        assert "nothing waits here" in await look(lab, ALICE if by == BOB else BOB, yes)
         task.cancel()
         await asyncio.wait([task])
+    assert lab.log == []
+
+
+async def test_what_was_taken_back_does_not_wait_again_when_it_is_sent_again(lab: Site) -> None:
+    _, task = await begun(lab)
+    lab.node.dispatch.cancel(("lab", ALICE, ID))
+    await task
+    ear = await lab.ask("restart httpd", ident=ID, door=TWO)  # by a server that kept it, signed as it is
+    assert ear.heard == ["cancelled"]
     assert lab.log == []
