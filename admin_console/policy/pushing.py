@@ -13,7 +13,8 @@ from amon.runtime.gather import Job, gathering
 from amon.target import Expression
 from amon.wire import NewPolicy, encode
 
-WITHIN = 30.0  # seconds for all sites
+WITHIN = 30.0  # seconds, after the last site has it
+_EACH_SECOND = 1_000_000  # characters; servers that amon configures take two million bytes for ever
 _BELIEVED = 1000  # numbers after the last of ours that a site may claim to obey
 _ACCEPT_BY = 10.0
 
@@ -54,15 +55,22 @@ def signed_elsewhere(last: int, told: Sequence[Obeyed]) -> str:
     return f"policy {newest} at {sites} was not signed here; this file may lack what was changed in it"
 
 
+def accept_within(characters: int) -> float:
+    """Seconds until the last site must have answered to so many characters, which all go through one connection."""
+    return _ACCEPT_BY + characters / _EACH_SECOND
+
+
 async def push(session: Session, signed: Signed, names: Sequence[str], target: Expression) -> Report:
     """Bring it to these sites; the book tells of each what it made of it."""
     ident = new_id(session.clock.time())
     payload = encode(NewPolicy(ident, signed.text, signed.sig))
     line = f"policy {signed.bundle.serial}"
-    job = Job(ident, line, tuple(names), WITHIN, _ACCEPT_BY, confirmed=True, sealed=dict.fromkeys(names, payload))
+    accept_by = accept_within(len(names) * len(payload))
+    within = accept_by + WITHIN
+    job = Job(ident, line, tuple(names), within, accept_by, confirmed=True, sealed=dict.fromkeys(names, payload))
     # Straight to each: a site that is not in the room yet, or was thrown out of it, needs it as much as others.
     with gathering(session.fleet, None, job, session.clock) as under_way:
         under_way.send()
         await under_way.collect()
         book = under_way.book
-    return Report(Wish(target, line, WITHIN, _ACCEPT_BY), job, book, book.exit_code(), under_way.words)
+    return Report(Wish(target, line, within, accept_by), job, book, book.exit_code(), under_way.words)

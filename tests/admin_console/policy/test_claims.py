@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from admin_console.policy.desk import FleetGrants, PolicyDesk
-from admin_console.policy.pushing import Obeyed, next_serial, signed_elsewhere
+from admin_console.policy.pushing import Obeyed, accept_within, next_serial, signed_elsewhere
 from admin_console.policy.signing import LASTS, Shelf, Signed, bundle_text, sign_bundle
 from admin_console.policy.source import PolicyFile
 from admin_console.session import Console
@@ -93,3 +93,8 @@ async def test_whoever_is_withdrawn_but_meant_by_a_pattern_is_told_of(tmp_path: 
     desk.shelf.put(await signed(desk, 2))
     with pytest.raises(Failed, match=f"{BOB} is still meant by observer .@example.org; next: change that in"):
         await FleetGrants(desk).withdraw(BOB)
+
+
+def test_a_large_fleet_gets_the_time_that_a_large_policy_takes_on_its_way() -> None:
+    assert accept_within(10 * 5_000) < 11
+    assert accept_within(1_000 * 130_000) > 1_000 * 250_000 / 2**21  # the bytes, by the rate of a server's limits
