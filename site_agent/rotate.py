@@ -26,6 +26,7 @@ LOST = ("timeout", "offline")  # the server may have done what it was asked, or 
 REFUSED = ("not-authorized", "credentials-expired")  # RFC 6120, 6.5
 LOOK_EVERY = 2.0  # seconds: how soon after a login it is noticed what it was made with
 RETRY = 3600.0  # seconds after a change that did not work
+_LATE = 60.0  # seconds after which nothing that a server was asked is still to be done
 _SPREAD = 0.1  # of the period: a fleet that was enrolled in one hour does not change its passwords in one
 
 
@@ -115,8 +116,6 @@ class Rotation:
         if following and held == following:
             self._log.info("the password that was being changed holds")
             self._take(following)
-        elif following:
-            files.drop_next()
         if held != files.held(files.path):
             self._log.warning("logged in with the password of the enrolment; it is changed now")
             self._now = True
@@ -132,8 +131,10 @@ class Rotation:
 
     async def _change(self) -> None:
         following = self._files.held(self._files.next)
-        if following:  # of a change whose outcome could not be learnt; it may be what the server holds
-            await self._learn(following)
+        if following:  # of a change whose outcome is not known; it may be what the server holds
+            if not self._is_late() or await self._is_taken(following):
+                return
+            self._files.drop_next()
         new = secrets.token_urlsafe(32)
         write_whole(self._files.next, f"{new}\n")
         try:
@@ -141,7 +142,7 @@ class Rotation:
         except StanzaError as error:
             if error.condition in LOST:
                 self._known = (*self._known, new)  # as the connection keeps it
-                await self._learn(new)
+                await self._is_taken(new)
             else:
                 self._files.drop_next()
             raise
@@ -150,12 +151,17 @@ class Rotation:
             raise Failed("the server said that it took a new one, and refuses it; both are kept")
         self._take(new)
 
-    async def _learn(self, following: str) -> None:
-        """Whether the server took it: asked by logging in. `Failed` if it cannot be asked now: both are kept."""
+    def _is_late(self) -> bool:
+        """A busy server may do what it was asked by a session that is dead long since, after it has refused a login."""
+        old = self._clock.time() - self._files.next.stat().st_mtime
+        return not 0 <= old < _LATE
+
+    async def _is_taken(self, following: str) -> bool:
+        """Whether the server took it: asked by logging in. If not, or if it cannot be asked now, both are kept."""
         if await self._works(following):
             self._take(following)
-        else:
-            self._files.drop_next()
+            return True
+        return False
 
     def _take(self, new: str) -> None:
         self._files.promote()
