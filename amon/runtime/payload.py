@@ -150,7 +150,8 @@ class PayloadFront:
             replies.close()
 
     def _is_known(self, asker: Asker) -> bool:
-        return self.door.authority.decide(asker, None, self._clock.time()).allowed
+        decision = self.door.authority.decide(asker, None, self._clock.time())
+        return decision.allowed or decision.sign
 
     def _replies(self, asker: Asker, ident: str) -> "WireReplies":
         return WireReplies(ident, lambda payload: self._say(asker, payload), self._clock)

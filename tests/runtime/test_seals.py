@@ -11,7 +11,7 @@ import pytest
 from amon.access import RESULT, Policy
 from amon.runtime.payload import PayloadFront
 from amon.testing import FakeClock
-from amon.wire import Ended, NeedsWord, Proof, Request, body_of, encode, read_proof, seal, unseal
+from amon.wire import Ended, Fetch, NeedsWord, Proof, Request, body_of, encode, read_proof, seal, unseal
 from amon.xmpp.events import Received
 from tests.runtime.hands import OWNERS, envelope, key_of, signed, signed_door, signers
 from tests.runtime.scene import AGENTS, ALICE, BOB, EVE, FLEET, Site, site
@@ -90,6 +90,14 @@ async def test_a_role_of_a_key_holds_for_signed_requests_only(lab: Site, observe
     assert "would" not in asked.text  # for who may not unsigned, not even a plan is made
     assert state(await line.hear(replace_request(WIPE, dry_run=True))) == "refused"
     assert state(await line.hear(signed(envelope(replace_request(WIPE, id=OTHER), now(line))))) == "done"
+
+
+async def test_whoever_is_somebody_by_his_key_alone_can_fetch_what_his_request_came_to(lab: Site) -> None:
+    mine = key_of("alice").public.fingerprint
+    line = Line(lab, signed_door(Policy(owner=(f"key:{mine}",))))
+    await line.hear(signed(envelope(WIPE, now(line))))
+    assert state(await line.hear(Fetch(ID))) == "done"
+    assert await line.hear(Fetch(ID), by=EVE) == []
 
 
 async def test_a_signed_request_may_come_late_straight_but_never_through_a_room(line: Line) -> None:
