@@ -19,7 +19,7 @@ from amon.text import nearest
 from amon.words import Asker
 
 APPROVE_WITHIN = 600.0  # seconds
-_MOST = 32  # requests that wait at once
+_MOST, _MOST_OF_ONE = 32, 8  # requests that wait at once, of all and of one person
 
 
 @dataclass(slots=True)
@@ -50,7 +50,8 @@ class Seconds:
     async def wait(self, incoming: Incoming, wanted: Wanted, shown: str, work: Work) -> Asker | None:
         """Who said yes; None if nobody did in time, or it is not wanted any more. `Refused` where too many wait."""
         word = code(incoming.id)
-        if word in self._waiting or len(self._waiting) >= _MOST:
+        his = sum(one.incoming.asker.jid == incoming.asker.jid for one in self._waiting.values())
+        if word in self._waiting or len(self._waiting) >= _MOST or his >= _MOST_OF_ONE:
             raise Refused("too many requests wait for a second person here; ask again later")
         one = self._waiting[word] = _Waiting(incoming, wanted, work.name, shown)
         minutes = APPROVE_WITHIN / 60

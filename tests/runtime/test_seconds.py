@@ -139,6 +139,16 @@ async def test_only_so_many_wait_at_once(lab: Site) -> None:
     assert lab.log == []
 
 
+async def test_one_person_does_not_take_all_places_of_those_who_wait(lab: Site) -> None:
+    waiting = [lab.begin("restart httpd", door=TWO) for _ in range(40)]
+    await waiting[-1][0].wait("refused")
+    ear, task = lab.begin("restart httpd", door=TWO, by=BOB, ident=ID)
+    await ear.wait(f"progress waits 10 min for a second person, who says: approve {WORD}")
+    for one in (*(task for _, task in waiting), task):
+        one.cancel()
+        await asyncio.wait([one])
+
+
 async def _pass(clock: FakeClock, seconds: int) -> None:
     for _ in range(10):
         await asyncio.sleep(0)
