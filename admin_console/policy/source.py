@@ -101,6 +101,7 @@ class PolicyFile:
         for entries in lists:
             _remove(entries, jid)
         _remove_from_rules(policy.get("allow"), jid)
+        _deny_in_person(policy, jid)
         for name, members in list(policy.get("groups", {}).items()):
             _remove(members, jid)
             if not members:
@@ -166,6 +167,15 @@ def _remove_from_rules(rules: MutableSequence[Table] | None, jid: str) -> None:
         _remove(who, jid)
         if who is not None and len(who) == 0:
             del rules[place]
+
+
+def _deny_in_person(policy: Any, jid: str) -> None:
+    """Whoever is denied something as one of a group is denied it still when he is in that group no more."""
+    groups = policy.get("groups", {})
+    his = {f"@{name}" for name, members in groups.items() if any(_same(one, jid) for one in members)}
+    for rule in policy.get("deny", ()):
+        if his & {str(one) for one in rule.get("who", ())}:
+            _add(rule, "who", jid)
 
 
 def _drop_group(policy: Any, name: str, roles: list[Any]) -> None:

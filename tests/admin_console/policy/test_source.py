@@ -200,7 +200,7 @@ def test_what_a_pattern_still_gives_to_who_was_withdrawn_is_told(file: PolicyFil
     assert still_named(file.text(), BOB, 1_000_000.0) == left
 
 
-def test_a_group_goes_with_its_last_person(file: PolicyFile) -> None:
+def test_a_group_goes_with_its_last_person_who_stays_denied_what_it_was(file: PolicyFile) -> None:
     file.path.write_text(
         f"""
 [policy]
@@ -223,5 +223,6 @@ commands = ["service stop"]
         "operator": [],
         "groups": {},
         "allow": [{"who": [CAROL], "commands": ["status"]}],
-        "deny": [],
+        "deny": [{"who": [BOB], "commands": ["service stop"]}],
     }
+    assert not file.withdraw(BOB)
