@@ -139,11 +139,11 @@ def token(data: bytes) -> None:
 
 
 TARGETS = (
-    Target("sshsig", sshsig, (GOOD[:40], GOOD[-8:], "-----BEGIN SSH SIGNATURE-----\n", "=", "U1NIU0lH"), 15),
-    Target("key", key, ("ssh-ed25519 ", "sk-ssh-ed25519@openssh.com ", KEY.public.line[12:], "-----BEGIN"), 20),
-    Target("signers", signers, (LINE, "cert-authority", "valid-before=", '"20270101Z"', ",", "\n", "*@evil", "!"), 4),
-    Target("envelope", envelope, ('"sig":"', '{"v":1,"body":"', '\\"by\\":', '{"type":"envelope"', "1795162716"), 10),
-    Target("challenge", challenge, ("amon1 ", REQUEST.id, f" {ALICE} ", " 1795162716 ", "{"), 120),
-    Target("bundle", bundle, ("serial = ", "[policy]", "[[policy.allow]]", "who = [", "expires", '"', "\n"), 1),
-    Target("token", token, ("amon1.", "eyJqaWQiOiJ", "=", "_", "-"), 40),
+    Target("sshsig", sshsig, (GOOD[:40], GOOD[-8:], "-----BEGIN SSH SIGNATURE-----\n", "=", "U1NIU0lH"), 60),
+    Target("key", key, ("ssh-ed25519 ", "sk-ssh-ed25519@openssh.com ", KEY.public.line[12:], "-----BEGIN"), 60),
+    Target("signers", signers, (LINE, "cert-authority", "valid-before=", '"20270101Z"', ",", "\n", "*@evil", "!"), 25),
+    Target("envelope", envelope, ('"sig":"', '{"v":1,"body":"', '\\"by\\":', '{"type":"envelope"', "1795162716"), 60),
+    Target("challenge", challenge, ("amon1 ", REQUEST.id, f" {ALICE} ", " 1795162716 ", "{"), 100),
+    Target("bundle", bundle, ("serial = ", "[policy]", "[[policy.allow]]", "who = [", "expires", '"', "\n"), 5),
+    Target("token", token, ("amon1.", "eyJqaWQiOiJ", "=", "_", "-"), 60),
 )

@@ -155,9 +155,9 @@ _JSON = (
 )
 
 TARGETS = (
-    Target("codec", codec, _JSON, 250),
-    Target("health", health, ('{"level":"ok","ok":1', ',"bad":[["a","b","c"]]', "}", "1000001"), 250),
-    Target("reader", reader, (*_TAGS, "<!DOCTYPE", "<!--", "<?", "]]>", "&#0;"), 10),
-    Target("stanza", stanza, _TAGS, 8),
-    Target("forms", forms, ("<iq>", "</iq>", "<x xmlns='jabber:x:data'>", "<field var='", "<value>", "</x>"), 20),
+    Target("codec", codec, _JSON, 200),
+    Target("health", health, ('{"level":"ok","ok":1', ',"bad":[["a","b","c"]]', "}", "1000001"), 150),
+    Target("reader", reader, (*_TAGS, "<!DOCTYPE", "<!--", "<?", "]]>", "&#0;"), 40),
+    Target("stanza", stanza, _TAGS, 40),
+    Target("forms", forms, ("<iq>", "</iq>", "<x xmlns='jabber:x:data'>", "<field var='", "<value>", "</x>"), 60),
 )

@@ -166,9 +166,9 @@ _RULE = (
 )
 
 TARGETS = (
-    Target("chat", chat, ("!", "cern:", "@all", "@(", "service restart ", "--dry-run", "trap mend", '"', "\u202e"), 5),
-    Target("target", target, ("all", "and", "or", "not", "(", ")", "tag:", "health:", "service:x=up", "*", ","), 15),
-    Target("address", address, ("@", "/", ".", "amon.test", "alice", "\u0130", "\u00df"), 150),
-    Target("shown", shown, ("\u001b[2J", "\u202e", "\r\n", "\t"), 100),
-    Target("policy", policy, (*_RULE, 'admin = ["', "@amon.test", '"]\n', "observer", "*", "?", "\n", "[[", "="), 8),
+    Target("chat", chat, ("!", "cern:", "@all", "@(", "service restart ", "--dry-run", "trap mend", '"', "\u202e"), 40),
+    Target("target", target, ("all", "and", "or", "not", "(", ")", "tag:", "health:", "service:x=up", "*", ","), 25),
+    Target("address", address, ("@", "/", ".", "amon.test", "alice", "\u0130", "\u00df"), 120),
+    Target("shown", shown, ("\u001b[2J", "\u202e", "\r\n", "\t"), 80),
+    Target("policy", policy, (*_RULE, 'admin = ["', "@amon.test", '"]\n', "observer", "*", "?", "\n", "[[", "="), 40),
 )
