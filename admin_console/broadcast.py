@@ -117,7 +117,7 @@ async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
         await fleet.look_up()
     facts = fleet.facts()
     if not facts:
-        raise NobodyMeant(f"{session.room} has no sites yet; next: amon room create --member SITE@DOMAIN")
+        raise NobodyMeant(f"{session.room} has no sites yet; next: amon enroll SITE")
     unknown = unknown_names(target, facts)
     if unknown:
         raise NobodyMeant(_unknown(unknown, session.sites()))

@@ -27,6 +27,7 @@ from site_agent.place import (
     as_owner,
     configuration_of,
     is_done,
+    keep,
     owner_of,
     prepare,
     site_key,
@@ -44,14 +45,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What came of it. again: it had been done before, and nothing was changed."""
+    """What came of it. again: it had been done before, and nothing was changed. kept: the configuration before it."""
 
     invitation: Invitation
     place: Place
     fingerprint: str
     again: bool = False
+    kept: Path | None = None
 
-    def document(self) -> dict[str, str | bool]:
+    def document(self) -> dict[str, str | bool | None]:
         """For programs. Stable: keys are added, never renamed."""
         return {
             "site": self.invitation.site,
@@ -60,20 +62,26 @@ class Enrolled:
             "config": str(self.place.config),
             "state": str(self.place.state),
             "again": self.again,
+            "kept": str(self.kept) if self.kept else None,
         }
 
     def text(self) -> str:
         """For the person who did it, who reads the fingerprint to the one who approves."""
         site, place = self.invitation.site, self.place
+        # As root it would find fault with every file that belongs to the agent's user.
+        look = f"{f'runuser -u {place.user} -- ' * bool(place.user)}amon-agent check --config {place.config}"
         lines = {
             "site": f"{site} ({self.invitation.jid})",
             "key": self.fingerprint,
-            "config": f"{place.config}: yours to change; amon-agent check --config {place.config}",
+            "config": f"{place.config}: yours to change; {look}",
             "state": str(place.state),
         }
+        if self.kept:
+            lines["kept"] = f"{self.kept}: what was there before; take its policy and instances over from it"
         said = [f"{name + ':':<8} {line}" for name, line in lines.items()]
         head = f"{site} was enrolled already; nothing was changed" if self.again else f"{site} is enrolled"
-        start = "systemctl enable --now amon-agent" if place.user else f"amon-agent run --config {place.config}"
+        begin = "systemctl restart amon-agent" if self.kept else "systemctl enable --now amon-agent"
+        start = begin if place.user else f"amon-agent run --config {place.config}"
         tell = f"{self.invitation.inviter} looks at the key above and says: amon approve {site}"
         return "\n".join((head, *said, "next:", f"  here:    {start}", f"  console: {tell}")) + "\n"
 
@@ -109,8 +117,9 @@ async def enroll(
             progress("putting the new password in place")
             place.passwords.promote()
     progress(f"writing {place.config}")
+    kept = keep(place.config, clock) if written not in (None, configuration) else None
     write_configuration(invitation, place, configuration, owner)
-    return Enrolled(invitation, place, key.public.fingerprint)
+    return Enrolled(invitation, place, key.public.fingerprint, kept=kept)
 
 
 async def _take_account(invitation: Invitation, place: Place, progress: Progress) -> None:

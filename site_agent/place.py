@@ -7,6 +7,7 @@ import contextlib
 import os
 import pwd
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,16 @@ def write_configuration(invitation: Invitation, place: Place, text: str, owner: 
         write_whole(place.config, text)
     else:
         write_whole(place.config, text, 0o640, (0, owner.pw_gid))
+
+
+def keep(config: Path, clock: Clock) -> Path:
+    """Where the configuration stays that is about to be replaced: what its owner wrote into it stands nowhere else."""
+    kept = config.with_name(f"{config.name}.{time.strftime('%Y%m%d-%H%M%S', time.gmtime(clock.time()))}")
+    try:
+        os.link(config, kept)  # with its mode and owner
+    except OSError as error:
+        raise Failed(f"{kept} cannot be made: {(error.strerror or str(error)).lower()}") from None
+    return kept
 
 
 def configuration_of(invitation: Invitation, place: Place) -> str:

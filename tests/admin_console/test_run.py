@@ -180,7 +180,7 @@ async def test_a_target_that_fits_nobody_sends_nothing(ground: Ground) -> None:
 
 
 async def test_a_room_without_sites_says_how_to_get_some(ground: Ground) -> None:
-    with pytest.raises(NobodyMeant, match="has no sites yet; next: amon room create --member"):
+    with pytest.raises(NobodyMeant, match="has no sites yet; next: amon enroll SITE"):
         await ground.run("all", "status")
 
 

@@ -93,8 +93,11 @@ async def test_a_configuration_that_is_there_is_not_replaced_before_somebody_say
     with pytest.raises(Failed, match=r"agent.toml is there already; next: --force replaces it"):
         await enroll_site(invitation, place)
     assert await opens(office.desk(), CERN, invitation.password), "the token was used up by a refusal"
-    await enroll_site(invitation, office.place("cern", force=True))
+    enrolled = await enroll_site(invitation, office.place("cern", force=True))
     assert "password_file" in place.config.read_text()
+    assert enrolled.kept is not None
+    assert enrolled.kept.read_text() == "# mine\n", "the owner's own rules and services were thrown away"
+    assert f"kept:    {enrolled.kept}: what was there before" in enrolled.text()
 
 
 async def test_an_expired_token_is_refused_at_the_site(office: Office) -> None:
