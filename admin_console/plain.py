@@ -104,7 +104,7 @@ def trust_lines(report: Report) -> list[str]:
     """Whose answers are signed, and above all whose are not though they should be."""
     by_word = {word: sorted(site for site, said in report.words.items() if said is word) for word in Word}
     lines = [f"answers signed by their sites' keys: {len(by_word[Word.signed])}"] if by_word[Word.signed] else []
-    for word in (Word.unsigned, Word.forged):
+    for word in (Word.unsigned, Word.forged, Word.other):
         if by_word[word]:
             lines.append(f"DO NOT TRUST what came as an answer of {listed(by_word[word])}: {word}")
     return lines

@@ -196,6 +196,10 @@ class Dispatch:
     async def _allowed(self, asked: _Asked, audience: Audience) -> None:
         incoming, key = asked.incoming, asked.incoming.key
         # Nothing is waited for between looking and entering: the same request arriving twice at once finds itself.
+        under = self._under.get(key)
+        if under is not None and not under.incoming.asks_the_same(incoming):
+            await self._refuse_id(asked, under.name, audience)
+            return
         if self._join(key, audience):
             return
         if len(self._under) >= _MOST_CALLS:
@@ -303,10 +307,13 @@ class Dispatch:
         if (known.account, known.line) == (record.account, record.line):
             work.audience.ended(_stored(known))
             return
-        # Clients that count their messages from one use an id for something else some day.
-        text = f"this message has the id of an earlier one ({known.line[:64]}); nothing was done, send it again"
+        await self._refuse_id(asked, known.line[:64], work.audience)
+
+    async def _refuse_id(self, asked: _Asked, other: str, audience: Audience) -> None:
+        """Clients that count their messages from one use an id for something else some day."""
+        text = f"this message has the id of an earlier one ({other}); nothing was done, send it again"
         decision = replace(asked.decision, reason=text, rule="used id")
-        await self._refuse(asked.incoming, asked.shown, decision, work.audience, asked.effect)
+        await self._refuse(asked.incoming, asked.shown, decision, audience, asked.effect)
 
     async def _judged_again(self, asked: _Asked, work: Work) -> Ended:
         """Whoever lost the right while his request waited does not get it done any more."""

@@ -204,7 +204,8 @@ class Fleet:
             # An address without an @ is that of a server; it must not look like a site's name.
             stranger = message.sender if "@" in message.sender else f"@{message.sender}"
             payload, size = queue.tamed(found.payload, len(message.payload)) if found.payload is not None else (None, 0)
-            queue.put_nowait(Letter(known or stranger, payload, self._clock.monotonic(), word=found.word, size=size))
+            now, who = self._clock.monotonic(), known or stranger
+            queue.put_nowait(Letter(who, payload, now, word=found.word, size=size, asked=found.asked))
 
     def _complain(self, who: str, text: str) -> None:
         """A line for each mistake of a site, as long as they are few."""

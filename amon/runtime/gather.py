@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 
 from amon.clock import Clock
 from amon.errors import Failed
+from amon.ids import digest
 from amon.job import Book
 from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
-from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, encode
+from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, body_of, encode, unseal
 from amon.words import Answer, Column, Outcome, State
 
 PACK = 200  # names in one request
@@ -56,6 +57,7 @@ class Gathering:
         self._letters = letters
         self._cancelled = asyncio.Event()
         self._sent = job
+        self._asked: set[str] = set()
         self._remind_at: float | None = None
 
     def send(self) -> None:
@@ -64,6 +66,8 @@ class Gathering:
     def _send(self, job: Job) -> None:
         self._sent = job
         through = deliver(self._fleet, self._room, job)
+        if self._fleet.keys.lines:
+            self._asked.update(digest(body) for body in bodies(job, through))
         self._remind_at = self._clock.monotonic() + _REMIND_AFTER * job.accept_by if through else None
 
     async def collect(self) -> None:
@@ -145,12 +149,14 @@ class Gathering:
 
     def _enter(self, letter: Letter) -> None:
         """Write one letter into the book."""
-        book, site, payload = self.book, letter.site, letter.payload
-        if letter.word and site in book and self.words.get(site) is not Word.forged:
-            self.words[site] = letter.word
+        book, site, payload, word = self.book, letter.site, letter.payload, letter.word
+        if word is Word.signed and letter.asked not in self._asked:
+            payload, word = None, Word.other
+        if word and site in book and self.words.get(site) not in (Word.forged, Word.other):
+            self.words[site] = word
         if payload is None:
-            if letter.word:
-                pass  # forged: it must not be read
+            if word:
+                pass  # forged, or said of something else: it must not be read
             elif letter.gone:
                 book.gone(site, letter.at)
             else:
@@ -202,6 +208,13 @@ def deliver(fleet: Fleet, room: str | None, job: Job) -> list[str]:
 def _direct(fleet: Fleet, job: Job, name: str) -> bool:
     payload = job.sealed.get(name) or encode(request_of(job, (name,)))
     return fleet.connection.send_payload(fleet.sites[name].address, payload, id=f"{job.id}-ask")
+
+
+def bodies(job: Job, through: Sequence[str]) -> Iterator[str]:
+    """All that `deliver` sends, and sends again to one alone, as a site sees it. through: what it gave back."""
+    yield from (unseal(text).body for text in set(job.sealed.values()))
+    plain = [name for name in job.names if name not in job.sealed]
+    yield from (body_of(request_of(job, names)) for names in (through, *((name,) for name in plain)) if names)
 
 
 def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:

@@ -52,6 +52,10 @@ class Incoming:
         """What makes it this request: nobody reads or ends another's, nor one that came through another account."""
         return self.door.account, self.asker.jid, self.id
 
+    def asks_the_same(self, other: "Incoming") -> bool:
+        """Of two with one key: whether the end of this one answers the other one, too."""
+        return (self.line, self.dry_run) == (other.line, other.dry_run)
+
 
 class Replies(Protocol):
     """Tells the asker how the request goes. Must not wait; to be told to nobody is fine."""

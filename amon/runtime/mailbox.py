@@ -24,7 +24,8 @@ _KNOWN_MOST = 20_000  # senders
 class Letter:
     """Something that came back from a site. payload None: what was sent to it bounced, or it went offline.
 
-    word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about.
+    word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about. asked: digest of the
+    body that a signed one answers.
     """
 
     site: str
@@ -34,6 +35,7 @@ class Letter:
     text: str = ""
     word: Word = Word.none
     size: int = 0
+    asked: str = ""
 
 
 class Gate:

@@ -15,7 +15,7 @@ from random import Random
 from amon.access import RESULT, BadSignature
 from amon.clock import Clock
 from amon.errors import Failed
-from amon.ids import new_id
+from amon.ids import digest, new_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
 from amon.runtime.policing import Accept, PolicyFront
@@ -88,34 +88,35 @@ class PayloadFront:
             if sealed.sig is not None and not (message.delayed and message.room):
                 await self._signed(sealed, asker, message.id or "")
             elif sealed.sig is None and not message.delayed:
-                await self._unsigned(read_payload(sealed.body), asker)
+                await self._unsigned(read_payload(sealed.body), asker, digest(sealed.body))
         except WireError as wrong:
             # What strangers send must not fill the log.
             self._log.log(logging.WARNING if self._is_known(asker) else logging.DEBUG, "from %s: %s", asker, wrong)
 
     async def _signed(self, sealed: Sealed, asker: Asker, ident: str) -> None:
         """The request's own id is not read before the signature; a refusal goes by the id of the message."""
-        now, door = self._clock.time(), self.door
+        now, door, asked = self._clock.time(), self.door, digest(sealed.body)
         try:
             request, key = self._dispatch.seals.open(sealed, asker.jid, door, now)
         except BadSignature as bad:
             known = _ID.fullmatch(ident)
             incoming = Incoming(known[1] if known else new_id(now), asker, "", door)
-            await self._dispatch.reject(incoming, str(bad), self._replies(asker, incoming.id))
+            await self._dispatch.reject(incoming, str(bad), self._replies(asker, incoming.id, asked))
             return
-        await self._request(request, replace(asker, key=key))
+        await self._request(request, replace(asker, key=key), asked)
 
-    async def _unsigned(self, payload: Payload, asker: Asker) -> None:
+    async def _unsigned(self, payload: Payload, asker: Asker, asked: str) -> None:
         if isinstance(payload, Request):
-            await self._request(payload, asker)
+            await self._request(payload, asker, asked)
         elif isinstance(payload, Fetch):
-            await self._fetch(payload, asker)
+            await self._fetch(payload, asker, asked)
         elif isinstance(payload, NewPolicy):
-            self._say(asker, await self._policies.received(payload, asker))
+            self._say(asker, await self._policies.received(payload, asker), asked)
         elif isinstance(payload, Cancel):
             self._dispatch.cancel((self.door.account, asker.jid, payload.id))
 
-    async def _request(self, request: Request, asker: Asker) -> None:
+    async def _request(self, request: Request, asker: Asker, asked: str) -> None:
+        """asked: digest of the body it came in."""
         if self._site not in request.names:
             return
         incoming = Incoming(
@@ -128,7 +129,7 @@ class PayloadFront:
             confirmed=request.confirmed,
             dry_run=request.dry_run,
         )
-        replies = self._replies(asker, request.id)
+        replies = self._replies(asker, request.id, asked)
         replies.wait = _ACCEPT_AFTER if request.job_sites <= _MANY else self._random.uniform(_ACCEPT_AFTER, _SPREAD)
         try:
             await self._dispatch.handle(incoming, replies)
@@ -136,10 +137,10 @@ class PayloadFront:
         finally:
             replies.close()
 
-    async def _fetch(self, fetch: Fetch, asker: Asker) -> None:
+    async def _fetch(self, fetch: Fetch, asker: Asker, asked: str) -> None:
         if not self._is_known(asker):
             return
-        replies = self._replies(asker, fetch.id)
+        replies = self._replies(asker, fetch.id, asked)
         try:
             if not await self._dispatch.repeat((self.door.account, asker.jid, fetch.id), replies):
                 replies.ended(Ended(fetch.id, State.expired, "this request is not known here, or not any more"))
@@ -153,19 +154,19 @@ class PayloadFront:
         decision = self.door.authority.decide(asker, None, self._clock.time())
         return decision.allowed or decision.sign
 
-    def _replies(self, asker: Asker, ident: str) -> "WireReplies":
-        return WireReplies(ident, lambda payload: self._say(asker, payload), self._clock)
+    def _replies(self, asker: Asker, ident: str, asked: str) -> "WireReplies":
+        return WireReplies(ident, lambda payload: self._say(asker, payload, asked), self._clock)
 
-    def _say(self, asker: Asker, payload: Payload) -> None:
-        text = self._proven(asker, payload) if isinstance(payload, Ended) and self._sign else encode(payload)
+    def _say(self, asker: Asker, payload: Payload, asked: str) -> None:
+        text = self._proven(asker, payload, asked) if isinstance(payload, Ended) and self._sign else encode(payload)
         if not self._send(asker.reply_to, text, f"{payload.id}-{type(payload).__name__.lower()}"):
             # It is in the journal; the asker fetches it, or the book says what became of the site.
             self._log.info("no way to %s for %s of %s", asker.full, type(payload).__name__, payload.id)
 
-    def _proven(self, asker: Asker, ended: Ended) -> str:
+    def _proven(self, asker: Asker, ended: Ended, asked: str) -> str:
         """Signed by this site, so that no server on the way can make up or change what it came to."""
         assert self._sign is not None
-        body = body_of(Proof(self.door.jid, asker.jid, self._clock.time(), ended))
+        body = body_of(Proof(self.door.jid, asker.jid, self._clock.time(), ended, asked))
         return seal(body, self._sign(body.encode(), RESULT))
 
 

@@ -18,14 +18,16 @@ class Word(StrEnum):
     signed = "signed"
     unsigned = "not signed"
     forged = "signed, but not by this site's key"
+    other = "signed, but as the answer to something else"
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """payload None: it must not be read."""
+    """payload None: it must not be read. asked: digest of the body that it answers, where it is signed."""
 
     payload: Payload | None
     word: Word
+    asked: str = ""
 
 
 def opened(sealed: Sealed, sender: str, asker: str, keys: Signers, now: float) -> Opened:
@@ -42,4 +44,4 @@ def opened(sealed: Sealed, sender: str, asker: str, keys: Signers, now: float) -
     proof = read_proof(sealed.body)
     if (proof.by, proof.to) != (sender, asker):
         raise WireError(f"an answer of {proof.by!r} to {proof.to!r} came from {sender!r} to {asker!r}")
-    return Opened(proof.ended, Word.signed if known else Word.none)
+    return Opened(proof.ended, Word.signed if known else Word.none, proof.asked)

@@ -104,12 +104,16 @@ class Envelope(msgspec.Struct, frozen=True, tag="envelope", forbid_unknown_field
 
 
 class Proof(msgspec.Struct, frozen=True, tag="proof"):
-    """What a signature of a site is over: how it ended, at which site, and for whom."""
+    """What a signature of a site is over: how it ended, at which site, for whom, and what was asked.
+
+    asked: amon.ids.digest of the body that this answers. An id alone could be put on something else that was asked.
+    """
 
     by: Address
     to: Address
     at: Moment
     ended: Ended
+    asked: Annotated[str, Meta(max_length=26)] = ""
 
 
 Payload = Request | Fetch | Cancel | NewPolicy | Accepted | Progress | NeedsWord | Ended

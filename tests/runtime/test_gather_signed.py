@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from amon.access import COMMAND, RESULT
+from amon.ids import digest
 from amon.runtime.gather import Job, gathering
 from amon.runtime.proofs import Word
 from amon.runtime.signing import signed as sign_job
-from amon.wire import Ended, NeedsWord, Payload, Proof, Request, read_envelope, unseal
+from amon.wire import Ended, NeedsWord, Payload, Proof, Request, body_of, read_envelope, unseal
 from tests.runtime.console import JOB_ID, ROOM, Desk, jid
 from tests.runtime.hands import key_of, signed, signers
 from tests.runtime.scene import ALICE, BOB
@@ -33,8 +35,10 @@ async def signed_job(desk: Desk, wanted: Job) -> Job:
     return await sign_job(wanted, ALICE, ROOM, desk.clock, sign)
 
 
-def proof(name: str, **other: Any) -> Proof:
-    return Proof(**{"by": jid(name), "to": ALICE, "at": 1.0, "ended": ENDED, **other})
+def proof(name: str, asked: Payload | None = None, **other: Any) -> Proof:
+    """asked: what it answers."""
+    of = digest(body_of(asked)) if asked is not None else ""
+    return Proof(**{"by": jid(name), "to": ALICE, "at": 1.0, "ended": ENDED, "asked": of, **other})
 
 
 async def test_one_signature_is_for_all_sites_of_a_pack_and_over_what_travels(desk: Desk) -> None:
@@ -91,9 +95,33 @@ async def test_a_site_that_asks_for_signatures_for_ever_is_not_waited_for(desk: 
 
 async def test_an_answer_that_its_site_signed_is_known_as_such(desk: Desk) -> None:
     await desk.enter("cern")
-    desk.replies = lambda site, payload: [signed(proof("cern"), "cern", RESULT)]
+    desk.replies = lambda site, payload: [signed(proof("cern", payload), "cern", RESULT)]
     made = await gathered(desk, job("cern"))
     assert (states(made), made.words) == ({"cern": "done"}, {"cern": Word.signed})
+
+
+async def test_an_answer_to_something_else_that_a_server_asked_under_our_id_is_not_read(desk: Desk) -> None:
+    await desk.enter("cern")
+
+    def reply(site: str, payload: Payload) -> Iterable[str]:
+        assert isinstance(payload, Request)
+        for other in (replace(payload, line="status"), replace(payload, dry_run=True)):
+            yield signed(proof("cern", other), "cern", RESULT)
+
+    desk.replies = reply
+    made = await gathered(desk, job("cern"), 3.0, 3.0)
+    assert (states(made), made.words) == ({"cern": "silent"}, {"cern": Word.other})
+
+
+async def test_through_the_room_and_signed_an_answer_fits_what_was_sent_all_the_same(desk: Desk) -> None:
+    await desk.enter("cern", "desy")
+    desk.in_room()
+    desk.replies = lambda site, payload: [signed(proof(site, payload), site, RESULT)]
+    assert (await gathered(desk, job("cern", "desy"), room=ROOM)).words == dict.fromkeys(("cern", "desy"), Word.signed)
+    made = await signed_job(desk, job("cern", "desy"))
+    of = {name: digest(unseal(text).body) for name, text in made.sealed.items()}
+    desk.replies = lambda site, payload: [signed(Proof(jid(site), ALICE, 1.0, ENDED, of[site]), site, RESULT)]
+    assert (await gathered(desk, made, room=ROOM)).words == dict.fromkeys(("cern", "desy"), Word.signed)
 
 
 async def test_an_answer_that_should_be_signed_and_is_not_is_shown_as_such(desk: Desk) -> None:
@@ -130,13 +158,13 @@ async def test_a_forged_answer_is_not_read_and_told(desk: Desk, how: str) -> Non
 
 async def test_a_true_answer_after_a_forged_one_does_not_clear_it(desk: Desk) -> None:
     await desk.enter("cern")
-    desk.replies = lambda site, payload: [FORGED["a stranger's key"], signed(proof("cern"), "cern", RESULT)]
+    desk.replies = lambda site, payload: [FORGED["a stranger's key"], signed(proof("cern", payload), "cern", RESULT)]
     made = await gathered(desk, job("cern"))
     assert (states(made), made.words) == ({"cern": "done"}, {"cern": Word.forged})
 
 
 @pytest.mark.parametrize("other", [{"to": BOB}, {"by": jid("desy")}])
-async def test_an_answer_to_somebody_else_is_none_for_us(desk: Desk, other: dict[str, str]) -> None:
+async def test_an_answer_to_somebody_else_is_none_for_us(desk: Desk, other: dict[str, Any]) -> None:
     await desk.enter("cern")
     desk.replies = lambda site, payload: [signed(proof("cern", **other), "cern", RESULT)]
     assert states(await gathered(desk, job("cern"), 3.0, 3.0)) == {"cern": "silent"}

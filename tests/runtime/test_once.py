@@ -67,6 +67,21 @@ async def test_an_id_that_was_used_for_another_line_is_refused_and_not_answered_
     assert lab.log == ["look all"]
 
 
+@pytest.mark.parametrize("other", [{"line": "restart httpd"}, {"line": "look", "dry_run": True}])
+async def test_an_id_that_is_under_way_for_something_else_is_refused_and_hears_nothing_of_its_end(
+    lab: Site, other: dict[str, Any]
+) -> None:
+    lab.lab.body, go = gate(Said("fine"))
+    ear, task = lab.begin("look", ident=SAME)
+    await ear.wait("accepted")
+    late = await lab.ask(other.pop("line"), ident=SAME, **other)
+    assert late.heard == ["refused"]
+    assert "the id of an earlier one (lab look)" in late.last.text
+    go.set()
+    await task
+    assert lab.log == ["look all"]
+
+
 async def test_who_asks_again_a_thousand_times_is_heard_by_few(lab: Site) -> None:
     lab.lab.body, go = gate()
     first, one = lab.begin("look", ident=SAME)
