@@ -25,7 +25,7 @@ from amon.xmpp.guard import Guarded, where
 from amon.xmpp.inbox import Inbox
 from amon.xmpp.keeper import Keeper
 from amon.xmpp.login import Limits, Login, Times
-from amon.xmpp.passwords import Passwords
+from amon.xmpp.passwords import REFUSED, Passwords
 from amon.xmpp.room import Occupant, Room
 from amon.xmpp.route import connect
 from amon.xmpp.scram import Keys
@@ -111,6 +111,8 @@ class Connection(Administration, Speech):
             wait = backoff.next()
             if fault.slow:
                 wait = max(wait, self._times.retry_refused * self._random.uniform(0.5, 1.0))
+            elif fault.word in REFUSED:  # another password is tried next; there are only a few of them
+                wait = min(wait, self._times.retry_first)
             self._log.warning("%s: no session: %s; next try in %.0f s", self.account, fault.text, wait)
             self._listener.offline(Offline(fault.text, wait, fault.word))
             await self._clock.sleep(wait)

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,6 +15,10 @@ from admin_console.provision.restoring import restore
 from admin_console.rooms import show_room
 from admin_console.server import Ports, PrivateServer
 from amon.errors import Failed
+from amon.xmpp.connection import Connection
+from amon.xmpp.events import Offline
+from amon.xmpp.login import Times
+from site_agent.enroll import Ear
 from tests.provision.office import ALICE, PASSWORD, Office, lines
 from tests.servers.ejabberd import EjabberdServer
 
@@ -57,7 +62,7 @@ async def test_a_lost_server_is_restored_and_its_sites_come_back_without_enrolli
         assert done == ["accounts of sites", "accounts of people", "room", "members and admins"]
         assert steps.done[0].text == "3 made, 0 were there"
     await office.server.start()  # the same accounts, now where the sites look for them
-    await office.online(*NAMES, within=60)
+    await office.online(*NAMES, within=100)
     assert {name: office.agents[name].pid for name in NAMES} == pids, "the same processes, started once"
     async with asyncio.timeout(30):
         while before.items() & (await own_passwords(office)).items():  # noqa: ASYNC110
@@ -81,6 +86,36 @@ async def test_said_to_a_server_that_has_everything_it_changes_nothing(office: O
     await office.online("cern")
 
 
+class Refusals(Ear):
+    """Hears how long each wait is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def offline(self, event: Offline) -> None:
+        self.waits.append(event.retry_in)
+
+
+async def test_the_next_password_is_tried_soon_however_long_the_server_was_away(office: Office) -> None:
+    invitation = await office.invite("cern")
+    login = replace(
+        office.desk().login(invitation.jid, "wrong"),
+        spare=("no2", "no3", "no4", "no5", invitation.password),
+    )
+    ear, times = Refusals(), Times(retry_first=0.01)
+    connection = Connection(login, ear, context=office.desk().trust(), random=Random(1), times=times)
+    life = asyncio.create_task(connection.run())
+    try:
+        async with asyncio.timeout(20):
+            await connection.wait_online()
+    finally:
+        life.cancel()
+        await asyncio.wait([life])
+    assert len(ear.waits) == 5
+    assert max(ear.waits) <= times.retry_first, "the waits of a lost connection grow; these do not"
+
+
 @pytest.mark.timeout(240)
 async def test_a_server_that_came_back_with_old_data_lets_in_who_changed_his_password_since(office: Office) -> None:
     await office.fleet_of("cern", "gsi")
@@ -88,7 +123,7 @@ async def test_a_server_that_came_back_with_old_data_lets_in_who_changed_his_pas
     await server.stop()
     shutil.copytree(server.folder, backup)
     await server.start()
-    await office.online("cern", "gsi", within=60)
+    await office.online("cern", "gsi", within=100)
     path = office.place("cern").passwords.path
     old = path.read_text()
     os.utime(path, (1, 1))
@@ -101,7 +136,7 @@ async def test_a_server_that_came_back_with_old_data_lets_in_who_changed_his_pas
         steps = await restore(office.desk(port=fresh.c2s_port), from_backup=True)
         assert steps.done[0].text == "0 made, 2 were there, 2 of them given their first secret again"
     await server.start()
-    await office.online("cern", "gsi", within=60)
+    await office.online("cern", "gsi", within=100)
     await changed(path, newer)
     own = path.read_text()
     assert lines(await restore(office.desk(), from_backup=True))[0] == "accounts of sites: 0 made, 2 were there"
@@ -152,7 +187,7 @@ async def test_a_server_that_was_moved_with_its_data_needs_nothing_at_all(tmp_pa
             ports = Ports(first.c2s_port, first.tls_port)
             async with PrivateServer(tmp_path / "moved", admins=(ALICE,), ports=ports) as moved:
                 office.server = moved
-                await office.online("cern", "gsi", within=60)
+                await office.online("cern", "gsi", within=100)
                 moved.kill()
         finally:
             await office.close()
