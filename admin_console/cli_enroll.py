@@ -123,7 +123,7 @@ def _write_tokens(results: "Results", out: Path) -> None:
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, end in results:
         if not isinstance(end, Exception):
-            write_private(below(out, f"{name}.token"), end.token() + "\n")
+            write_private(below(out, f"{name}.token"), end.written() + "\n")
 
 
 def _print_tokens(desk: "Desk", results: "Results", out: Path | None) -> None:
@@ -132,7 +132,7 @@ def _print_tokens(desk: "Desk", results: "Results", out: Path | None) -> None:
             desk.said(f"FAILED {name}: {end}")
             continue
         if out is None:
-            click.echo(end.token())
+            click.echo(end.written())
         where = below(out, f"{name}.token") if out else "above"
         desk.said(f"{name}: the token is {where}, good once, until {_when(end.expires)}")
         desk.said("  there: amon-agent enroll -   (paste it, then Ctrl-D), and start the agent")

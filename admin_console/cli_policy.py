@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from admin_console.completion import complete_target
 from admin_console.program import Duration, Options, console_of, face_of, run
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def check(options: Options) -> None:
 
 
 @policy.command()
-@click.argument("target", default="all")
+@click.argument("target", default="all", shell_complete=complete_target)
 @_JSON
 @click.pass_obj
 def show(options: Options, target: str, as_json: bool) -> None:
@@ -66,7 +67,7 @@ def show(options: Options, target: str, as_json: bool) -> None:
 
 
 @policy.command()
-@click.argument("target", default="all")
+@click.argument("target", default="all", shell_complete=complete_target)
 @click.option("--again", is_flag=True, help="Sign nothing; bring what was signed last, to sites that were not there.")
 @click.option("--lasts", type=Lasts(), default=90 * 86_400.0, metavar="TIME", help="Good for this long.  [90 d]")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from admin_console.completion import complete_site
 from admin_console.program import TROUBLE, Options, console_of, run
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def _ask(desk: "Desk", entry: "SiteEntry", key: "PublicKey") -> None:
     if not face.can_ask:
         raise Failed(f"nobody is here to compare; next: amon approve {entry.name} --fingerprint SHA256:...")
     if (await face.ask("is this the key that the site showed when it was enrolled? [yes/no] ")).strip() != "yes":
-        raise Failed("not approved; nothing was changed")
+        raise Failed("not approved, because that takes the whole word yes; nothing was changed")
 
 
 def _end(steps: "Steps", as_json: bool) -> None:
@@ -96,7 +97,7 @@ def _end(steps: "Steps", as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("site")
+@click.argument("site", shell_complete=complete_site)
 @JSON
 @click.pass_obj
 def revoke(options: Options, site: str, as_json: bool) -> None:

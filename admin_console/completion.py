@@ -19,6 +19,11 @@ def complete_target(ctx: "click.Context", param: "click.Parameter", incomplete: 
     return targets(incomplete, Cache().everything())
 
 
+def complete_site(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
+    """The same where one site is meant, and no target."""
+    return [name for name in Cache().everything().names if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
+
+
 def targets(incomplete: str, memory: Memory) -> list[str]:
     """Whole words that begin like the last one; what stands before it is kept."""
     match = _WORD.search(incomplete)

@@ -16,6 +16,7 @@ from amon.fields import Field
 
 MARK = "amon1."
 _MOST = 32 * 1024  # characters; a chain of authorities in PEM is 6 KiB
+_LINE = 2000  # characters; of a longer line than 4095 a terminal hands over no more: termios(3), canonical mode
 _ADDRESS = r"[^@/\s]+@[^@/\s]+"
 _PEM = r"(-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
 
@@ -57,6 +58,12 @@ class Invitation:
         packed = json.dumps(said, separators=(",", ":")).encode()
         return MARK + base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
+    def written(self) -> str:
+        """The token as people copy it: one line, or several where it has a long `ca` to say."""
+        token = self.token()
+        step = _LINE if len(token) > 2 * _LINE else len(token)
+        return "\n".join(token[at : at + step] for at in range(0, len(token), step))
+
 
 def read_token(text: str) -> Invitation:
     """The invitation in a token; `Invalid` with the next step. Blanks and line ends of a copy do not matter."""
@@ -78,4 +85,4 @@ def _unpacked(token: str) -> Any:
         data = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
         return json.loads(data)
     except (binascii.Error, ValueError, RecursionError):
-        raise Invalid("this token is not whole; next: copy the line from its beginning to its end") from None
+        raise Invalid("this token is not whole; next: copy it from its beginning to its end") from None

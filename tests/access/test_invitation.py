@@ -37,6 +37,14 @@ def test_blanks_and_line_ends_of_a_copy_do_not_matter() -> None:
     assert read_token(f"  {token[:40]}\r\n{token[40:90]} {token[90:]}\n") == WHOLE
 
 
+def test_no_line_of_a_token_is_longer_than_a_terminal_takes() -> None:
+    long = replace(WHOLE, ca=PEM * 100)
+    assert len(long.token()) > 4095
+    assert max(map(len, long.written().split("\n"))) <= 2000
+    assert read_token(long.written()) == long
+    assert WHOLE.written() == WHOLE.token(), "one line where one line does"
+
+
 def test_a_token_does_not_show_its_password_where_it_is_printed_by_mistake() -> None:
     assert SMALL.password not in repr(SMALL)
 

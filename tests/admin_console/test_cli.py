@@ -115,6 +115,10 @@ def test_completion_offers_sites_without_a_server(tmp_path: Path) -> None:
                    "COMP_CWORD": "2"}  # fmt: skip
     done = subprocess.run(AMON, env={**environment}, capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.split() == ["plain,cern", "plain,cesnet"]
+    for said, at in (("revoke ce", "2"), ("policy show ce", "3"), ("policy push ce", "3")):
+        environment |= {"COMP_WORDS": f"amon {said}", "COMP_CWORD": at}
+        done = subprocess.run(AMON, env={**environment}, capture_output=True, text=True, timeout=30, check=False)
+        assert done.stdout.split() == ["plain,cern", "plain,cesnet"], said
 
 
 def test_the_example_is_printed() -> None:

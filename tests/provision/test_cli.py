@@ -89,7 +89,7 @@ async def test_a_token_is_taken_from_a_file_and_refused_in_words(office: Office)
     code, _, err = await said(AGENT, "enroll", "amon1.broken!", *argv)
     assert (code, err) == (
         2,
-        "amon-agent enroll: this token is not whole; next: copy the line from its beginning to its end\n",
+        "amon-agent enroll: this token is not whole; next: copy it from its beginning to its end\n",
     )
     code, _, err = await said(AGENT, "enroll", "/nowhere/token", *argv)
     assert (code, err) == (1, "amon-agent enroll: /nowhere/token does not exist\n")
