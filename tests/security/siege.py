@@ -20,62 +20,12 @@ from amon.xmpp import names
 from amon.xmpp.login import Login
 from tests.e2e.world import ALICE, BOB, OPS, PASSWORD, AgentProcess, World
 from tests.security.attacker import Attacker, attacking
+from tests.security.marks import install
 
 EVE, THIEF = "eve@amon.test", "desy@agents.amon.test"
 AGENT = "cern@agents.amon.test"
 FULL = f"{AGENT}/agent"
 _WHO = f'admin = ["{ALICE}"]\nobserver = ["{BOB}"]'
-_MODULE = '''
-"""A module that writes down what it is made to do."""
-import pathlib
-from typing import Annotated
-from dataclasses import dataclass
-from amon.command import Call, command
-from amon.fields import Field
-from amon.module import Module
-
-Word = Annotated[str, Field("any word", pattern=r".*", longest=9000)]
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    file: Annotated[pathlib.Path, Field("where it is written down")]
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    text: Annotated[str, Field("what it says")]
-
-    def __str__(self) -> str:
-        return self.text
-
-class MarkModule(Module[Settings]):
-    def _note(self, what: str, word: str) -> Said:
-        with self.env.settings.file.open("a") as out:
-            out.write(f"{what} {word}\\n")
-        return Said(f"{what} {word}")
-
-    @command(role="operator", effect="change")
-    async def mark(self, call: Call, word: Word) -> Said:
-        """Write a word down."""
-        return self._note("mark", word)
-
-    @mark.plan
-    async def _mark(self, call: Call, word: Word) -> Said:
-        return self._note("plan", word)
-
-    @command(role="admin", effect="danger")
-    async def burn(self, call: Call, word: Word) -> Said:
-        """Burn the site down."""
-        return self._note("burn", word)
-
-    @burn.plan
-    async def _burn(self, call: Call, word: Word) -> Said:
-        return self._note("plan", word)
-
-    @command(role="observer")
-    async def peek(self, call: Call, word: Word) -> Said:
-        """Read."""
-        return self._note("peek", word)
-'''
 
 
 @dataclass
@@ -278,7 +228,7 @@ async def besieged(
     agent = await world.add_site("cern", instance)
     siege = Siege(world, agent, effects)
     agent.config.write_text(world.configuration("cern", instance, account=account, policy=f"{_WHO}\n{wants}"))
-    _install(siege.folder)
+    install(siege.folder)
     async with AsyncExitStack() as sessions:
         siege.helm = await sessions.enter_async_context(session(world, ALICE, "helm"))
         siege.alice = await sessions.enter_async_context(session(world, ALICE))
@@ -292,12 +242,3 @@ async def besieged(
 def session(world: World, jid: str, resource: str = "home") -> AbstractAsyncContextManager[Attacker]:
     login = Login(jid, PASSWORD, resource=resource, host=world.server.host, port=world.server.c2s_port)
     return attacking(login, world.server.ca_file)
-
-
-def _install(folder: Path) -> None:
-    """A distribution with one module, as `pip install` would leave it."""
-    info = folder / "marks-1.0.dist-info"
-    info.mkdir(parents=True)
-    (folder / "marks.py").write_text(_MODULE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: marks\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[amon.modules]\nmark = marks:MarkModule\n")
