@@ -11,6 +11,6 @@ def main() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         sys.exit(f"amon: the console needs {' and '.join(missing)}; next: pip install 'amon[console]'")
-    from admin_console.cli import main as console
+    from admin_console.cli.main import main as console
 
     console()

@@ -14,6 +14,7 @@ from admin_console.settings import Settings, data_path
 from amon.access import Signers, read_signers
 from amon.clock import Clock, SystemClock
 from amon.errors import Failed
+from amon.runtime.clocks import problem
 from amon.runtime.fleet import Fleet, Site
 from amon.runtime.gather import Job
 from amon.runtime.signing import Sign, signed
@@ -68,8 +69,18 @@ class Session:
         return self.fleet.connection
 
     async def signed(self, job: Job) -> Job:
-        """The job as its asker signs it."""
+        """The job as its asker signs it; `Failed` where this clock would make the signature worth nothing."""
+        await self._compare_clocks()
         return await signed(job, self.connection.account, bare(self.room), self.clock, self.sign)
+
+    async def _compare_clocks(self) -> None:
+        """A site can only answer that it takes no such signature; here is who can mend it."""
+        try:
+            wrong = problem(self.clock.time() - await self.connection.server_time())
+        except Failed:  # not every server tells the time
+            return
+        if wrong:
+            raise Failed(wrong)
 
     def sites(self) -> list[Site]:
         return list(self.fleet.sites.values())
@@ -165,6 +176,9 @@ async def _come_up(fleet: Fleet, console: Console) -> None:
 def _why(trouble: Offline, console: Console) -> str:
     password = console.settings.password_file or console.config
     step = _NEXT.get(trouble.fault, "next: try again; then look at {config}")
+    if trouble.fault == "certificate" and "`ca_file`" not in trouble.reason:
+        # Whoever trusts what he is shown because a certificate is old or bears another name trusts anybody.
+        step = "next: that, or ask the server's administrator; another `ca_file` does not mend it"
     return f"{trouble.reason}; {step.format(config=console.config, password=password)}"
 
 

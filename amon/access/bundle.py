@@ -119,9 +119,7 @@ def unsigned(text: bytes, key: str = "") -> Bundle:
     issued, expires = _moment(written.issued), _moment(written.expires)
     if expires <= issued:
         raise BadBundle("it expires before it is issued")
-    return Bundle(
-        written.fleet.lower(), written.serial, issued, expires, written.policy, signers, key, text
-    )
+    return Bundle(written.fleet.lower(), written.serial, issued, expires, written.policy, signers, key, text)
 
 
 def _written(text: bytes) -> _Written:

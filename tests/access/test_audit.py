@@ -1,7 +1,7 @@
 """The chain by itself: each kind of tampering with it is found where it can be, and said by number.
 
 What cannot be found by the lines alone is shown here too: an end that was cut off, and a whole chain written anew, fit
-their anchor; only who remembers a later line, or the chain's own name, can tell (tests/admin_console/test_trails.py).
+their anchor; only who remembers a later line, or the chain's own name, can tell (test_trails.py of the console).
 """
 
 import json

@@ -16,7 +16,7 @@ import psutil
 
 # A shell that starts the tests in the background has SIGINT ignored, and that is inherited: env(1) undoes it.
 _DEFAULTS = ("/usr/bin/env", "--default-signal")
-AMON = (sys.executable, "-P", "-c", "from admin_console.cli import main; main()")
+AMON = (sys.executable, "-P", "-c", "from admin_console.cli.main import main; main()")
 
 
 class Program:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from admin_console.cli import cli
+from admin_console.cli.main import cli
 from admin_console.program import Amon, called
 
 AMON = [sys.executable, "-P", "-c", "import sys; from admin_console.entry import main; main()"]

@@ -1,16 +1,22 @@
 """Signatures end to end: the real ssh-keygen, real agents on a real server, and whose answers are proven."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from admin_console.broadcast import Interrupts, Wish, broadcast
 from admin_console.plain import trust_lines
 from admin_console.report import job_document
+from admin_console.session import in_fleet
 from amon.access import RESULT
 from amon.access.sshsig import SigningKey
+from amon.clock import SystemClock
+from amon.errors import Failed
 from amon.job import ExitCode
 from amon.runtime.proofs import Word
+from amon.target import parse
 from amon.wire import Ended
 from tests.admin_console.ground import ALICE, BOB, SERVERS, Ground, Person, noted, pipe, states
 from tests.admin_console.test_run import kept
@@ -54,6 +60,25 @@ async def test_signed_from_the_start_one_site_asks_nothing_back(ground: Ground) 
     await site(ground, "cern", (ALICE, alice))
     report = await ground.run("cern", "odd wipe", sign=True, changes={"key": str(alice)})
     assert states(report) == {"cern": "done"}
+
+
+class Ahead(SystemClock):
+    """Of every other clock, by ten minutes."""
+
+    def time(self) -> float:
+        return super().time() + 600
+
+
+@pytest.mark.parametrize("ground", SERVERS, indirect=True)
+async def test_a_console_with_a_wrong_clock_signs_nothing_and_says_whose_clock_it_is(ground: Ground) -> None:
+    alice = await key(ground, "alice")
+    await site(ground, "cern", (ALICE, alice))
+    console = replace(ground.console(key=str(alice)), clock=Ahead())
+    wish = Wish(parse("cern"), "odd wipe", 10, 5, sign=True)
+    async with asyncio.timeout(30), in_fleet(console) as session:
+        with pytest.raises(Failed, match="this clock is 10 min ahead of the server's: .*; next: look at NTP"):
+            await broadcast(session, pipe(), wish, Interrupts())
+    assert kept(ground, "cern") == ""
 
 
 async def test_without_a_key_nothing_is_done_and_the_next_step_is_told(ground: Ground) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from admin_console.challenges import answer_challenge
-from admin_console.cli import cli
+from admin_console.cli.main import cli
 from admin_console.settings import Settings
 from amon.access.signers import read_signers
 from amon.access.sshsig import COMMAND, SigningKey, verify

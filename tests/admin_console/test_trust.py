@@ -54,6 +54,9 @@ async def test_a_false_server_is_told_and_hears_nothing_of_a_login(tmp_path: Pat
                 pass
         assert FALSE[what] in str(failed.value)
         assert "; next: " in str(failed.value)
+        assert ("next: set `ca_file`" in str(failed.value)) is (what == "another authority"), (
+            "it trusts whom it is shown"
+        )
         assert server.said == ""
 
 

@@ -142,7 +142,7 @@ async def test_no_password_is_in_what_a_console_says_at_debug(world: World) -> N
         f'jid = "{ALICE}"\nroom = "ops@rooms.amon.test"\npassword = {{ env = "AMON_PASSWORD" }}\n'
         f'host = "{world.server.host}"\nport = {world.server.c2s_port}\nca_file = "{world.server.ca_file}"\n'
     )
-    program = [sys.executable, "-P", "-c", "from admin_console.cli import main; main()", "--debug", "--config"]
+    program = [sys.executable, "-P", "-c", "from admin_console.cli.main import main; main()", "--debug", "--config"]
     for password, code in ((PASSWORD, 0), (f"{PASSWORD} that is wrong", 1)):
         more = {**os.environ, "AMON_PASSWORD": password, "XDG_CACHE_HOME": str(world.folder)}
         done = await asyncio.to_thread(

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from admin_console.cli_enroll import enroll
+from admin_console.cli.enroll import enroll
 from tests.admin_console.programs import in_pipe, living
 
 DOCS = Path(__file__).parents[2] / "docs" / "provisioning.md"

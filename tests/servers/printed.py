@@ -6,7 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from admin_console.cli import cli
+from admin_console.cli.main import cli
 from admin_console.server import PrivateServer
 from admin_console.server.child import free_port
 from admin_console.server.prosody import Setup

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from admin_console.cli import cli
+from admin_console.cli.main import cli
 from admin_console.server.recipe import Served, checked
 from admin_console.server.writing import fleet_text
 from amon.errors import Invalid

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from admin_console.cli_audit import audit
-from admin_console.cli_enroll import enroll
-from admin_console.cli_policy import policy
-from admin_console.cli_provision import admin, approve, restore, revoke
-from admin_console.cli_setup import room, server
-from admin_console.cli_sign import sign_challenge
+from admin_console.cli.audit import audit
+from admin_console.cli.enroll import enroll
+from admin_console.cli.policy import policy
+from admin_console.cli.provision import admin, approve, restore, revoke
+from admin_console.cli.setup import room, server
+from admin_console.cli.sign import sign_challenge
 from admin_console.completion import complete_target
 from admin_console.program import Amon, Duration, Options, console_of, face_of, run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_console.heads import Heads
+from admin_console.audit.heads import Heads
 from amon.access import Link
 from amon.errors import Failed
 

@@ -168,9 +168,7 @@ def remove(options: Options, jid: str, delete_account: bool, as_json: bool) -> N
 
 
 @click.command("restore")
-@click.option(
-    "--from-backup", is_flag=True, help="Its data is old: sites that do not come get their first secret."
-)
+@click.option("--from-backup", is_flag=True, help="Its data is old: sites that do not come get their first secret.")
 @JSON
 @click.pass_obj
 def restore(options: Options, from_backup: bool, as_json: bool) -> None:

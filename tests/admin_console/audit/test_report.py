@@ -5,9 +5,9 @@ import io
 import json
 from dataclasses import replace
 
-from admin_console.audit import Audit, AuditWish
-from admin_console.audit_report import audit_csv, audit_document, audit_grid, faults, said, summary
-from admin_console.trails import Trail, utc
+from admin_console.audit.collect import Audit, AuditWish
+from admin_console.audit.report import audit_csv, audit_document, audit_grid, faults, said, summary
+from admin_console.audit.trails import Trail, utc
 from amon.access import AuditRecord, Line
 from amon.target import parse
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from admin_console.audit.heads import Heads
+from admin_console.audit.trails import MOST_KEPT, Known, Trail
 from admin_console.broadcast import Interrupts, Report, Wish, broadcast, chosen
-from admin_console.heads import Heads
 from admin_console.plain import trust_lines
 from admin_console.session import Session
-from admin_console.trails import MOST_KEPT, Known, Trail
 from admin_console.words import quoted
 from amon.access import AuditRecord, Line
 from amon.errors import Failed

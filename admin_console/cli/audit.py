@@ -62,8 +62,8 @@ def audit(
 
     The exit code is 1 if a chain is not what it was, else as of `amon run`.
     """
-    from admin_console.audit import AuditWish
-    from admin_console.audit_run import run_audit, run_forget
+    from admin_console.audit.collect import AuditWish
+    from admin_console.audit.show import run_audit, run_forget
     from amon.target import parse
 
     if as_json and as_csv:

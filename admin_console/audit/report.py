@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from admin_console.audit import Audit
+from admin_console.audit.collect import Audit
+from admin_console.audit.trails import Trail, utc
 from admin_console.tables import Grid, one_line
-from admin_console.trails import Trail, utc
 from amon.access import AuditRecord
 
 _HEADS = ("site", "time (UTC)", "who", "what", "outcome", "line", "rule", "key", "room")

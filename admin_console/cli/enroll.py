@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from admin_console.cli_provision import JSON, desk_of
+from admin_console.cli.provision import JSON, desk_of
 from admin_console.program import TROUBLE, Options, face_of, run
 from amon.files import below
 

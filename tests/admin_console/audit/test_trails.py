@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from admin_console.trail_page import read_page
-from admin_console.trails import Known, Point, Trail
+from admin_console.audit.page import read_page
+from admin_console.audit.trails import Known, Point, Trail
 from amon.access import AuditRecord, Line, Link, digest_of, hash_of, verify_chain
 
 NAME = "ab" * 32

@@ -3,9 +3,9 @@
 import json
 from typing import Literal, Protocol
 
-from admin_console.audit import Audit, AuditWish, collect, forget
-from admin_console.audit_report import audit_csv, audit_document, audit_grid, faults, said, summary
-from admin_console.heads import Heads
+from admin_console.audit.collect import Audit, AuditWish, collect, forget
+from admin_console.audit.heads import Heads
+from admin_console.audit.report import audit_csv, audit_document, audit_grid, faults, said, summary
 from admin_console.session import Console, in_fleet
 from admin_console.settings import data_path
 from admin_console.tables import Grid, listed

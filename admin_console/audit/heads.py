@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from admin_console.trails import Known, Point
+from admin_console.audit.trails import Known, Point
 from amon.access import Link
 from amon.errors import Failed
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from admin_console.trail_page import Page, read_page
+from admin_console.audit.page import Page, read_page
 from amon.access import AuditRecord, Line, Link, verify_chain
 
 MOST_PAGES = 20_000  # of one site: twice what a million lines take

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from admin_console.audit import AuditWish
-from admin_console.audit_run import Style, run_audit, run_forget
-from admin_console.cli import cli
-from admin_console.heads import Heads
+from admin_console.audit.collect import AuditWish
+from admin_console.audit.heads import Heads
+from admin_console.audit.show import Style, run_audit, run_forget
+from admin_console.cli.main import cli
 from admin_console.plain import PlainFace
 from amon.access import AuditRecord
 from amon.store.chain import append
