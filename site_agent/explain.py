@@ -20,6 +20,7 @@ from amon.text import did_you_mean, normal_line, visible
 from amon.words import Asker, Effect
 from amon.xmpp.address import bare
 from site_agent.configuration import AccountPlan, Loaded
+from site_agent.findings import Group
 from site_agent.offered import offered
 from site_agent.policies import authority_of
 
@@ -99,6 +100,9 @@ def explain(
 def account_of(loaded: Loaded, account: str | None) -> tuple[AccountPlan, Authority]:
     """The account that is meant, and its authority as it stands on the disk now."""
     if loaded.settings is None or not loaded.accounts:
+        problems = loaded.problems
+        if problems and all(one.group is Group.mode for one in problems):  # said by root, for instance
+            raise Failed(str(problems[0]))
         raise Failed("the configuration has problems; next: amon-agent check")
     names = {plan.name: plan for plan in loaded.accounts}
     if account is None and len(names) > 1:

@@ -54,9 +54,8 @@ async def test_a_false_server_is_told_and_hears_nothing_of_a_login(tmp_path: Pat
                 pass
         assert FALSE[what] in str(failed.value)
         assert "; next: " in str(failed.value)
-        assert ("next: set `ca_file`" in str(failed.value)) is (what == "another authority"), (
-            "it trusts whom it is shown"
-        )
+        trusts = "next: set `ca_file`" in str(failed.value)
+        assert trusts is (what == "another authority"), "no other fault ends by trusting whoever is there"
         assert server.said == ""
 
 

@@ -180,6 +180,12 @@ def test_a_broken_configuration_is_not_asked(place: Place) -> None:
         asked(place, ALICE, "uptime", text=TEXT.replace("admin =", "amdin ="))
 
 
+def test_files_of_somebody_else_are_told_with_the_next_step(place: Place) -> None:
+    place.password.chmod(0o644)
+    with pytest.raises(Failed, match=r"has mode 0644.*; next: chmod 600"):
+        asked(place, ALICE, "uptime")
+
+
 def test_words_of_a_shell_are_one_line_again() -> None:
     assert line_of(["service", "restart", "a b", 'c"d', ""]) == 'service restart "a b" "c\\"d" ""'
     assert line_of(["service restart httpd"]) == "service restart httpd"
