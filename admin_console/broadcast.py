@@ -15,7 +15,7 @@ from admin_console.tables import MOST_LISTED, listed, shared_names, some_lines
 from amon.clock import Clock
 from amon.errors import Failed, Refused
 from amon.ids import new_id
-from amon.job import Book, ExitCode
+from amon.job import PRECEDENCE, Book, ExitCode
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering, Job, gathering
 from amon.runtime.proofs import Word
@@ -151,10 +151,17 @@ async def broadcast(session: Session, face: Face, wish: Wish, interrupts: Interr
         while under_way.asking:  # for a yes, and then perhaps for a signature
             unasked = not await _settle(session, under_way, face, wish, interrupts, stopped)
             stopped = await _collect(under_way, session.clock, face, interrupts) or stopped
-        exit_code = ExitCode.refused if unasked else under_way.book.exit_code()
+        exit_code = ExitCode.refused if unasked else _judged(under_way)
         report = Report(wish, job, under_way.book, exit_code, under_way.words)
     face.report(report)
     return report
+
+
+def _judged(job: Gathering) -> ExitCode:
+    """The book's code, unless somebody may have made up an answer: then nobody knows how it ended there."""
+    code = job.book.exit_code()
+    unproven = any(word not in (Word.none, Word.signed) for word in job.words.values())
+    return next(one for one in PRECEDENCE if one in ({code, ExitCode.no_answer} if unproven else {code}))
 
 
 async def _collect(job: Gathering, clock: Clock, face: Face, interrupts: Interrupts) -> bool:

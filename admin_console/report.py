@@ -25,6 +25,7 @@ class JsonFace(PlainFace):
 
     def report(self, report: Report) -> None:
         self._write(job_document(report))
+        self._trust(report)
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
         self._write(fleet_document(sites))

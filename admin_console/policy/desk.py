@@ -133,9 +133,11 @@ class FleetGrants:
         """Only this change is brought: nobody has said yes to what else is in the file, or missing in it."""
         desk = self._desk
         was_signed = desk.shelf.last() is not None
-        open_edits = was_signed and bool(desk.difference())
+        open_edits = was_signed and desk.difference()
         change(desk.source)
-        if was_signed and not desk.difference():
+        if not was_signed:
+            raise Failed(f"written into {desk.source.path}, which was never signed, so sites obey their own; {_LOOK}")
+        if not desk.difference():
             return "the policy of all sites says so already"
         if open_edits:
             raise Failed(f"written into {desk.source.path}, where other changes wait to be signed, too; {_LOOK}")

@@ -27,11 +27,12 @@ The same request as its site sees it: `amon.runtime.dispatch`.
 """
 
 from amon.job.book import Book
-from amon.job.exits import ExitCode, exit_code
+from amon.job.exits import PRECEDENCE, ExitCode, exit_code
 from amon.job.rows import Row, Unexpected, summary, worst_first
 from amon.job.states import Event
 
 __all__ = [
+    "PRECEDENCE",
     "Book",
     "Event",
     "ExitCode",

@@ -14,7 +14,10 @@ class ExitCode(IntEnum):
     failed = 10
     """At least one site did it and it went wrong."""
     no_answer = 11
-    """At least one site is silent, lost, not here or expired: nobody knows, or nothing happened there."""
+    """At least one site is silent, lost, not here or expired: nobody knows, or nothing happened there.
+
+    So it is where an answer is not proven by the key that its site has.
+    """
     none_matched = 12
     """The target means no site; nothing was sent."""
     refused = 13

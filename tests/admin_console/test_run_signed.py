@@ -126,3 +126,7 @@ async def test_answers_are_verified_against_the_keys_of_the_sites(ground: Ground
     assert "DO NOT TRUST what came as an answer of fnal: signed, but not by this site's key" in noted(face)
     said = {one["site"]: one["signed"] for one in job_document(report)["sites"]}
     assert said == {"cern": True, "fnal": False, "kek": False, "odd": None}
+    report = await ground.run("cern,kek", "odd echo hello", changes={"site_keys": str(keys)})
+    assert (states(report), report.exit) == ({"cern": "done", "kek": "done"}, ExitCode.no_answer)
+    report = await ground.run("cern,odd", "odd echo hello", changes={"site_keys": str(keys)})
+    assert (states(report), report.exit) == ({"cern": "done", "odd": "done"}, ExitCode.all_done)

@@ -7,12 +7,15 @@ from dataclasses import replace
 import pytest
 
 from admin_console.policy.desk import PolicyDesk, grants_of
+from admin_console.policy.signing import LASTS
 from admin_console.provision.admins import NewAccount, add_admin, remove_admin
 from admin_console.provision.desk import opens
 from admin_console.session import in_fleet, logged_in
 from amon.errors import Failed, Invalid
 from amon.fields import Secret
+from amon.target import All
 from tests.provision.office import ALICE, OPS, PASSWORD, Office, lines
+from tests.provision.test_approve import said_yes
 
 BOB, CAROL = "bob@amon.test", "carol@amon.test"
 
@@ -160,7 +163,9 @@ async def test_whoever_is_taken_out_of_the_policy_sees_no_site_any_more_though_h
     line = (office.folder / "org.pub").read_text().strip()
     office.more = f'organisation = ["{line}"]\norganisation_key = "{office.folder}/org"\n'
     await office.fleet_of("cern")
-    PolicyDesk.of(office.console()).init()
+    policy = PolicyDesk.of(office.console())
+    policy.init()
+    await policy.push(All(), again=False, lasts=LASTS, agree=said_yes)
     await office.server.add_account(BOB, PASSWORD)
     grants = grants_of(office.console())
     assert not (await add_admin(office.desk(), BOB, "operator", grants=grants)).failed

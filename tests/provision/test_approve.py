@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from admin_console.policy.desk import PolicyDesk, grants_of
+from admin_console.policy.signing import LASTS
 from admin_console.provision.admins import add_admin
 from admin_console.provision.approving import compare, look, revoke
 from admin_console.provision.book import SiteEntry
@@ -82,6 +83,7 @@ async def test_a_new_site_gets_the_policy_of_all_sites_with_its_approval(office:
     await office.fleet_of("cern")
     policy = PolicyDesk.of(office.console())
     policy.init()
+    await policy.push(All(), again=False, lasts=LASTS, agree=said_yes)
     grants = grants_of(office.console())
     assert grants is not None
     assert not (await add_admin(office.desk(), "bob@amon.test", "operator", grants=grants)).failed
@@ -89,9 +91,13 @@ async def test_a_new_site_gets_the_policy_of_all_sites_with_its_approval(office:
     await office.start("gsi")
     steps = await office.approve("gsi", site.fingerprint)
     assert not steps.failed, steps.done
-    assert steps.done[-1].text.startswith("policy 1 is in force at 1 of 1 sites until ")
+    assert steps.done[-1].text.startswith("policy 2 is in force at 1 of 1 sites until ")
     _, obeyed = await policy.show(All())
-    assert {one.site: one.serial for one in obeyed} == {"cern": 1, "gsi": 1}
+    assert {one.site: one.serial for one in obeyed} == {"cern": 2, "gsi": 2}
+
+
+async def said_yes(change: str, question: str) -> bool:
+    return True
 
 
 async def test_another_fingerprint_refuses_and_changes_nothing(office: Office) -> None:

@@ -187,3 +187,17 @@ async def test_the_command_line_does_the_same(ground: Ground) -> None:
     assert (code, "in force" in out) == (0, True)
     assert (await amon("withdraw", BOB))[0] == 0
     assert await may(ground, BOB) == {"cern": "done"}
+
+
+async def test_a_policy_that_was_never_signed_is_not_signed_by_the_way(ground: Ground) -> None:
+    """It would take away what every site grants by itself; nobody who adds a person means that."""
+    organisation = await key(ground, "organisation")
+    await site(ground, "cern", organisation)
+    desk = await desk_of(ground, organisation)
+    desk.init()
+    grants = grants_of(desk.console)
+    assert grants is not None
+    with pytest.raises(Failed, match="never signed"):
+        await grants.grant(BOB, "operator")
+    assert desk.shelf.last() is None
+    assert f'operator = ["{BOB}"]' in desk.source.text()
