@@ -200,7 +200,7 @@ class Agent:
             await asyncio.wait(lives)
         for name in names:
             self.accounts.pop(name, None)
-            for kind in ("policy", "clock"):
+            for kind in ("policy", "clock", "password"):
                 self.node.trouble(f"{kind}-{name}", None)
 
     async def _wait_settled(self) -> None:

@@ -37,7 +37,9 @@ class PolicyFront:
         state, text = self._taken(new)
         rule = "organisation" if state is State.done else "default deny"
         incoming = Incoming(new.id, asker, "", self._door)
-        await self._dispatch.write_down(incoming, "policy ...", Decision(state is State.done, text, rule), state)
+        # What was not taken says nothing that one could believe, not even its number.
+        shown = visible(text) if state is State.done else "policy ..."
+        await self._dispatch.write_down(incoming, shown, Decision(state is State.done, text, rule), state)
         return Ended(new.id, state, visible(text))
 
     def _taken(self, new: NewPolicy) -> tuple[State, str]:

@@ -45,7 +45,7 @@ async def test_the_exact_text_and_its_signature_are_handed_on_whoever_brings_the
     ended = await brought(lab, holder)
     assert (ended.id, ended.state, ended.text) == (NEW.id, "done", "policy 7 is in force")
     assert holder.taken == [(b"serial = 7", "c2ln")]
-    assert await lab.audit() == [f"{EVE} policy ...: done"]
+    assert await lab.audit() == [f"{EVE} policy 7 is in force: done"]
 
 
 @pytest.mark.parametrize(("fault", "state"), [(Refused("older than 8"), "refused"), (Failed("disk full"), "failed")])
