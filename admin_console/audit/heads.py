@@ -56,8 +56,8 @@ class Heads:
 
     def forget(self, jids: Iterable[str]) -> None:
         """What these sites show next is taken as it is."""
-        sites = self._read()
-        self._write({jid: kept for jid, kept in sites.items() if jid not in frozenset(jids)})
+        forgotten = frozenset(jids)  # once: it may be a generator
+        self._write({jid: kept for jid, kept in self._read().items() if jid not in forgotten})
 
     def _read(self) -> dict[str, _Kept]:
         try:

@@ -88,3 +88,9 @@ def test_it_is_json_that_other_programs_can_keep_elsewhere(heads: Heads) -> None
         "version": 1,
         "sites": {CERN: {"chain": NAME, "points": [[7, link(7).hash, 1000.0]]}},
     }
+
+
+def test_any_site_is_forgotten_not_only_the_first(heads: Heads) -> None:
+    heads.remember({CERN: (NAME, link(5)), FNAL: (OTHER, link(7))}, 100.0)
+    heads.forget(jid for jid in [FNAL])
+    assert set(heads.recall()) == {CERN}
