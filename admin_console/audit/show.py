@@ -59,3 +59,5 @@ def show(face: AuditFace, audit: Audit, style: Style) -> None:
         face.note(line)
     if any(trail.fault for trail in audit.trails.values()):
         face.note("if you know why: amon audit SITE --forget; else look at that site, and at its log host")
+    if any(trail.fault.startswith("broken:") for trail in audit.trails.values()):
+        face.note("what is broken stays so in that journal: before --forget the site begins a new one (docs/agent.md)")

@@ -118,6 +118,7 @@ async def test_a_chain_that_was_tampered_with_is_told_makes_exit_code_1_and_stay
         code, face = await audit(ground, verify=True)
         assert code == 1
         assert f"cern: {told}" in noted(face)
+        assert ("before --forget the site begins a new one" in noted(face)) is told.startswith("broken:")
         assert "1 sound, 1 BROKEN" in said(face)
         assert "fnal: sound" in said(face)
     heads = Heads(ground.folder / "heads.json")
