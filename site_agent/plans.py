@@ -79,7 +79,7 @@ def plan_account(
     signers = signers_of(account.signers, f"{path}.signers", uid, found)
     organisation = organisation_of(account.organisation, f"{path}.organisation", found)
     found += findings(policy_problems(account.policy, jid.rpartition("@")[2], f"{path}.policy"), Group.policy)
-    found += _notes(account, path) if whole else []
+    found += _notes(account, path, sources) if whole else []
     if password is None or any(one.group is not Group.note for one in found):
         return None, found
     login = _login(account, jid, password, site, rooms, spare)
@@ -222,11 +222,6 @@ def _check_reveal(reveal: tuple[str, ...] | None, instances: Collection[str], pa
 _NOTES: tuple[tuple[Callable[[Account], bool], str, str], ...] = (
     (lambda a: a.policy == Policy(), "policy", "nobody may ask this agent anything here; it only shows how it is"),
     (
-        lambda a: a.password is not None,
-        "password",
-        "a file of its own (`password_file`) or a `credential` is better: this one goes where the configuration goes",
-    ),
-    (
         lambda a: a.tls == "starttls" and a.port in (443, 5223),
         "tls",
         'ports 443 and 5223 usually speak TLS from the start: tls = "direct"',
@@ -244,5 +239,9 @@ _NOTES: tuple[tuple[Callable[[Account], bool], str, str], ...] = (
 )
 
 
-def _notes(account: Account, path: str) -> list[Finding]:
-    return [Finding(f"{path}.{key}", text, Group.note) for applies, key, text in _NOTES if applies(account)]
+def _notes(account: Account, path: str, sources: Sources) -> list[Finding]:
+    notes = [Finding(f"{path}.{key}", text, Group.note) for applies, key, text in _NOTES if applies(account)]
+    if f"{path}.password" in sources.written:
+        better = "a file of its own (`password_file`) or a `credential` is better"
+        notes.append(Finding(f"{path}.password", f"{better}: this one goes where the configuration goes", Group.note))
+    return notes

@@ -352,3 +352,10 @@ def test_what_is_odd_but_possible_is_a_note_and_hinders_nothing(place: Place, li
     assert loaded.configuration is not None
     assert f"account.main.{path}" in [note.path for note in loaded.notes]
     assert all(note.group is Group.note for note in loaded.notes)
+
+
+@pytest.mark.parametrize(("written", "noted"), [('"hush"', True), ('{ file = "$PASSWORD" }', False)])
+def test_only_a_password_in_the_configuration_itself_is_worth_a_note(place: Place, written: str, noted: bool) -> None:
+    loaded = place.load(f'state = "$STATE"\n[account.main]\njid = "site-1@agents.example.org"\npassword = {written}\n')
+    assert loaded.configuration is not None
+    assert ("account.main.password" in [note.path for note in loaded.notes]) is noted
