@@ -11,7 +11,7 @@ from amon.runtime.fleet import Site
 from amon.target import Expression
 from amon.words import State
 
-_OUR_OPTIONS = ("--timeout", "--accept-by")
+_OUR_OPTIONS = ("--timeout", "--accept-by", "--sign")
 
 
 class FleetFace(Protocol):

@@ -368,10 +368,12 @@ class Dispatch:
 
 
 def _shown(ask: Ask) -> str:
-    """The line as it may be written down: values in full, secrets masked."""
+    """The line as it may be written down: values in full, secrets masked, nothing for what was not said."""
     values = []
     for param in ask.command.params:
         value = ask.args[param.name]
+        if value is None or value is False or value in ((), [], ""):
+            continue
         values.append(f"{param.name}={'***' if param.secret else to_data(value)}")
     return " ".join([ask.name, *values])[:1000]
 

@@ -236,8 +236,9 @@ async def test_our_own_options_behind_the_target_are_explained(ground: Ground) -
 
     await ground.site("cern", ODD)
     face = pipe()
-    hint_at_options(face, await ground.run("all", "odd try --timeout 5", face=face))
-    assert "if --timeout was meant for amon: its options stand before the target" in noted(face)
+    for option in ("--timeout", "--sign"):
+        hint_at_options(face, await ground.run("all", f"odd try {option} 5", face=face))
+        assert f"if {option} was meant for amon: its options stand before the target" in noted(face)
 
 
 @pytest.mark.parametrize(

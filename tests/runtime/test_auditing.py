@@ -69,6 +69,13 @@ async def test_secrets_are_masked_in_it(lab: Site) -> None:
     assert "token=***" in told.text
 
 
+async def test_what_was_not_said_does_not_stand_there(lab: Site) -> None:
+    await ask(lab, "audit 2")
+    await ask(lab, f"audit who={ALICE} --refused")
+    said = [one.record.line for one in lines(await ask(lab)) if one.record]
+    assert said == ["audit count=2", f"audit count=20 who={ALICE} refused=True"]
+
+
 async def test_people_read_a_table_and_the_head(lab: Site) -> None:
     await fill(lab, 3)
     text = (await ask(lab, "audit 2")).text.splitlines()
