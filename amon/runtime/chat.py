@@ -28,6 +28,7 @@ from amon.xmpp.events import Received
 
 _CONFIRM_WITHIN = 60.0
 _MOST_PENDING = 200
+_MOST_OF_ONE = 8  # of one person: each may cost the verification of a signature, and the places of others
 _LONGEST_CHALLENGE = 1900  # characters; of a longer line a page shows only a part
 _NOTICE_EVERY = 3600.0
 _MISTAKES_WITHIN = 600.0
@@ -214,6 +215,9 @@ class Chat:
 
     def _put(self, word: str, question: _Question) -> None:
         self._questions[question.incoming.asker.jid, word] = question
+        mine = [key for key in self._questions if key[0] == question.incoming.asker.jid]
+        for key in mine[:-_MOST_OF_ONE]:
+            del self._questions[key]
         while len(self._questions) > _MOST_PENDING:
             del self._questions[next(iter(self._questions))]
 

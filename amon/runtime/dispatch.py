@@ -23,16 +23,16 @@ Each request that is decided leaves one line in the audit, whether it was done, 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
-from amon.access import AuditRecord, Decision, Quota, Wanted
+from amon.access import Decision, Quota, Wanted
 from amon.clock import Clock
-from amon.command import Ask, Grammar, split
+from amon.command import Grammar, split
 from amon.command.declare import Command
 from amon.command.grammar import title
-from amon.convert import to_data
 from amon.errors import Failed, Invalid, Refused
+from amon.runtime.asked import Asked, audit_line, shown_line, stored
 from amon.runtime.incoming import Audience, Incoming, Replies
 from amon.runtime.rates import Rates
 from amon.runtime.seals import REFUSAL, Seals
@@ -41,47 +41,12 @@ from amon.runtime.wanted import wanted_of
 from amon.runtime.work import Find, Work
 from amon.store import Journal, Record
 from amon.text import normal_line, visible
-from amon.wire import Ended, WireError, decode, encode
+from amon.wire import Ended, encode
 from amon.words import Asker, Effect, State
 
 _MOST_CALLS = 256  # under way at once; a flood is refused, not queued
 _REFUSALS = (20, 60.0)  # that many of one asker, or of all strangers, in so many seconds are written down
 _NO_KEYS = "this has to be signed, and this site knows nobody's key; its owner names a file with them as `signers`"
-_UNREADABLE = "has ended, but how cannot be read any more"
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request that was understood. wanted: as the policy sees it. shown: the line as it may be written down."""
-
-    incoming: Incoming
-    ask: Ask
-    wanted: Wanted
-    decision: Decision
-    shown: str
-
-    @property
-    def effect(self) -> Effect:
-        return self.ask.command.effect
-
-    @property
-    def dry_run(self) -> bool:
-        return self.incoming.dry_run or self.ask.dry_run
-
-    @property
-    def needs_word(self) -> bool:
-        """It was not said yet that it is meant, or not signed; until then it is only planned."""
-        incoming, effect = self.incoming, self.ask.command.effect
-        if self.dry_run:
-            return False
-        unsure = incoming.typed and not incoming.asker.key and incoming.door.authority.confirms(effect)
-        many = incoming.sites > 1 and effect is not Effect.read
-        return self.needs_signature or (not incoming.confirmed and (many or unsure))
-
-    @property
-    def needs_signature(self) -> bool:
-        incoming = self.incoming
-        return not self.dry_run and not incoming.asker.key and incoming.door.authority.needs_signature(self.wanted)
 
 
 class Dispatch:
@@ -129,7 +94,7 @@ class Dispatch:
             await self._audit(incoming, self._named(incoming.line), decision, State.invalid)
             return
         wanted = wanted_of(ask)
-        asked = _Asked(incoming, ask, wanted, self._decide(incoming, wanted), _shown(ask))
+        asked = Asked(incoming, ask, wanted, self._decide(incoming, wanted), shown_line(ask))
         if asked.needs_signature and asked.decision.allowed and not incoming.door.authority.signers.lines:
             asked = replace(asked, decision=Decision(False, _NO_KEYS, "signature", asked.decision.role))
         if asked.decision.allowed:
@@ -166,7 +131,7 @@ class Dispatch:
         record = await self._journal.find(asker, ident)
         if record is None or record.account != account:
             return False
-        replies.ended(_stored(record))
+        replies.ended(stored(record))
         return True
 
     def under_way(self) -> int:
@@ -193,7 +158,7 @@ class Dispatch:
             more = "" if left > 1 else f"; more within {self._refusals.every:g} s are not written down"
             await self._audit(incoming, shown, decision, f"{State.refused}{more}", effect)
 
-    async def _allowed(self, asked: _Asked, audience: Audience) -> None:
+    async def _allowed(self, asked: Asked, audience: Audience) -> None:
         incoming, key = asked.incoming, asked.incoming.key
         # Nothing is waited for between looking and entering: the same request arriving twice at once finds itself.
         under = self._under.get(key)
@@ -219,7 +184,7 @@ class Dispatch:
         finally:
             del self._under[key]
 
-    async def _planned(self, asked: _Asked, work: Work) -> None:
+    async def _planned(self, asked: Asked, work: Work) -> None:
         """What would be done. A reading command has no plan: it would read."""
         incoming, command = asked.incoming, asked.ask.command
         if command.plan is None:
@@ -236,12 +201,12 @@ class Dispatch:
         else:
             work.audience.ended(outcome)
 
-    async def _called_by_two(self, asked: _Asked, work: Work) -> None:
+    async def _called_by_two(self, asked: Asked, work: Work) -> None:
         incoming, known = asked.incoming, None
         with suppress(Failed):  # a journal that cannot be read cannot be written either, which is said below
             known = await self._journal.find(incoming.asker.jid, incoming.id)
         if known is not None:
-            await self._told_again(asked, known, self._record(asked), work)
+            await self._told_again(asked, known, asked.record(self._clock.time()), work)
             return
         work.audience.accepted(work.name)
         try:
@@ -254,7 +219,7 @@ class Dispatch:
             state = State.cancelled if work.stopped.is_set() else State.expired
             # An end like any other: what was taken back cannot be sent again by a server that has it signed.
             outcome = Ended(incoming.id, state, "no second person said yes; nothing was done")
-            await self._end(asked, self._record(asked), outcome, work)
+            await self._end(asked, asked.record(self._clock.time()), outcome, work)
             return
         fault = self._signature_fault(asked)
         if fault:
@@ -264,17 +229,17 @@ class Dispatch:
         rule = f"{asked.decision.rule}; second person {second.jid}"
         await self._called(replace(asked, decision=replace(asked.decision, rule=rule)), work)
 
-    def _signature_fault(self, asked: _Asked) -> str:
+    def _signature_fault(self, asked: Asked) -> str:
         """Why a request that waited for minutes is not signed well enough by now; empty if it is."""
         asker, authority = asked.incoming.asker, asked.incoming.door.authority
         if asker.key and not authority.takes_key(asker, self._clock.time()):
             return f"{asker.key} does not count here any more; sign it again with another key"
         return "this has to be signed by now; sign it again" if asked.needs_signature else ""
 
-    async def _called(self, asked: _Asked, work: Work) -> None:
-        record = self._record(asked)
+    async def _called(self, asked: Asked, work: Work) -> None:
+        incoming, record = asked.incoming, asked.record(self._clock.time())
         changes = asked.ask.command.effect is not Effect.read
-        begun = self._asked_line(asked, State.accepted) if changes else None
+        begun = asked.audit_line(State.accepted, self._clock.time()) if changes else None
         try:
             known = await self._journal.accept(record, durable=changes, audit=begun)
         except Failed as fault:
@@ -288,39 +253,36 @@ class Dispatch:
             await self._told_again(asked, known, record, work)
             return
         work.audience.accepted(work.name)
-        outcome = await self._judged_again(asked, work)
+        again = self._decide(incoming, asked.wanted)
+        if again.allowed:
+            outcome = await work.outcome(asked.ask.command.run, self._find)
+        else:  # whoever lost the right while his request waited does not get it done any more
+            asked, outcome = replace(asked, decision=again), Ended(incoming.id, State.refused, visible(again.reason))
         if changes and outcome.state not in (State.refused, State.invalid):
             self._changed()
         await self._end(asked, record, outcome, work)
 
-    async def _end(self, asked: _Asked, record: Record, outcome: Ended, work: Work) -> None:
+    async def _end(self, asked: Asked, record: Record, outcome: Ended, work: Work) -> None:
         """Written before it is told."""
         ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self._clock.time())
         try:
-            await self._journal.end(ended, self._asked_line(asked, outcome.state))
+            await self._journal.end(ended, asked.audit_line(outcome.state, self._clock.time()))
         except Failed as fault:
             self._log.debug("%s", fault)
         work.audience.ended(outcome)
 
-    async def _told_again(self, asked: _Asked, known: Record, record: Record, work: Work) -> None:
+    async def _told_again(self, asked: Asked, known: Record, record: Record, work: Work) -> None:
         """What a repeat hears. The id of another request is a refusal like others: it may be a replay."""
         if (known.account, known.line) == (record.account, record.line):
-            work.audience.ended(_stored(known))
+            work.audience.ended(stored(known))
             return
         await self._refuse_id(asked, known.line[:64], work.audience)
 
-    async def _refuse_id(self, asked: _Asked, other: str, audience: Audience) -> None:
+    async def _refuse_id(self, asked: Asked, other: str, audience: Audience) -> None:
         """Clients that count their messages from one use an id for something else some day."""
         text = f"this message has the id of an earlier one ({other}); nothing was done, send it again"
         decision = replace(asked.decision, reason=text, rule="used id")
         await self._refuse(asked.incoming, asked.shown, decision, audience, asked.effect)
-
-    async def _judged_again(self, asked: _Asked, work: Work) -> Ended:
-        """Whoever lost the right while his request waited does not get it done any more."""
-        decision = self._decide(asked.incoming, asked.wanted)
-        if not decision.allowed:
-            return Ended(asked.incoming.id, State.refused, visible(decision.reason))
-        return await work.outcome(asked.ask.command.run, self._find)
 
     def _join(self, key: tuple[str, str, str], replies: Replies) -> bool:
         if key not in self._under:
@@ -332,29 +294,15 @@ class Dispatch:
 
     # What is written down
 
-    def _record(self, asked: _Asked) -> Record:
-        asker, door = asked.incoming.asker, asked.incoming.door
-        effect, now = asked.ask.command.effect, self._clock.time()
-        return Record(asker.jid, asked.incoming.id, door.account, asker.reply_to, asked.shown, effect, now)
-
     async def write_down(self, incoming: Incoming, shown: str, decision: Decision, outcome: str) -> None:
         """A line in the audit for what is no command."""
         await self._audit(incoming, shown, decision, outcome)
 
     async def _audit(self, incoming: Incoming, shown: str, decision: Decision, outcome: str, effect: str = "") -> None:
         try:
-            await self._journal.audit(self._line(incoming, shown, decision, outcome, effect))
+            await self._journal.audit(audit_line(incoming, shown, decision, outcome, self._clock.time(), effect))
         except Failed as fault:
             self._log.debug("%s", fault)
-
-    def _asked_line(self, asked: _Asked, outcome: str) -> AuditRecord:
-        return self._line(asked.incoming, asked.shown, asked.decision, outcome, asked.effect)
-
-    def _line(self, incoming: Incoming, shown: str, decision: Decision, outcome: str, effect: str = "") -> AuditRecord:
-        asker, now = incoming.asker, self._clock.time()
-        account, allowed = incoming.door.account, decision.allowed
-        told = (now, account, asker.jid, asker.room, incoming.id, shown, allowed, decision.rule, outcome)
-        return AuditRecord(*told, asker.key, effect)
 
     def _named(self, line: str) -> str:
         """What a line asks for, without the values: they may be secret, and nobody has read which."""
@@ -365,26 +313,3 @@ class Dispatch:
             first = visible(line.strip()[:64], lines=False).partition(" ")[0]
             return f"{first} ..."
         return title(instance, command) + (" ..." if len(words) > used else "")
-
-
-def _shown(ask: Ask) -> str:
-    """The line as it may be written down: values in full, secrets masked, nothing for what was not said."""
-    values = []
-    for param in ask.command.params:
-        value = ask.args[param.name]
-        if value is None or value is False or value in ((), [], ""):
-            continue
-        values.append(f"{param.name}={'***' if param.secret else to_data(value)}")
-    return " ".join([ask.name, *values])[:1000]
-
-
-def _stored(record: Record) -> Ended:
-    if record.outcome is None:  # it ended, or the account did that it came through, and the disk did not take it
-        return Ended(record.id, State.failed, "was begun here before; how it ended is not known, look at the site")
-    try:
-        outcome = decode(record.outcome)
-    except WireError:  # written by another version
-        outcome = None
-    if isinstance(outcome, Ended):
-        return outcome
-    return Ended(record.id, record.state or State.failed, f"{record.line[:64]} {_UNREADABLE}")

@@ -127,3 +127,13 @@ async def test_a_line_that_cannot_be_copied_whole_is_no_challenge(talk: Talk, to
     (said,) = await talk.alone(f"wipe {token}")
     assert "amon1 " not in said
     assert "amon run --sign" in said
+
+
+async def test_one_person_keeps_only_a_few_questions_open(talk: Talk) -> None:
+    (first,) = await talk.alone("wipe xyzzy")
+    (of_bob,) = await talk.alone("wipe xyzzy", BOB)
+    for _ in range(8):
+        (last,) = await talk.alone("wipe xyzzy")
+    assert await talk.alone(answer(first)) == [REFUSED]
+    assert await talk.alone(answer(last)) == ["wiped"]
+    assert await talk.alone(answer(of_bob, "bob"), BOB) == ["wiped"]
