@@ -61,12 +61,14 @@ def approve(options: Options, site: str, fingerprint: str | None, yes: bool, as_
 
 async def _approve(desk: "Desk", site: str, fingerprint: str | None, yes: bool) -> "Steps":
     from admin_console.provision.approving import approve as do
-    from admin_console.provision.approving import bringer, compare, look
+    from admin_console.provision.approving import bringer, compare, had_before, look
     from admin_console.session import logged_in
 
     entry = desk.book.site(site)
     async with logged_in(desk.console) as session:
         key = await look(session, entry, _WAIT)
+        if warning := had_before(entry, key):
+            desk.said(warning)
         if fingerprint is not None:
             compare(entry, key, fingerprint)
         elif not yes:

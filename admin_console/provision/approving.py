@@ -47,6 +47,16 @@ async def look(session: Session, entry: SiteEntry, within: float = 0) -> PublicK
     return key
 
 
+def had_before(entry: SiteEntry, key: PublicKey) -> str:
+    """What to think of where a site comes back with a key that was taken out of the believed ones; empty else."""
+    if key.line not in entry.old_keys:
+        return ""
+    return (
+        f"{entry.name} had this key before it was revoked or invited again; next, if its host was in other hands: "
+        f"delete the file that `key` in its agent.toml names, then amon enroll --again {entry.name}"
+    )
+
+
 def compare(entry: SiteEntry, key: PublicKey, wanted: str) -> None:
     """Nothing if the fingerprint is that of the key; `Failed` else, and nothing is done."""
     given = wanted.strip().removeprefix(_FINGERPRINT).rstrip("=")

@@ -141,6 +141,8 @@ class Account:
             self._log.error("%s is not members-only and non-anonymous: nothing said there is done", state.room)
         elif not state.joined:
             self._log.warning("not in %s: %s", state.room, state.reason)
+        elif not state.doubtful:
+            self._log.info("in %s", state.room)
 
     def online(self, event: Online) -> None:
         if not event.resumed:

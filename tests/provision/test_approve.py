@@ -14,7 +14,7 @@ import pytest
 from admin_console.policy.desk import PolicyDesk, grants_of
 from admin_console.policy.signing import LASTS
 from admin_console.provision.admins import add_admin
-from admin_console.provision.approving import compare, look, revoke
+from admin_console.provision.approving import compare, had_before, look, revoke
 from admin_console.provision.book import SiteEntry
 from admin_console.provision.desk import known_site
 from admin_console.provision.pending import waiting
@@ -183,6 +183,13 @@ async def test_a_revocation_touches_one_site_only(office: Office) -> None:
     assert (entry.state, entry.key, len(entry.old_keys), entry.secret) == ("revoked", "", 1, "")
     async with office.session() as session:
         assert CERN not in {contact.jid for contact in await session.connection.roster()}
+
+
+def test_a_key_that_comes_back_after_a_revocation_is_told(tmp_path: Path) -> None:
+    old, new = (SigningKey.generate(tmp_path / name, name).public for name in ("old", "new"))
+    entry = SiteEntry(CERN, old_keys=(old.line,))
+    assert "cern had this key before it was revoked or invited again; next, " in had_before(entry, old)
+    assert had_before(entry, new) == ""
 
 
 async def test_a_revoked_site_can_never_log_in_again_with_anything_it_kept(office: Office) -> None:

@@ -1,6 +1,7 @@
 """An account: presence at the pace of contact lists, two fronts, unsafe rooms, and what an earlier agent left."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -269,6 +270,17 @@ async def test_a_safe_room_that_is_configured_is_listened_to_and_another_is_not(
     await desk.wait(1, "said")
     assert desk.wire.said == [(ROOM, "done")]
     assert desk.lab.log == ["look all"]
+
+
+async def test_the_log_tells_the_end_of_being_out_of_a_room_too(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk.account.room(RoomState(ROOM, False, reason="only members may"))
+    desk.account.room(RoomState(ROOM, True, "cern", safe=False, doubtful=True))
+    desk.account.room(RoomState(ROOM, True, "cern", safe=True))
+    assert [one.getMessage() for one in caplog.records if ROOM in one.getMessage()] == [
+        f"not in {ROOM}: only members may",
+        f"in {ROOM}",
+    ]
 
 
 async def test_a_message_with_a_payload_is_an_order_of_a_program_and_its_body_is_not_read(desk: Desk) -> None:
