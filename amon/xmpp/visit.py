@@ -24,7 +24,7 @@ from amon.xmpp.route import connect
 from amon.xmpp.stream import Stream
 
 _ROOM = {
-    "registration-required": "is for members only: make {jid} a member of it",
+    "registration-required": "is for members only: make {jid} a member of it (amon approve)",
     "forbidden": "has banned {jid}: take it off the room's list of outcasts",
     "item-not-found": "does not exist: make the room first, or check its address",
     "not-authorized": "asks for a password, which an agent has not: take it off the room",

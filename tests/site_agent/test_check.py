@@ -104,7 +104,7 @@ async def test_each_room_says_what_keeps_the_agent_out(place: Place, server: Ser
         place, account(server, rooms=f'"{ROOM}", "{CLOSED}", "{nowhere}", "{OPEN}", "x@conference.elsewhere.test"')
     )
     assert told(report) == [
-        f"account.main.rooms[1]: {CLOSED} is for members only: make {SITE} a member of it",
+        f"account.main.rooms[1]: {CLOSED} is for members only: make {SITE} a member of it (amon approve)",
         f"account.main.rooms[2]: {nowhere} does not exist: make the room first, or check its address",
         f"account.main.rooms[3]: {OPEN} is not members-only: an agent obeys nobody there; "
         "change the room's configuration",
