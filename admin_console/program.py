@@ -4,6 +4,8 @@ Everything but click is imported where it is used, so that `amon --help` and com
 """
 
 import asyncio
+import errno
+import os
 import shlex
 import shutil
 import sys
@@ -76,6 +78,10 @@ def _say(error: Exception) -> int:
         return USAGE
     if isinstance(error, Failed | Refused):
         click.echo(f"amon: {visible(discreet(str(error)))}", err=True)
+        return TROUBLE
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries again, and ends with 120
+        click.echo("amon: the disk of standard output is full; what was asked for may be done all the same", err=True)
         return TROUBLE
     said = visible(discreet(f"{type(error).__name__}: {error}"), lines=False)[:300]
     click.echo(f"amon: bug: {said}; run again with `amon --debug ...` and report what it says", err=True)

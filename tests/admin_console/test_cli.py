@@ -125,6 +125,13 @@ def test_the_example_is_printed() -> None:
     assert 'jid = "me@example.org"' in amon("example").stdout
 
 
+def test_a_full_disk_behind_standard_output_is_no_bug_of_ours() -> None:
+    words = ["sh", "-c", '"$@" example >/dev/full', "sh", *AMON]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    said = "amon: the disk of standard output is full; what was asked for may be done all the same\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_a_pipe_that_closes_is_quiet() -> None:
     done = subprocess.run(
         ["sh", "-c", '"$@" example | head -n 0', "sh", *AMON], capture_output=True, text=True, timeout=30, check=False
