@@ -89,21 +89,35 @@ async def _ask(desk: "Desk", entry: "SiteEntry", key: "PublicKey") -> None:
         raise Failed("not approved, because that takes the whole word yes; nothing was changed")
 
 
+async def _sure(entry: "SiteEntry") -> None:
+    from admin_console.plain import PlainFace
+    from amon.errors import Failed
+
+    face = PlainFace()
+    question = f"delete {entry.jid}, and take it out of the room? [y/N] "
+    if face.can_ask and (await face.ask(question)).strip().lower() not in ("y", "yes"):
+        raise Failed("not revoked; nothing was changed")
+
+
 def _end(steps: "Steps", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(steps.document(), indent=2))
     elif steps.failed:
-        click.echo(f"amon: {len(steps.failed)} of {len(steps.done)} steps failed, see above; say it again", err=True)
+        click.echo(f"amon: {len(steps.failed)} of {len(steps.done)} steps failed; what to do stands above", err=True)
     if steps.failed:
         click.get_current_context().exit(TROUBLE)
 
 
 @click.command()
 @click.argument("site", shell_complete=complete_site)
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @JSON
 @click.pass_obj
-def revoke(options: Options, site: str, as_json: bool) -> None:
-    """Take one site out: its account, its place in the room, its key. No other site notices."""
+def revoke(options: Options, site: str, yes: bool, as_json: bool) -> None:
+    """Take one site out: its account, its place in the room, its key. No other site notices.
+
+    Asks first where somebody sits at a terminal.
+    """
     from admin_console.provision.approving import revoke as do
     from admin_console.provision.desk import known_site
     from admin_console.session import logged_in
@@ -112,7 +126,10 @@ def revoke(options: Options, site: str, as_json: bool) -> None:
 
     async def work() -> "Steps":
         async with logged_in(desk.console) as session:
-            return await do(session, desk, await known_site(session, desk, site))
+            entry = await known_site(session, desk, site)
+            if not yes:
+                await _sure(entry)
+            return await do(session, desk, entry)
 
     _end(run(work()), as_json)
 

@@ -12,12 +12,14 @@ from admin_console.policy.signing import LASTS, Shelf, Signed, body, bundle_text
 from admin_console.policy.source import PolicyFile
 from admin_console.session import Console, Session, in_fleet
 from admin_console.settings import data_path
+from amon.access import Authority, Policy
+from amon.access.bundle import unsigned
 from amon.access.sshkey import PublicKey
 from amon.access.window import shown
 from amon.errors import Failed, Invalid
 from amon.runtime.signing import Sign
 from amon.target import All, Expression
-from amon.words import State
+from amon.words import Asker, State
 from amon.xmpp.address import bare
 
 _LOOK = "next: amon policy push shows all that would change, and asks"
@@ -92,12 +94,20 @@ class PolicyDesk:
         ours = last.bundle.serial if last else 0
         serial, newer = next_serial(ours, told), signed_elsewhere(ours, told)
         text = self._text(serial, lasts)
-        what = f"{newer}\n" * bool(newer) + (change or "(the same as before, good for longer)\n")
+        what = f"{newer}\n" * bool(newer) + (change or "(the same as before, good for longer)\n") + self._left_out(text)
         if not await agree(what, f"sign this as policy {serial} and bring it to {len(names)} sites?"):
             raise Failed("not signed; nothing was changed")
         signed = await sign_bundle(text, self.sign, self.organisation)
         self.shelf.put(signed)
         return signed
+
+    def _left_out(self, text: str) -> str:
+        """A warning for whoever is about to take every right from himself."""
+        settings = self.console.settings
+        authority = Authority(Policy(), settings.agents or "", bundle=unsigned(text.encode()))
+        if authority.decide(Asker(bare(settings.jid)), None, self.console.clock.time()).allowed:
+            return ""
+        return f"after this {settings.jid} may nothing at any site\n"
 
     def _last(self) -> Signed:
         last = self.shelf.last()

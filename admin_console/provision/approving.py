@@ -125,7 +125,7 @@ async def revoke(session: Session, desk: Desk, entry: SiteEntry) -> Steps:
     async def drop_key() -> str:
         return f"out of {desk.keys.path}" if desk.keys.remove(jid) else "was none"
 
-    await steps.do(
+    gone = await steps.do(
         "account", unless("item-not-found", connection.delete_account(jid), "was gone already", "deleted"), again
     )
     put_out = connection.set_members(session.room, [Member(jid, "none")])
@@ -133,5 +133,7 @@ async def revoke(session: Session, desk: Desk, entry: SiteEntry) -> Steps:
     await steps.do("contact", drop_contact(), again)
     await steps.do("key", drop_key(), again)
     keys = (*entry.old_keys, *((entry.key,) if entry.key and entry.key not in entry.old_keys else ()))
-    desk.book.put(replace(entry, state="revoked", key="", old_keys=keys, since=desk.now(), secret=""))
+    left = replace(entry, key="", old_keys=keys, since=desk.now())
+    # While the account lives its secret may be needed, and the site is not out of everything.
+    desk.book.put(replace(left, state="revoked", secret="") if gone else left)
     return steps

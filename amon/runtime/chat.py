@@ -279,7 +279,9 @@ class Chat:
         They are as many as have asked, and tell him alone; all others may not even know that there is a question.
         """
         waiting = self._waiting(asker)
-        meant = nearest(word, waiting)[:1] if word else waiting[-1:]
+        meant = nearest(word, waiting)[:1] if word else []
+        if line.alone or not word:  # one site answers, or he said only `yes`: the newest question may be named
+            meant = meant or waiting[-1:]
         if not line.alone and not (meant and self._may_complain(asker)):
             return
         site, prefix = ("", "") if line.alone else (f"{self._site}: ", self.prefix)

@@ -225,7 +225,11 @@ async def test_a_step_that_fails_does_not_keep_the_others_from_being_done(office
     assert "bob@amon.test is no admin of agents.amon.test" in steps.failed[0].text
     assert await office.members() == set()
     assert not signs(office, "cern")
+    left = office.desk().book.site("cern")
+    assert left.state != "revoked"
+    assert left.secret, "while the account lives a lost server may need it"
     assert not (await take_out(office, "cern")).failed, "an admin of the server finishes it"
+    assert office.desk().book.site("cern").state == "revoked"
 
 
 async def test_a_revoked_site_comes_back_by_a_new_token_and_a_new_approval(office: Office) -> None:

@@ -151,7 +151,7 @@ async def test_a_step_that_failed_is_seen_in_the_exit_code(office: Office) -> No
     code, _, err = await said(*AMON, "--config", config, "revoke", "cern", folder=office.folder)
     assert code == 1
     assert "FAILED account: bob@amon.test is no admin of agents.amon.test" in err
-    assert re.search(r"[12] of 4 steps failed, see above; say it again", err)
+    assert re.search(r"[12] of 4 steps failed; what to do stands above", err)
 
 
 async def test_a_new_admins_password_is_shown_once_and_in_json(office: Office) -> None:

@@ -109,6 +109,15 @@ async def test_a_role_that_was_taken_away_meanwhile_is_missing_at_the_yes(talk: 
     assert talk.lab.log == ["plan httpd"]
 
 
+async def test_a_wrong_word_to_one_site_is_told_which_one_waits(talk: Talk) -> None:
+    await talk.room("!restart httpd @all")
+    word = await talk.word()
+    wrong = "".join("X" if letter != "X" else "Z" for letter in word)
+    said = f"there is nothing to say yes {wrong} to; nothing was done, did you mean yes {word}?"
+    assert await talk.alone(f"yes {wrong}") == [said]
+    assert await talk.room(f"!yes {wrong}") == []
+
+
 async def test_questions_nobody_answers_do_not_pile_up(talk: Talk) -> None:
     for _ in range(300):
         await talk.room("!restart httpd @all")

@@ -201,3 +201,24 @@ async def test_a_policy_that_was_never_signed_is_not_signed_by_the_way(ground: G
         await grants.grant(BOB, "operator")
     assert desk.shelf.last() is None
     assert f'operator = ["{BOB}"]' in desk.source.text()
+
+
+async def test_whoever_is_about_to_take_every_right_from_himself_is_told(ground: Ground) -> None:
+    organisation = await key(ground, "organisation")
+    await site(ground, "cern", organisation)
+    desk = await desk_of(ground, organisation)
+    desk.init()
+    desk.source.path.write_text(desk.source.text().replace(f'owner = ["{ALICE}"]', f'owner = ["{BOB}"]'))
+    shown: list[str] = []
+
+    async def look(change: str, question: str) -> bool:
+        shown.append(change)
+        return False
+
+    with pytest.raises(Failed, match="not signed"):
+        await desk.push(All(), again=False, lasts=LASTS, agree=look)
+    assert f"after this {ALICE} may nothing at any site" in shown[0]
+    desk.source.grant(ALICE, "observer")
+    with pytest.raises(Failed, match="not signed"):
+        await desk.push(All(), again=False, lasts=LASTS, agree=look)
+    assert "may nothing" not in shown[1]
