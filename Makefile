@@ -6,6 +6,8 @@ DEMO := prosody
 TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
 ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
+# Each test has servers, ports and folders of its own. make test SIDE_BY_SIDE= runs them one after the other.
+SIDE_BY_SIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all bench fuzz defences setup lint format types contracts lock clean
@@ -20,11 +22,11 @@ demo: ## the main job on this machine: a private XMPP server, three agents, a br
 test: ## what every change must pass: lint, types, contracts, tests
 	@.ci/setup $(TEST)
 	@$(MAKE) --no-print-directory lint types contracts
-	$(BIN)/pytest
+	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the lab (root)
 	@.ci/setup $(ALL)
-	$(BIN)/pytest -m "$(MARKED)"
+	$(BIN)/pytest -m "$(MARKED)" $(SIDE_BY_SIDE)
 
 bench: ## measure the budgets: figure, budget, ratio
 	@.ci/setup $(ALL)
