@@ -194,7 +194,9 @@ async def test_an_end_while_no_agent_was_there_is_noticed(services: Any, program
     async with services(ce=service) as site:
         await wait_state(site, "up")
     (pid,) = running(tmp_path)
-    psutil.Process(pid).kill()
+    program_itself = psutil.Process(pid)
+    program_itself.kill()
+    program_itself.wait(10)  # a signal takes its time: the next agent must not meet it still dying
     async with services(ce=service) as site:
         assert site.health.parts["ce"].text == "failed: ended while no agent was there"
     async with services(ce=service) as site:  # and the one after knows it too
