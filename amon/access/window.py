@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d):(\d\d)-(\d\d):(\d\d)", re.ASCII)
@@ -71,6 +70,8 @@ def zone_of(name: str) -> tzinfo:
     """A zone by its name, such as Europe/Berlin; UTC needs no tz database."""
     if name == "UTC":
         return UTC
+    from zoneinfo import ZoneInfo  # half a megabyte, which a policy without zones does not need
+
     try:
         return ZoneInfo(name)
     except (ValueError, KeyError, OSError):

@@ -52,7 +52,8 @@ async def open_database(path: Path | str) -> Database:
     """The file at `path` (made 0600 if it is new) in WAL mode. `Failed` says what is wrong with it."""
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(path, isolation_level=None, cached_statements=32, check_same_thread=False, factory=Raw)
+        # A dozen statements are all that a call needs; each one kept costs kilobytes in every agent of a process.
+        return sqlite3.connect(path, isolation_level=None, cached_statements=12, check_same_thread=False, factory=Raw)
 
     db = Database(connect, iter_chunk_size=64)
     try:
