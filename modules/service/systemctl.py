@@ -3,6 +3,7 @@
 `--` fences the unit's name off, `--no-ask-password` keeps it from asking a terminal that is not there.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from .run import Ran, run
 
 _SHOW = 10.0  # seconds for anything that is not a job
 _SAID = 200  # characters
+_LOOKS, _LOOK_AGAIN = 5, 0.1  # times and seconds, before a log is called empty
 _PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "StateChangeTimestampMonotonic", "Result", "MainPID", "ExecMainStatus",
     "ExecMainCode", "NRestarts", "MemoryCurrent",
@@ -63,10 +65,14 @@ class Systemctl:
         await self._run(_SHOW, "reset-failed", "--", unit)
 
     async def last_lines(self, unit: str) -> tuple[str, ...]:
-        ran = await self._journal(unit, "--quiet")
-        lines = clean(ran.output)
-        if ran.status == 0 and lines:
-            return lines
+        for _ in range(_LOOKS):
+            ran = await self._journal(unit, "--quiet")
+            lines = clean(ran.output)
+            if ran.status == 0 and lines:
+                return lines
+            if ran.status != 0:
+                break
+            await asyncio.sleep(_LOOK_AGAIN)  # journald keeps what a program said a moment after it was said
         # Of a journal that is closed to us it says so only aloud, if it finds another that is open.
         said = ran.output or (await self._journal(unit)).output
         if any(sign in said for sign in _CLOSED):
