@@ -1,11 +1,14 @@
-"""Files: read with owner and mode judged, and names from outside made into paths that cannot leave their root.
+"""Files: read with owner and mode judged, written whole, and names from outside that cannot leave their root.
 
-Sources: inode(7), open(2); CWE-22. A file is opened once and judged by what was opened.
+Sources: inode(7), open(2), rename(2), fsync(2); CWE-22. A file is opened once and judged by what was opened.
 """
 
+import contextlib
 import os
 import pwd
+import secrets
 import stat
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -58,6 +61,47 @@ def read_file(path: Path, most: int) -> tuple[bytes, os.stat_result]:
         return os.read(descriptor, most), found
     except OSError as error:
         raise Failed(f"{path} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(
+    path: Path,
+    content: str | bytes,
+    mode: int = 0o600,
+    dress: Callable[[int], None] = lambda descriptor: None,
+    *,
+    alone: bool = False,
+) -> None:
+    """Puts a file in place in one step, on the disk before this returns; `Failed` leaves what was there.
+
+    dress: is given the open file before it is in place, to give it another owner for example. alone: nobody else writes
+    here at the same time, so what a power loss left beside it can be thrown away.
+    """
+    fresh = path.with_name(f".{path.name}.new" if alone else f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        if alone:
+            fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fchmod(descriptor, mode)  # whatever the umask is
+            dress(descriptor)
+            os.fsync(descriptor)
+        fresh.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise Failed(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+
+def sync_directory(path: Path) -> None:
+    """A name is only safe when its directory is: fsync(2), NOTES."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

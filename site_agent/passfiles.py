@@ -6,11 +6,11 @@ log in: the server holds the old password, the new one or, where it was lost and
 
 import contextlib
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from amon.errors import Failed
+from amon.files import sync_directory
 from site_agent.files import mode_fault, read_file
 
 _LONGEST = 4096  # bytes
@@ -76,32 +76,3 @@ def _line(path: Path, uid: int) -> str:
         return data.decode().removesuffix("\n")
     except UnicodeDecodeError:
         raise Failed(f"{path} is not text in UTF-8") from None
-
-
-def write_whole(path: Path, text: str, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
-    """Puts a file in place in one step, on the disk before this returns. owner: user and group, else who we are."""
-    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, mode)  # whatever the umask is
-            if owner is not None:
-                os.fchown(descriptor, *owner)
-            os.fsync(descriptor)
-        fresh.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise Failed(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from None
-
-
-def sync_directory(path: Path) -> None:
-    """A name is only safe when its directory is: fsync(2), NOTES."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

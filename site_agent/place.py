@@ -19,8 +19,9 @@ from amon.config.words import key as toml_key
 from amon.config.words import value as toml_value
 from amon.convert import Hint
 from amon.errors import Failed
+from amon.files import write_whole
 from site_agent.files import read_file
-from site_agent.passfiles import PassFiles, write_whole
+from site_agent.passfiles import PassFiles
 
 _ROTATE = "30 d"
 _MOST = 1024 * 1024  # bytes
@@ -135,7 +136,8 @@ def write_configuration(invitation: Invitation, place: Place, text: str, owner: 
     if owner is None:
         write_whole(place.config, text)
     else:
-        write_whole(place.config, text, 0o640, (0, owner.pw_gid))
+        group = owner.pw_gid
+        write_whole(place.config, text, 0o640, lambda descriptor: os.fchown(descriptor, 0, group))
 
 
 def keep(config: Path, clock: Clock) -> Path:

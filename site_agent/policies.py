@@ -5,7 +5,6 @@ A bundle that was accepted once grants for good what the site's own policy no lo
 again at each start and reload; where that fails nobody may anything, and the reason says which file to look at.
 """
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from amon.access.sshkey import PublicKey
 from amon.access.window import shown
 from amon.clock import Clock
 from amon.errors import Failed, Invalid
+from amon.files import write_whole
 from amon.health import Health
 from amon.runtime.incoming import Door
 from site_agent.files import mode_fault, read_file
@@ -152,25 +152,9 @@ def _one_line(sig: str) -> str:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Whole or not at all, and on the disk when it returns: a serial must not go back after a power loss."""
-    new = file.with_name(f".{file.name}.new")
+    """On the disk when it returns: a serial must not go back after a power loss."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(handle)
-        new.replace(file)
-        _sync_directory(file.parent)
     except OSError as error:
-        raise Failed(f"{file} cannot be written: {error.strerror}") from None
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        raise Failed(f"{file} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    write_whole(file, data, alone=True)

@@ -15,12 +15,13 @@ from typing import Protocol
 
 from amon.clock import Clock
 from amon.errors import Failed
+from amon.files import write_whole
 from amon.health import Health
 from amon.units import age
 from amon.xmpp.faults import StanzaError, Unreachable
 from amon.xmpp.login import Login
 from amon.xmpp.visit import visiting
-from site_agent.passfiles import Keep, write_whole
+from site_agent.passfiles import Keep
 
 LOST = ("timeout", "offline")  # the server may have done what it was asked, or not
 REFUSED = ("not-authorized", "credentials-expired")  # RFC 6120, 6.5

@@ -1,5 +1,7 @@
 """A name from outside is one entry of its root, whatever it is; and files are judged by what was opened."""
 
+import errno
+import stat
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amon.errors import Failed
-from amon.files import below, part
+from amon.files import below, part, write_whole
 
 ROOT = Path("/srv/amon")
 
@@ -55,3 +57,23 @@ def test_a_link_out_of_the_root_is_not_followed(tmp_path: Path) -> None:
     assert below(root, "alias") == root / "alias"
     with pytest.raises(Failed, match="a link that leads out of"):
         below(root, "trap")
+
+
+def test_what_is_written_is_there_whole_with_the_mode_that_is_wanted(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    write_whole(file, "first")
+    write_whole(file, b"second", 0o640)
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"second", 0o640)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_cannot_be_written_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    write_whole(file, "first")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(Failed, match="kept cannot be written: no space left"):
+        write_whole(file, "second", dress=full)
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("first", [file])

@@ -4,8 +4,6 @@ One file for each room, of the person alone. It is evidence: a file that cannot 
 """
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +14,7 @@ from msgspec import Meta
 from admin_console.audit.trails import Known, Point
 from amon.access import Link
 from amon.errors import Failed
+from amon.files import write_whole
 
 _MOST = 16 * 1024 * 1024  # bytes
 _POINTS = 8  # of each site: where a chain was forked shows between two of them
@@ -73,15 +72,8 @@ class Heads:
 
     def _write(self, sites: Mapping[str, _Kept]) -> None:
         text = json.dumps({"version": 1, "sites": msgspec.to_builtins(sites)}, indent=1)
-        fresh = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-        except OSError as fault:
-            fresh.unlink(missing_ok=True)
-            raise Failed(f"{self.path} cannot be written: {fault.strerror}; nothing is remembered of today") from None
+            write_whole(self.path, text)
+        except (OSError, Failed) as fault:
+            raise Failed(f"{fault}; nothing is remembered of today") from None

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +18,7 @@ from typing import Annotated, Literal
 from amon.convert import from_data
 from amon.errors import Failed, Problem
 from amon.fields import Field
+from amon.files import write_whole
 
 State = Literal["made", "invited", "approved", "revoked"]
 """made: the account may or may not be there; invited: a token is out; approved: in the fleet; revoked: taken out."""
@@ -153,27 +153,10 @@ class BookFile:
 
     def _write(self, book: Book) -> None:
         text = json.dumps(asdict(book), indent=1, sort_keys=True) + "\n"
-        fresh = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.new")
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                self._keep_group(descriptor)
-                os.fsync(descriptor)
-            fresh.replace(self.path)
-            self._sync_directory()
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise Failed(f"the fleet book {self.path} cannot be written: {error.strerror}") from None
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            write_whole(self.path, text, dress=self._keep_group)
+        except Failed as failed:
+            raise Failed(f"the fleet book: {failed}") from None
 
     def _keep_group(self, descriptor: int) -> None:
         """Admins who share the book share a group; it stays theirs."""

@@ -3,13 +3,11 @@
 Source: ssh-keygen(1), ALLOWED SIGNERS. `ssh-keygen -Y verify -f FILE` reads it, too. Lines of others are left alone.
 """
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
 from amon.access.sshsig import RESULT, PublicKey
 from amon.errors import Failed
+from amon.files import write_whole
 
 
 class SiteKeys:
@@ -43,15 +41,8 @@ class SiteKeys:
             raise Failed(f"the file of the sites' keys {self.path} cannot be read: {error}") from None
 
     def _write(self, lines: list[str]) -> None:
-        fresh = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.new")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in lines))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                fresh.unlink()
-            raise Failed(f"the file of the sites' keys {self.path} cannot be written: {error.strerror}") from None
+            write_whole(self.path, "".join(f"{line}\n" for line in lines), 0o644)
+        except (OSError, Failed) as failed:
+            raise Failed(f"the file of the sites' keys: {failed}") from None

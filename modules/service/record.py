@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amon.errors import Failed
+from amon.files import sync_directory
 
 _LARGEST = 1024 * 1024  # characters read
 
@@ -24,7 +25,7 @@ def write(path: Path, record: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 async def save(path: Path, record: Mapping[str, Any]) -> None:
@@ -51,11 +52,3 @@ def read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,10 +14,11 @@ import pytest
 from admin_console.provision.desk import opens
 from admin_console.session import Session, in_fleet
 from amon.errors import Failed
+from amon.files import write_whole
 from amon.health import Health
 from amon.testing import FakeClock
 from amon.xmpp.faults import StanzaError
-from site_agent.passfiles import Keep, PassFiles, write_whole
+from site_agent.passfiles import Keep, PassFiles
 from site_agent.rotate import RETRY, Rotation
 from tests.provision.office import Office
 
