@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from admin_console.broadcast import Face, Interrupts, Report, Wish, broadcast, chosen
-from admin_console.session import Console, Session, in_fleet
+from admin_console.session import Session, Setup, in_fleet
 from admin_console.tables import shared_names
 from amon.job import ExitCode
 from amon.runtime.fleet import Site
@@ -21,7 +21,7 @@ class FleetFace(Protocol):
     def note(self, text: str) -> None: ...
 
 
-async def show_sites(console: Console, face: FleetFace, target: Expression) -> None:
+async def show_sites(console: Setup, face: FleetFace, target: Expression) -> None:
     """Log in, look, show."""
     async with in_fleet(console) as session:
         await sites_of(session, face, target)
@@ -38,7 +38,7 @@ async def sites_of(session: Session, face: FleetFace, target: Expression) -> Non
         face.note(shared)
 
 
-async def run_broadcast(console: Console, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:
+async def run_broadcast(console: Setup, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:
     """Log in, ask, show; Ctrl-C stops the job and not the console."""
     async with in_fleet(console) as session:
         interrupts = interrupts or Interrupts()

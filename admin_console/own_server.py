@@ -15,7 +15,7 @@ from admin_console.program import called
 from admin_console.rooms import add_to_room, create_room
 from admin_console.server import Ports, PrivateServer
 from admin_console.server.files import write_private
-from admin_console.session import Console
+from admin_console.session import Setup
 from admin_console.settings import load
 from admin_console.stopping import on_stop
 from amon.errors import Failed, Invalid
@@ -94,7 +94,7 @@ async def ensure_account(place: Place, server: PrivateServer, jid: str, fresh: b
     return path
 
 
-def write_console(place: Place, server: PrivateServer) -> Console:
+def write_console(place: Place, server: PrivateServer) -> Setup:
     """The configuration of the server's admin."""
     lines = {
         "jid": place.admin,
@@ -107,7 +107,7 @@ def write_console(place: Place, server: PrivateServer) -> Console:
     }
     said = [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in lines.items()]
     write_private(place.config, "# Written at each start by `amon server run`.\n" + "\n".join(said) + "\n")
-    return Console.of(load(place.config), place.config)
+    return Setup.of(load(place.config), place.config)
 
 
 async def run_server(place: Place, say: Say) -> None:
@@ -157,7 +157,7 @@ async def add_account(folder: Path, jid: str, say: Say, *, new_password: bool = 
     jid = jid.lower()
     path = await ensure_account(place, place.server(), jid, new_password)
     is_site = jid.endswith(f"@{place.agents}")
-    console = Console.of(load(place.config), place.config)
+    console = Setup.of(load(place.config), place.config)
     await add_to_room(console, jid, "member" if is_site else "admin")
     say(f"account:  {jid}\npassword: in {path}\nin room:  {place.room}, as {'member' if is_site else 'admin'}")
     if is_site:
@@ -173,7 +173,7 @@ def place_of(folder: Path) -> Place:
     return Place(folder, settings.jid.partition("@")[2], settings.host or "127.0.0.1")
 
 
-def agent_lines(place: Place, console: Console, jid: str, password: Path) -> str:
+def agent_lines(place: Place, console: Setup, jid: str, password: Path) -> str:
     """What the site's agent needs to log in."""
     return (
         f'[account.main]\njid = "{jid}"\npassword_file = "{password}"\nrooms = ["{place.room}"]\n'

@@ -20,7 +20,7 @@ from amon.errors import Failed, Invalid, Refused
 
 if TYPE_CHECKING:
     from admin_console.plain import PlainFace
-    from admin_console.session import Console
+    from admin_console.session import Setup
 
 T = TypeVar("T")
 USAGE, TROUBLE, INTERRUPTED = 2, 1, 130
@@ -106,13 +106,13 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
-def console_of(options: Options) -> "Console":
+def console_of(options: Options) -> "Setup":
     """The console that the configuration says."""
-    from admin_console.session import Console
+    from admin_console.session import Setup
     from admin_console.settings import default_path, load
 
     path = options.config or default_path()
-    return Console.of(load(path), path)
+    return Setup.of(load(path), path)
 
 
 def face_of(as_json: bool = False) -> "PlainFace":

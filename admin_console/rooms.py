@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from admin_console.session import Console, Session, logged_in, standing_of
+from admin_console.session import Session, Setup, logged_in, standing_of
 from admin_console.tables import Grid
 from amon.errors import Failed, Invalid
 from amon.xmpp.address import bare
@@ -12,7 +12,7 @@ from amon.xmpp.roster import Member
 STANDINGS = ("owner", "admin", "member", "outcast")
 
 
-async def create_room(console: Console, members: Sequence[str], admins: Sequence[str]) -> str:
+async def create_room(console: Setup, members: Sequence[str], admins: Sequence[str]) -> str:
     """Made, or brought to what is wanted; what was there already stays. A line that says so."""
     members, admins = [_account(jid) for jid in members], [_account(jid) for jid in admins]
     async with logged_in(console) as session:
@@ -29,12 +29,12 @@ def _account(jid: str) -> str:
     return account
 
 
-async def add_to_room(console: Console, jid: str, affiliation: str) -> None:
+async def add_to_room(console: Setup, jid: str, affiliation: str) -> None:
     async with logged_in(console) as session:
         await session.connection.set_members(session.room, [Member(bare(jid), affiliation)])
 
 
-async def remove_from_room(console: Console, jids: Sequence[str]) -> str:
+async def remove_from_room(console: Setup, jids: Sequence[str]) -> str:
     """Their standing taken away; nothing at all is done if one of them has none, or is us. A line that says so."""
     gone = [bare(jid) for jid in jids]
     async with logged_in(console) as session:
@@ -56,7 +56,7 @@ async def remove_from_room(console: Console, jids: Sequence[str]) -> str:
     return f"taken out of {room}: {', '.join(gone)}"
 
 
-async def show_room(console: Console) -> tuple[Grid, str]:
+async def show_room(console: Setup) -> tuple[Grid, str]:
     """Who has which standing, and a line about the room."""
     async with logged_in(console) as session:
         state = await session.connection.enter(session.room)

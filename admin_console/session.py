@@ -41,7 +41,7 @@ _NEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Console:
+class Setup:
     """What a session is opened with. `config` is only named in messages."""
 
     settings: Settings
@@ -51,7 +51,7 @@ class Console:
     times: Times = TIMES
 
     @classmethod
-    def of(cls, settings: Settings, config: Path) -> "Console":
+    def of(cls, settings: Settings, config: Path) -> "Setup":
         return cls(settings, config, Cache(), SystemClock())
 
 
@@ -87,7 +87,7 @@ class Session:
 
 
 @asynccontextmanager
-async def logged_in(console: Console) -> AsyncIterator[Session]:
+async def logged_in(console: Setup) -> AsyncIterator[Session]:
     """Only logged in; in no room yet."""
     settings = console.settings
     fleet = Fleet(console.clock, console.cache.recall(settings.room).known, known_keys(settings))
@@ -111,7 +111,7 @@ async def logged_in(console: Console) -> AsyncIterator[Session]:
 
 
 @asynccontextmanager
-async def in_fleet(console: Console) -> AsyncIterator[Session]:
+async def in_fleet(console: Setup) -> AsyncIterator[Session]:
     """Ready to ask: in the room, with the sites that belong to it and their presence. What was learnt is kept."""
     async with logged_in(console) as session:
         await _enter(session, console)
@@ -124,7 +124,7 @@ async def in_fleet(console: Console) -> AsyncIterator[Session]:
             console.cache.remember(session.room, (site.name for site in sites), session.fleet.known, marks)
 
 
-async def _sign(console: Console, message: bytes, namespace: str) -> str:
+async def _sign(console: Setup, message: bytes, namespace: str) -> str:
     from admin_console.signing import key_of, sign
 
     return await sign(message, namespace, key_of(console.settings.key, console.config))
@@ -164,7 +164,7 @@ def _login(settings: Settings) -> Login:
     )
 
 
-async def _come_up(fleet: Fleet, console: Console) -> None:
+async def _come_up(fleet: Fleet, console: Setup) -> None:
     while not fleet.connection.online:
         if fleet.trouble is not None:
             raise Failed(_why(fleet.trouble, console))
@@ -173,7 +173,7 @@ async def _come_up(fleet: Fleet, console: Console) -> None:
     await fleet.connection.wait_online()
 
 
-def _why(trouble: Offline, console: Console) -> str:
+def _why(trouble: Offline, console: Setup) -> str:
     password = console.settings.password_file or console.config
     step = _NEXT.get(trouble.fault, "next: try again; then look at {config}")
     if trouble.fault == "certificate" and "`ca_file`" not in trouble.reason:
@@ -182,7 +182,7 @@ def _why(trouble: Offline, console: Console) -> str:
     return f"{trouble.reason}; {step.format(config=console.config, password=password)}"
 
 
-async def _enter(session: Session, console: Console) -> None:
+async def _enter(session: Session, console: Setup) -> None:
     room, jid = session.room, console.settings.jid
     state = await session.connection.enter(room)
     if not state.joined:
@@ -205,7 +205,7 @@ def standing_of(session: Session, nick: str) -> str:
     return next((one.affiliation for one in session.connection.occupants(session.room) if one.nick == nick), "")
 
 
-def _check_admin(session: Session, nick: str, console: Console) -> None:
+def _check_admin(session: Session, nick: str, console: Setup) -> None:
     """Sites learn a real address from the presence of moderators only, and every admin of a room is one."""
     room, jid = session.room, console.settings.jid
     if standing_of(session, nick) not in ("admin", "owner"):
@@ -234,5 +234,5 @@ async def _see(fleet: Fleet, new: tuple[str, ...]) -> None:
         pass
 
 
-def with_cache(console: Console, cache: Cache) -> Console:
+def with_cache(console: Setup, cache: Cache) -> Setup:
     return replace(console, cache=cache)

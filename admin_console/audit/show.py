@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from admin_console.audit.collect import Audit, AuditWish, collect, forget
 from admin_console.audit.heads import Heads
 from admin_console.audit.report import audit_csv, audit_document, audit_grid, faults, said, summary
-from admin_console.session import Console, in_fleet
+from admin_console.session import Setup, in_fleet
 from admin_console.settings import data_path
 from admin_console.tables import Grid, listed
 from amon.target import Expression
@@ -22,13 +22,13 @@ class AuditFace(Protocol):
     def line(self, text: str) -> None: ...
 
 
-def heads_of(console: Console) -> Heads:
+def heads_of(console: Setup) -> Heads:
     """What this console remembers of the chains in its room."""
     return Heads(data_path(console.settings.room) / "audit_heads.json")
 
 
 async def run_audit(
-    console: Console, face: AuditFace, wish: AuditWish, style: Style = "table", heads: Heads | None = None
+    console: Setup, face: AuditFace, wish: AuditWish, style: Style = "table", heads: Heads | None = None
 ) -> int:
     """Log in, ask, show; the exit code."""
     async with in_fleet(console) as session:
@@ -37,7 +37,7 @@ async def run_audit(
     return audit.exit
 
 
-async def run_forget(console: Console, target: Expression, heads: Heads | None = None) -> str:
+async def run_forget(console: Setup, target: Expression, heads: Heads | None = None) -> str:
     """A line that says what was forgotten."""
     async with in_fleet(console) as session:
         names = await forget(session, target, heads or heads_of(console))

@@ -21,7 +21,7 @@ from admin_console.rooms import create_room
 from admin_console.server import Ports, PrivateServer
 from admin_console.server.child import Child
 from admin_console.server.files import write_private
-from admin_console.session import Console, Session, with_cache
+from admin_console.session import Session, Setup, with_cache
 from amon.errors import Failed
 
 _READY_WITHIN = 30.0
@@ -38,7 +38,7 @@ class Stage:
 
     place: Place
     server: PrivateServer
-    console: Console
+    console: Setup
     agents: dict[str, Child] = field(default_factory=dict)
 
     def log(self, name: str) -> Path:

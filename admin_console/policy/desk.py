@@ -10,7 +10,7 @@ from admin_console.broadcast import Report, chosen
 from admin_console.policy.pushing import Obeyed, next_serial, obeyed, push, signed_elsewhere
 from admin_console.policy.signing import LASTS, Shelf, Signed, body, bundle_text, sign_bundle, still_named
 from admin_console.policy.source import PolicyFile
-from admin_console.session import Console, Session, in_fleet
+from admin_console.session import Session, Setup, in_fleet
 from admin_console.settings import data_path
 from amon.access import Authority, Policy
 from amon.access.bundle import unsigned
@@ -32,14 +32,14 @@ Agree = Callable[[str, str], Awaitable[bool]]
 class PolicyDesk:
     """source: what people edit. shelf: what was signed. sign: with the organisation's key."""
 
-    console: Console
+    console: Setup
     source: PolicyFile
     shelf: Shelf
     organisation: tuple[PublicKey, ...]
     sign: Sign
 
     @classmethod
-    def of(cls, console: Console) -> "PolicyDesk":
+    def of(cls, console: Setup) -> "PolicyDesk":
         settings = console.settings
         path = settings.policy or data_path(settings.room) / "policy.toml"
         try:
@@ -166,7 +166,7 @@ def told(signed: Signed, report: Report) -> str:
     return line if done == len(report.book) else f"{line}; next, when the others are back: amon policy push --again"
 
 
-def grants_of(console: Console) -> FleetGrants | None:
+def grants_of(console: Setup) -> FleetGrants | None:
     """None where this console does not sign policies of the fleet."""
     desk = PolicyDesk.of(console)
     return FleetGrants(desk) if console.settings.organisation_key is not None and desk.source.path.exists() else None
@@ -180,7 +180,7 @@ async def _nothing_else(change: str, question: str) -> bool:
     return True
 
 
-async def _sign(console: Console, message: bytes, namespace: str) -> str:
+async def _sign(console: Setup, message: bytes, namespace: str) -> str:
     from admin_console.signing import sign
 
     key = console.settings.organisation_key

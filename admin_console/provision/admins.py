@@ -10,7 +10,7 @@ from admin_console.provision.book import Person
 from admin_console.provision.desk import Desk, unless
 from admin_console.provision.steps import Steps
 from admin_console.server.files import write_private
-from admin_console.session import Console, Session, logged_in
+from admin_console.session import Session, Setup, logged_in
 from amon.errors import Failed, Invalid
 from amon.fields import Secret
 from amon.runtime.fleet import GROUP
@@ -135,7 +135,7 @@ async def _fill_contacts(desk: Desk, jid: str, password: str) -> str:
     return f"asked {len(members)} sites"
 
 
-def _console_of(console: Console, jid: str, password: str) -> Console:
+def _console_of(console: Setup, jid: str, password: str) -> Setup:
     settings = replace(console.settings, jid=jid, password=Secret(password), password_file=None)
     return replace(console, settings=settings)
 

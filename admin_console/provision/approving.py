@@ -11,7 +11,7 @@ from admin_console.policy.signing import LASTS
 from admin_console.provision.book import SiteEntry
 from admin_console.provision.desk import Desk, shown_key, unless
 from admin_console.provision.steps import Steps
-from admin_console.session import Console, Session
+from admin_console.session import Session, Setup
 from amon.access.sshsig import PublicKey
 from amon.errors import Failed, Invalid
 from amon.runtime.fleet import GROUP
@@ -69,7 +69,7 @@ def compare(entry: SiteEntry, key: PublicKey, wanted: str) -> None:
         )
 
 
-def bringer(console: Console) -> Bring | None:
+def bringer(console: Setup) -> Bring | None:
     """Brings the policy of all sites to a new one; None where this console has none."""
     policy = PolicyDesk.of(console)
     if policy.shelf.last() is None:

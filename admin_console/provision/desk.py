@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from admin_console.provision.book import BookFile, SiteEntry
 from admin_console.provision.keyring import SiteKeys
-from admin_console.session import Console, Session
+from admin_console.session import Session, Setup
 from admin_console.settings import data_path
 from amon.access.sshsig import PublicKey
 from amon.errors import Failed, Invalid
@@ -32,7 +32,7 @@ class Desk:
     said: hears what happens; progress: how many of how many are done.
     """
 
-    console: Console
+    console: Setup
     book: BookFile
     keys: SiteKeys
     folder: Path
@@ -40,7 +40,7 @@ class Desk:
     progress: Callable[[int, int], None] = lambda done, of: None
 
     @classmethod
-    def of(cls, console: Console) -> "Desk":
+    def of(cls, console: Setup) -> "Desk":
         settings = console.settings
         place = data_path(settings.room)
         book = BookFile(settings.book or place / "book.json")

@@ -47,8 +47,8 @@ class Call:
     """One use of a command at one site, as the method sees it.
 
     role and rule: what the asker is here and which line of the policy says so. deadline: seconds the asker waits; the
-    work may go on after it. `progress` tells the asker how far it is. account: the login of this agent that it came
-    through; each is another organisation's view of the site. may: whether its asker may ask for a command of an
+    work may go on after it. `progress` and `note` tell him how far it is. account: the login of this agent that it
+    came through; each is another organisation's view of the site. may: whether its asker may ask for a command of an
     instance, with one value or another.
     """
 
@@ -61,9 +61,13 @@ class Call:
     account: str = ""
     may: May = field(default=_say_yes, repr=False)
 
-    def progress(self, text: str, fraction: float | None = None) -> None:
-        """Say what is being done now; `fraction` of the whole, 0 to 1, if it is known."""
-        self._progress(text, fraction)
+    def progress(self, n: float, of: float, text: str = "") -> None:
+        """Say how far it is: `n` of so many, in whatever unit; `text` tells what is being done now."""
+        self._progress(text or f"{n:g} of {of:g}", min(1.0, max(0.0, n / of)) if of > 0 else None)
+
+    def note(self, text: str) -> None:
+        """Say what is being done now, where nobody knows how much there is to do."""
+        self._progress(text, None)
 
 
 @dataclass(frozen=True, slots=True)

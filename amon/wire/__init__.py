@@ -4,9 +4,9 @@ A payload rides in `<amon xmlns='urn:amon:1'>` as JSON: a container that holds t
 was written. A signature, when there is one, is over exactly those bytes, so nothing is canonicalised and nothing is
 parsed before it is verified.
 
-Console to site: `Request`, `Fetch`, `Cancel`, `NewPolicy`; signed: a request in its `Envelope`. Site to console:
-`Accepted`, `Progress`, `NeedsWord`, `Ended`; signed: an end in its `Proof`. A person without a console signs a
-`Challenge`.
+Console to site: `Request`, `Fetch`, `Heard`, `Cancel`, `NewPolicy`; signed: a request in its `Envelope`. Site to
+console: `Accepted`, `Progress`, `NeedsWord`, `Output`, `Chunk`, `Ended`; signed: an end in its `Proof`. A person
+without a console signs a `Challenge`.
 Health rides in presence as `<health xmlns='urn:amon:health:1'>`: see `HealthReport`.
 """
 
@@ -28,15 +28,19 @@ from amon.wire.health import HealthReport, decode_health, encode_health
 from amon.wire.payload import (
     Accepted,
     Cancel,
+    Chunk,
     Ended,
     Envelope,
     Fetch,
+    Heard,
     NeedsWord,
     NewPolicy,
+    Output,
     Payload,
     Progress,
     Proof,
     Request,
+    Whole,
 )
 
 __all__ = [
@@ -44,17 +48,21 @@ __all__ = [
     "Accepted",
     "Cancel",
     "Challenge",
+    "Chunk",
     "Ended",
     "Envelope",
     "Fetch",
     "HealthReport",
+    "Heard",
     "NeedsWord",
     "NewPolicy",
+    "Output",
     "Payload",
     "Progress",
     "Proof",
     "Request",
     "Sealed",
+    "Whole",
     "WireError",
     "body_of",
     "decode",

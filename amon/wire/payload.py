@@ -1,6 +1,11 @@
 """The payloads. Times are seconds; a deadline is a duration, so that a site with a wrong clock still works.
 
 What is signed carries times of the calendar besides: a signature that never grew old could be used again and again.
+
+What versions make of each other. A field that has its default is not sent. So who asks for nothing new is understood by
+an older site; an order with a field or of a kind that a site does not know is not guessed at but answered `invalid`,
+because what is left out of an order may have been its "but do not". What a site reports may have more in it than an
+older console knows; that is passed over.
 """
 
 from typing import Annotated, Any
@@ -16,11 +21,12 @@ Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # seconds since the ep
 Words = Annotated[str, Meta(max_length=65_536)]
 
 
-class Request(msgspec.Struct, frozen=True, tag="request", forbid_unknown_fields=True):
+class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", forbid_unknown_fields=True):
     """A command for the sites in `names`, frozen when it was sent.
 
     confirmed: the asker has seen the list of sites. job_sites: how many sites the whole job has; `names` may be one
-    pack of it. deadline: seconds the asker waits for the outcome, counted from reception.
+    pack of it. deadline: seconds the asker waits for the outcome, counted from reception; of a session, how long it may
+    last. streams: the asker takes `Output` and says with `Heard` how far he has come.
     """
 
     id: Id
@@ -30,21 +36,30 @@ class Request(msgspec.Struct, frozen=True, tag="request", forbid_unknown_fields=
     job_sites: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     dry_run: bool = False
     confirmed: bool = False
+    streams: bool = False
 
 
-class Fetch(msgspec.Struct, frozen=True, tag="fetch", forbid_unknown_fields=True):
-    """Say again what became of this request."""
+class Fetch(msgspec.Struct, frozen=True, omit_defaults=True, tag="fetch", forbid_unknown_fields=True):
+    """Say again what became of this request. offset: of a long output, the part of it that begins at this byte."""
 
     id: Id
+    offset: Annotated[int, Meta(ge=0)] | None = None
 
 
-class Cancel(msgspec.Struct, frozen=True, tag="cancel", forbid_unknown_fields=True):
+class Heard(msgspec.Struct, frozen=True, omit_defaults=True, tag="heard", forbid_unknown_fields=True):
+    """The asker of a session is there and has read its `Output` up to `seq`; 0: nothing yet, but he is there."""
+
+    id: Id
+    seq: Annotated[int, Meta(ge=0)] = 0
+
+
+class Cancel(msgspec.Struct, frozen=True, omit_defaults=True, tag="cancel", forbid_unknown_fields=True):
     """End this request where it is still under way."""
 
     id: Id
 
 
-class NewPolicy(msgspec.Struct, frozen=True, tag="policy", forbid_unknown_fields=True):
+class NewPolicy(msgspec.Struct, frozen=True, omit_defaults=True, tag="policy", forbid_unknown_fields=True):
     """A policy of the whole fleet: the exact text that the organisation's key signed. To bring it needs no right."""
 
     id: Id
@@ -52,19 +67,19 @@ class NewPolicy(msgspec.Struct, frozen=True, tag="policy", forbid_unknown_fields
     sig: Annotated[str, Meta(max_length=4096)]
 
 
-class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, tag="accepted"):
     """The site has the request, may do it and has begun."""
 
     id: Id
 
 
-class Progress(msgspec.Struct, frozen=True, tag="progress"):
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True, tag="progress"):
     id: Id
     text: Words = ""
     fraction: float | None = None
 
 
-class NeedsWord(msgspec.Struct, frozen=True, tag="needs-word"):
+class NeedsWord(msgspec.Struct, frozen=True, omit_defaults=True, tag="needs-word"):
     """Nothing was done yet. `text` is the plan.
 
     It changes several sites, and the asker has not said yes; or, with `signature`, this site does it only if it is
@@ -77,8 +92,45 @@ class NeedsWord(msgspec.Struct, frozen=True, tag="needs-word"):
     signature: bool = False
 
 
-class Ended(msgspec.Struct, frozen=True, tag="ended"):
-    """How it ended at this site. columns: [name, unit, about] of each field of `data`; cut: not all of it is here."""
+class Output(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
+    """A part of what a session says. seq: counts these from 1. items: JSON values; text: the same for people.
+
+    missed: how many items there were before these that the asker was too slow for.
+    """
+
+    id: Id
+    seq: Annotated[int, Meta(ge=1)]
+    items: tuple[Any, ...] = ()
+    text: Words = ""
+    columns: Annotated[tuple[tuple[str, str | None, str], ...], Meta(max_length=64)] = ()
+    missed: Annotated[int, Meta(ge=0)] = 0
+
+
+class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):
+    """A part of a long output. data: base64 of bytes from `offset` on; empty if there is nothing (any more)."""
+
+    id: Id
+    offset: Annotated[int, Meta(ge=0)]
+    data: Words = ""
+
+
+class Whole(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An output that is too long for one message, and waits at its site. size: bytes. digest: SHA-256 in hex.
+
+    lines: of text. cut: not even this is all; it ended at the site's limit.
+    """
+
+    size: Annotated[int, Meta(ge=0)]
+    digest: Annotated[str, Meta(max_length=64)]
+    lines: Annotated[int, Meta(ge=0)] = 0
+    cut: bool = False
+
+
+class Ended(msgspec.Struct, frozen=True, omit_defaults=True, tag="ended"):
+    """How it ended at this site. columns: [name, unit, about] of each field of `data`; cut: not all of it is here.
+
+    whole: where all of it is: `Fetch` with an offset brings its parts.
+    """
 
     id: Id
     state: Annotated[str, Meta(max_length=16)]
@@ -87,9 +139,10 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     columns: Annotated[tuple[tuple[str, str | None, str], ...], Meta(max_length=64)] = ()
     seconds: float | None = None
     cut: bool = False
+    whole: Whole | None = None
 
 
-class Envelope(msgspec.Struct, frozen=True, tag="envelope", forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, tag="envelope", forbid_unknown_fields=True):
     """What a signature of an asker is over: the request, who makes it, for which fleet and when.
 
     by: bare address of the asker. aud: bare address of the fleet's room, so that a fleet with a site of the same name
@@ -103,7 +156,7 @@ class Envelope(msgspec.Struct, frozen=True, tag="envelope", forbid_unknown_field
     request: Request
 
 
-class Proof(msgspec.Struct, frozen=True, tag="proof"):
+class Proof(msgspec.Struct, frozen=True, omit_defaults=True, tag="proof"):
     """What a signature of a site is over: how it ended, at which site, for whom, and what was asked.
 
     asked: amon.ids.digest of the body that this answers. An id alone could be put on something else that was asked.
@@ -116,4 +169,4 @@ class Proof(msgspec.Struct, frozen=True, tag="proof"):
     asked: Annotated[str, Meta(max_length=26)] = ""
 
 
-Payload = Request | Fetch | Cancel | NewPolicy | Accepted | Progress | NeedsWord | Ended
+Payload = Request | Fetch | Heard | Cancel | NewPolicy | Accepted | Progress | NeedsWord | Output | Chunk | Ended

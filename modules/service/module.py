@@ -116,7 +116,7 @@ class ServiceModule(Module[Settings]):
 
     async def _do(self, verb: Verb, call: Call, name: str) -> Row:
         keeper = self._find(name)
-        call.progress(f"{name}: {verb}", None)
+        call.note(f"{name}: {verb}")
         await keeper.do(verb, call.asker.jid)
         return self._row(keeper)
 

@@ -16,7 +16,7 @@ from admin_console.cache import Cache
 from admin_console.plain import PlainFace
 from admin_console.rooms import create_room
 from admin_console.server import PrivateServer
-from admin_console.session import Console, in_fleet
+from admin_console.session import Setup, in_fleet
 from admin_console.settings import load
 from amon.clock import SystemClock
 from amon.module import Registry
@@ -45,7 +45,7 @@ class Ground:
     def __init__(self, server: PrivateServer | EjabberdServer, folder: Path, stack: contextlib.AsyncExitStack) -> None:
         self.server, self.folder, self._stack = server, folder, stack
 
-    def console(self, jid: str = ALICE, **changes: object) -> Console:
+    def console(self, jid: str = ALICE, **changes: object) -> Setup:
         """A console of this person, by way of a real console.toml."""
         said: dict[str, object] = {
             "jid": jid, "password": PASSWORD, "room": OPS, "host": self.server.host, "port": self.server.c2s_port,
@@ -55,7 +55,7 @@ class Ground:
         lines = [f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"' for key, value in said.items()]
         path.write_text("\n".join(lines))
         path.chmod(0o600)
-        return Console(load(path), path, Cache(self.folder / "cache.json"), SystemClock())
+        return Setup(load(path), path, Cache(self.folder / "cache.json"), SystemClock())
 
     async def member(self, name: str) -> str:
         """An account that belongs to the fleet; nobody is logged in."""

@@ -63,7 +63,7 @@ class OddModule(Module[Settings]):
     @command(role="observer", timeout=3600.0)
     async def hang(self, call: Call) -> Said:
         """Never ends by itself."""
-        call.progress("hanging", 0.25)
+        call.progress(1, 4, "hanging")
         await asyncio.Event().wait()
         return Said("never")
 

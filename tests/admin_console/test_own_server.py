@@ -9,7 +9,7 @@ import pytest
 
 from admin_console.own_server import add_account, place_of
 from admin_console.rooms import show_room
-from admin_console.session import Console
+from admin_console.session import Setup
 from admin_console.settings import load
 from amon.errors import Failed, Invalid
 from tests.admin_console.programs import Program, in_pipe, nothing_left
@@ -23,7 +23,7 @@ async def up(program: Program) -> None:
 
 async def standings(folder: Path) -> set[tuple[str, ...]]:
     config = folder / "console.toml"
-    grid, _ = await show_room(Console.of(load(config), config))
+    grid, _ = await show_room(Setup.of(load(config), config))
     return set(grid.rows)
 
 

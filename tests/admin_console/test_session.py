@@ -9,7 +9,7 @@ import pytest
 from admin_console.rooms import add_to_room, create_room, remove_from_room, show_room
 from admin_console.server.certificate import certificate
 from admin_console.server.child import free_port
-from admin_console.session import Console, in_fleet
+from admin_console.session import Setup, in_fleet
 from amon.errors import Failed, Invalid
 from amon.xmpp.login import Times
 from tests.admin_console.ground import ALICE, BOB, OPS, SERVERS, Ground
@@ -17,7 +17,7 @@ from tests.admin_console.ground import ALICE, BOB, OPS, SERVERS, Ground
 QUICK = Times(connect=0.5, login=0.5)
 
 
-async def why(console: Console) -> str:
+async def why(console: Setup) -> str:
     """The reason why this console does not come up."""
     with pytest.raises(Failed) as failed:
         async with asyncio.timeout(20), in_fleet(console):
@@ -49,7 +49,7 @@ async def test_no_server_there(ground: Ground) -> None:
 async def test_something_else_listens_there(ground: Ground) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         console = ground.console(port=silent.getsockname()[1])
-        quick = Console(console.settings, console.config, console.cache, console.clock, QUICK)
+        quick = Setup(console.settings, console.config, console.cache, console.clock, QUICK)
         assert "next:" in await why(quick)
 
 

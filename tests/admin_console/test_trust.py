@@ -7,7 +7,7 @@ from cryptography import x509
 
 from admin_console.cache import Cache
 from admin_console.server.certificate import Certificate
-from admin_console.session import Console, in_fleet
+from admin_console.session import Setup, in_fleet
 from admin_console.settings import load
 from amon.clock import SystemClock
 from amon.errors import Failed
@@ -33,14 +33,14 @@ def shown_for(what: str, folder: Path) -> Certificate:
     return Certificate(trusted.file, *files)
 
 
-def console(folder: Path, port: int, ca: Path, pins: str) -> Console:
+def console(folder: Path, port: int, ca: Path, pins: str) -> Setup:
     path = folder / "console.toml"
     path.write_text(
         f'jid = "alice@amon.test"\npassword = "correct horse"\nroom = "ops@rooms.amon.test"\nhost = "127.0.0.1"\n'
         f'port = {port}\nca_file = "{ca}"\npins = [{pins}]\n'
     )
     path.chmod(0o600)
-    return Console(load(path), path, Cache(folder / "cache.json"), SystemClock(), QUICK)
+    return Setup(load(path), path, Cache(folder / "cache.json"), SystemClock(), QUICK)
 
 
 @pytest.mark.parametrize("what", list(FALSE))

@@ -58,7 +58,7 @@ class VaultModule(Module[Settings]):
 
     async def _odd(self, what: str, call: Call, text: str) -> None:
         if what == "progress":
-            call.progress(f"trying {text}")
+            call.note(f"trying {text}")
         elif what == "log":
             self.env.log.warning("%s %r %s", text, [text], self.env.settings)
         elif what == "health":

@@ -15,7 +15,7 @@ from admin_console.provision.keyring import SiteKeys
 from admin_console.provision.steps import Steps
 from admin_console.rooms import create_room
 from admin_console.server import PrivateServer
-from admin_console.session import Console, Session, in_fleet, logged_in
+from admin_console.session import Session, Setup, in_fleet, logged_in
 from admin_console.settings import load
 from amon.access.invitation import Invitation, read_token
 from amon.clock import Clock, SystemClock
@@ -64,9 +64,9 @@ class Office:
         path.chmod(0o600)
         return path
 
-    def console(self, jid: str = ALICE, clock: Clock | None = None, port: int | None = None) -> Console:
+    def console(self, jid: str = ALICE, clock: Clock | None = None, port: int | None = None) -> Setup:
         path = self.config(jid, port)
-        return Console(load(path), path, Cache(self.folder / "cache.json"), clock or SystemClock())
+        return Setup(load(path), path, Cache(self.folder / "cache.json"), clock or SystemClock())
 
     def desk(self, jid: str = ALICE, clock: Clock | None = None, port: int | None = None) -> Desk:
         return Desk(

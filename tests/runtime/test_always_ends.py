@@ -35,7 +35,7 @@ class Storm:
     async def body(self, call: Call) -> Said:
         self.ran[f"{call.asker.jid} {call.id}"] += 1
         for _ in range(self.random.randrange(4)):
-            call.progress("at it")
+            call.note("at it")
             await asyncio.sleep(0)
         fate = self.random.randrange(8)
         if fate == 0:

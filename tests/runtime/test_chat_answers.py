@@ -233,7 +233,7 @@ async def test_progress_is_what_one_is_told_while_waiting(talk: Talk) -> None:
     go = asyncio.Event()
 
     async def body(call: object) -> Said:
-        call.progress("stopping", 0.25)  # type: ignore[attr-defined]
+        call.progress(1, 4, "stopping")  # type: ignore[attr-defined]
         await go.wait()
         return Said("seen")
 

@@ -182,7 +182,7 @@ async def test_a_result_that_json_cannot_hold_is_a_bug_and_not_the_end(lab: Site
 async def test_progress_is_told_but_not_more_often_than_anybody_reads(lab: Site) -> None:
     def body(call: Call) -> None:
         for n in range(100):
-            call.progress(f"step {n}\x1b[2J" + "x" * 10_000)
+            call.note(f"step {n}\x1b[2J" + "x" * 10_000)
             lab.clock.advance(0.05)
 
     lab.lab.body = body
@@ -245,7 +245,7 @@ async def test_progress_that_comes_after_the_end_is_not_told(lab: Site) -> None:
     lab.lab.body = calls.append
     ear = await lab.ask("look")
     lab.clock.advance(1)
-    calls[0].progress("still here")
+    calls[0].note("still here")
     assert ear.heard == ["accepted", "done"]
 
 

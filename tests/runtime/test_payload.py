@@ -247,7 +247,7 @@ async def test_whatever_a_module_says_the_answer_can_travel(line: Line) -> None:
 
 async def test_progress_goes_back_as_it_happens(line: Line) -> None:
     def body(call: Any) -> None:
-        call.progress("half way", 0.5)
+        call.progress(1, 2, "half way")
 
     line.lab.lab.body = body
     first, last = await line.hear(request())

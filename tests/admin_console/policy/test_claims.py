@@ -8,7 +8,7 @@ from admin_console.policy.desk import FleetGrants, PolicyDesk
 from admin_console.policy.pushing import Obeyed, accept_within, next_serial, signed_elsewhere
 from admin_console.policy.signing import LASTS, Shelf, Signed, bundle_text, sign_bundle
 from admin_console.policy.source import PolicyFile
-from admin_console.session import Console
+from admin_console.session import Setup
 from admin_console.settings import Settings
 from amon.access.sshsig import SigningKey
 from amon.errors import Failed
@@ -51,7 +51,7 @@ async def signed_desk(tmp_path: Path) -> PolicyDesk:
         return key.sign(message, namespace)
 
     settings = Settings(jid=ALICE, room=ROOM)
-    desk = PolicyDesk(Console.of(settings, tmp_path / "console.toml"), source, shelf, (key.public,), sign)
+    desk = PolicyDesk(Setup.of(settings, tmp_path / "console.toml"), source, shelf, (key.public,), sign)
     shelf.put(await signed(desk, 1))
     return desk
 
