@@ -26,7 +26,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", fo
 
     confirmed: the asker has seen the list of sites. job_sites: how many sites the whole job has; `names` may be one
     pack of it. deadline: seconds the asker waits for the outcome, counted from reception; of a session, how long it may
-    last. streams: the asker takes `Output` and says with `Heard` how far he has come.
+    last.
     """
 
     id: Id
@@ -36,7 +36,6 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", fo
     job_sites: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     dry_run: bool = False
     confirmed: bool = False
-    streams: bool = False
 
 
 class Fetch(msgspec.Struct, frozen=True, omit_defaults=True, tag="fetch", forbid_unknown_fields=True):
