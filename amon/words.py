@@ -91,14 +91,31 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """All of an output that was too long for one message, as it waits at its site.
+
+    size: bytes. digest: SHA-256 in hex. lines: of text. cut: not even this is all; it ended at the site's limit.
+    """
+
+    size: int
+    digest: str
+    lines: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one site made of a call. `seconds` is the time the call took at the site."""
+    """What one site made of a call. seconds: the time it took at the site. cut: not all of it is in `answer`.
+
+    whole: where the rest is.
+    """
 
     site: str
     state: State
     answer: Answer = field(default_factory=Answer)
     seconds: float | None = None
     cut: bool = False
+    whole: Whole | None = None
 
     @property
     def text(self) -> str:

@@ -17,7 +17,7 @@ from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
 from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, body_of, encode, unseal
-from amon.words import Answer, Column, Outcome, State
+from amon.words import Answer, Column, Outcome, State, Whole
 
 PACK = 200  # names in one request
 ROOM_MOST = 100  # sites; beyond, one message each costs no more and needs no room (measured)
@@ -235,4 +235,5 @@ def outcome_of(site: str, payload: Ended) -> Outcome:
         state, text = State(payload.state), payload.text
     except ValueError:
         state, text = State.failed, f"unknown state {payload.state!r}: {payload.text}"
-    return Outcome(site, state, Answer(text, payload.data, columns), payload.seconds, payload.cut)
+    whole = payload.whole and Whole(payload.whole.size, payload.whole.digest, payload.whole.lines, payload.whole.cut)
+    return Outcome(site, state, Answer(text, payload.data, columns), payload.seconds, payload.cut, whole)
