@@ -235,5 +235,6 @@ def outcome_of(site: str, payload: Ended) -> Outcome:
         state, text = State(payload.state), payload.text
     except ValueError:
         state, text = State.failed, f"unknown state {payload.state!r}: {payload.text}"
-    whole = payload.whole and Whole(payload.whole.size, payload.whole.digest, payload.whole.lines, payload.whole.cut)
+    told = payload.whole
+    whole = Whole(told.size, told.digest, told.lines, told.cut) if told is not None else None
     return Outcome(site, state, Answer(text, payload.data, columns), payload.seconds, payload.cut, whole)
