@@ -18,6 +18,7 @@ from amon.errors import Failed
 
 _MOST = 512  # pieces of work in one transaction
 _PROBE = 262_144  # bytes
+_END = 5.0  # seconds for a thread that has nothing to do any more
 
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -48,8 +49,11 @@ class Database(aiosqlite.Connection):
         return await self._execute(work, self._conn, *args)  # type: ignore[no-untyped-call]
 
 
-async def open_database(path: Path | str) -> Database:
-    """The file at `path` (made 0600 if it is new) in WAL mode. `Failed` says what is wrong with it."""
+async def open_database(path: Path | str, name: str = "the journal") -> Database:
+    """The file at `path` (made 0600 if it is new) in WAL mode. `Failed` says what is wrong with it.
+
+    name: what it is called in messages.
+    """
 
     def connect() -> sqlite3.Connection:
         # A dozen statements are all that a call needs; each one kept costs kilobytes in every agent of a process.
@@ -66,8 +70,10 @@ async def open_database(path: Path | str) -> Database:
         await db.call(lambda raw: raw.execute("PRAGMA cache_size = -256").close())  # KiB; the tables are small
     except (sqlite3.Error, OSError) as fault:
         await db.close()
+        if db._thread.is_alive():  # one that could not connect is told to end, and nobody waits until it has
+            db._thread.join(_END)
         step = "mend it, or move it away to begin a new one: what was done before is then forgotten"
-        raise Failed(f"the journal {path} cannot be opened: {fault}; {step}") from fault
+        raise Failed(f"{name} {path} cannot be opened: {fault}; {step}") from fault
     return db
 
 
@@ -76,11 +82,13 @@ class Writer:
 
     fault: why a write failed. It stays until `probe` finds that all is well: on a disk that is nearly full the small
     pieces go on succeeding between the large ones. watch: called when it begins and when it ends. fsync: as os.fsync.
+    name: what the file is called in messages.
     """
 
-    def __init__(self, db: Database, fsync: Callable[[int], None] = os.fsync) -> None:
+    def __init__(self, db: Database, fsync: Callable[[int], None] = os.fsync, name: str = "the site's journal") -> None:
         self._db = db
         self._fsync = fsync
+        self._name = name
         self._waiting: asyncio.Queue[_Piece | None] = asyncio.Queue(maxsize=4 * _MOST)
         self._closed = False
         self.watch: Callable[[], None] = lambda: None
@@ -90,7 +98,7 @@ class Writer:
     async def do(self, work: Work, *, durable: bool = False) -> Any:
         """Its result when it is committed (and on the disk, if `durable`). `Failed` where the disk says no."""
         if self._closed:
-            raise Failed("the site's journal is closed: the agent is stopping")
+            raise Failed(f"{self._name} is closed: the program is stopping")
         piece = _Piece(work, durable)
         await self._waiting.put(piece)
         return await piece.done
@@ -133,7 +141,7 @@ class Writer:
                 for piece in pieces:
                     await self._together([piece])
                 return
-            _settle(pieces, [Failed(f"the site's journal cannot be written: {fault}; look at its disk")] * len(pieces))
+            _settle(pieces, [Failed(f"{self._name} cannot be written: {fault}; look at its disk")] * len(pieces))
         else:
             self.transactions += 1
             _settle(pieces, results)
@@ -169,7 +177,7 @@ def _check_there(db: Database) -> None:
     except OSError:
         there = False
     if not there:
-        raise FileNotFoundError(f"{db.path.name} was taken away or replaced; restart the agent")
+        raise FileNotFoundError(f"{db.path.name} was taken away or replaced; restart what has it open")
 
 
 def _is_of_the_file(fault: Exception) -> bool:

@@ -97,7 +97,7 @@ async def test_a_file_that_was_deleted_or_replaced_is_told_until_it_is_back(tmp_
     async with Journal.open(file) as journal:
         file.rename(aside)
         for _ in range(2):  # not there; another in its place
-            with pytest.raises(Failed, match="was taken away or replaced; restart the agent"):
+            with pytest.raises(Failed, match="was taken away or replaced; restart what has it open"):
                 await journal.accept(RECORD, durable=True)
             assert "taken away" in journal.fault
             file.touch()
@@ -148,7 +148,7 @@ async def test_closing_writes_what_still_waits_and_takes_nothing_more(tmp_path: 
         waiting = [asyncio.create_task(journal.accept(replace(RECORD, id=str(n)), durable=False)) for n in range(9)]
         await asyncio.sleep(0)
     assert await asyncio.gather(*waiting) == [None] * 9
-    with pytest.raises(Failed, match="the agent is stopping"):
+    with pytest.raises(Failed, match="the site's journal is closed: the program is stopping"):
         await journal.accept(RECORD, durable=False)
     async with Journal.open(tmp_path / "j") as journal:
         assert len(await journal.interrupted()) == 9
