@@ -1,4 +1,4 @@
-"""From what an admin wants to a closed book: whom it means, the question before a change, the wait, two ways to stop.
+"""A job as it is seen: a face shows it, a person is asked, Ctrl-C stops it. What happens is in `run.py`.
 
 Who sees it is a `Face`: a terminal, a pipe, a program that reads JSON. What happens is the same for all of them.
 """
@@ -6,55 +6,16 @@ Who sees it is a `Face`: a terminal, a pipe, a program that reads JSON. What hap
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from admin_console.run import Question, Run, Unasked
 from admin_console.session import Session
-from admin_console.tables import MOST_LISTED, listed, shared_names, some_lines
-from amon.clock import Clock
-from amon.errors import Failed, Refused
-from amon.ids import new_id
-from amon.job import PRECEDENCE, Book, ExitCode
-from amon.runtime.fleet import Site
-from amon.runtime.gather import Gathering, Job, gathering
-from amon.runtime.proofs import Word
-from amon.target import Expression, select, unknown_names
-from amon.target.expression import PartState, Tagged
+from admin_console.tables import MOST_LISTED, listed, some_lines
+from admin_console.wish import Report, Wish
 
 _LONGEST_PLAN = 2_000  # characters
 TYPE_THE_NUMBER = 5  # sites; for more than these a `y` comes too easily
-
-
-class NobodyMeant(Refused):
-    """The target is in order and fits no site; nothing was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of whom. Times in seconds. yes: said already, by --yes. sign: from the first message on."""
-
-    target: Expression
-    line: str
-    deadline: float = 30.0
-    accept_by: float = 5.0
-    dry_run: bool = False
-    yes: bool = False
-    sign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How it ended. `exit` is the book's code, unless nobody could be asked for a yes.
-
-    words: how far the answer of each site is to be trusted whose key is known.
-    """
-
-    wish: Wish
-    job: Job
-    book: Book
-    exit: ExitCode
-    words: Mapping[str, Word] = field(default_factory=dict)
 
 
 class Face(Protocol):
@@ -62,7 +23,7 @@ class Face(Protocol):
 
     can_ask: bool
 
-    def watching(self, job: Gathering) -> contextlib.AbstractContextManager[None]:
+    def watching(self, run: Run) -> contextlib.AbstractContextManager[None]:
         """Shows how the job goes while the block lasts."""
         ...
 
@@ -110,108 +71,53 @@ class Interrupts:
             signal.signal(signal.SIGINT, handler)
 
 
-async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
-    """The sites that are meant, frozen from now on. `NobodyMeant` for a name that is none, or no name at all."""
-    fleet = session.fleet
-    if any(isinstance(term, Tagged | PartState) for term in target.terms()):
-        await fleet.look_up()
-    facts = fleet.facts()
-    if not facts:
-        raise NobodyMeant(f"{session.room} has no sites yet; next: amon enroll SITE")
-    unknown = unknown_names(target, facts)
-    if unknown:
-        raise NobodyMeant(_unknown(unknown, session.sites()))
-    names = select(target, facts)
-    if not names:
-        raise NobodyMeant(f"{target} fits none of {len(facts)} sites; nothing was sent; next: amon sites")
-    return names
-
-
-def _unknown(unknown: Mapping[str, Sequence[str]], sites: Sequence[Site]) -> str:
-    """What is said of names that no site has, or that several have."""
-    shared = shared_names([site for site in sites if site.name.partition("@")[0] in unknown])
-    if shared:
-        return f"{shared}; nothing was sent"
-    said = [f"{name!r}" + (f" (did you mean {' or '.join(near)}?)" if near else "") for name, near in unknown.items()]
-    return f"no site named {', '.join(said[:MOST_LISTED])}; nothing was sent; next: amon sites"
-
-
 async def broadcast(session: Session, face: Face, wish: Wish, interrupts: Interrupts) -> Report:
     """Ask, wait until the book is closed, and show it."""
-    names = await chosen(session, wish.target)
-    job = Job(
-        new_id(session.clock.time()), wish.line, names, wish.deadline, wish.accept_by, wish.dry_run, confirmed=wish.yes
-    )
-    if wish.sign:
-        job = await session.signed(job)
-    with gathering(session.fleet, session.room, job, session.clock) as under_way:
-        under_way.send()
-        stopped = await _collect(under_way, session.clock, face, interrupts)
-        unasked = False
-        while under_way.asking:  # for a yes, and then perhaps for a signature
-            unasked = not await _settle(session, under_way, face, wish, interrupts, stopped)
-            stopped = await _collect(under_way, session.clock, face, interrupts) or stopped
-        exit_code = ExitCode.refused if unasked else _judged(under_way)
-        report = Report(wish, job, under_way.book, exit_code, under_way.words)
+    return await watched(Run(session, wish), face, interrupts)
+
+
+async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
+    """The job from its beginning to its report, before a person or a program."""
+    picture = contextlib.ExitStack()  # drawn while sites work, gone while a person is asked
+
+    def stop() -> None:
+        if not run.stopped:
+            face.note("telling the sites to stop; Ctrl-C again to stop waiting for them")
+        run.cancel()
+
+    def draw() -> None:
+        picture.enter_context(face.watching(run))
+        picture.enter_context(interrupts.mean(stop))
+
+    async def ask(question: Question) -> bool:
+        picture.close()
+        try:
+            return await _asked(question, face, run.wish, interrupts)
+        finally:
+            draw()
+
+    run.on_begin, run.ask, run.note = draw, ask, face.note
+    with picture:
+        report = await run.finish()
     face.report(report)
     return report
 
 
-def _judged(job: Gathering) -> ExitCode:
-    """The book's code, unless somebody may have made up an answer: then nobody knows how it ended there."""
-    code = job.book.exit_code()
-    unproven = any(word not in (Word.none, Word.signed) for word in job.words.values())
-    return next(one for one in PRECEDENCE if one in ({code, ExitCode.no_answer} if unproven else {code}))
-
-
-async def _collect(job: Gathering, clock: Clock, face: Face, interrupts: Interrupts) -> bool:
-    """Until the book is closed or only questions are open. Whether somebody wanted it to stop."""
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        if stopped:  # a second time: the sites' word is not waited for any more
-            job.book.cancel(clock.monotonic(), 0)
-        else:
-            face.note("telling the sites to stop; Ctrl-C again to stop waiting for them")
-        stopped = True
-        job.cancel()
-
-    with face.watching(job), interrupts.mean(stop):
-        await job.collect()
-    return stopped
-
-
-async def _settle(
-    session: Session, job: Gathering, face: Face, wish: Wish, interrupts: Interrupts, stopped: bool
-) -> bool:
-    """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""
-    names = sorted(job.asking)
-    if stopped:
-        job.decline("you stopped it; nothing was done")
-        return True
-    unsigned = any(asked.signature for asked in job.asking.values())
+async def _asked(question: Question, face: Face, wish: Wish, interrupts: Interrupts) -> bool:
+    """The plans, then the question. `Unasked` where nobody sits."""
+    names = question.names
     for name in names[:MOST_LISTED]:
-        plan = some_lines(job.asking[name].text[:_LONGEST_PLAN]).replace("\n", "\n    ")
+        plan = some_lines(question.plans[name][:_LONGEST_PLAN]).replace("\n", "\n    ")
         face.note(f"{name}: {plan}")  # its lines stand in: none can look like a question of ours
     if len(names) > MOST_LISTED:
         face.note(f"and {len(names) - MOST_LISTED} more")
-    if not wish.yes and not face.can_ask:
-        step = "--yes --sign" if unsigned else "--yes"
-        face.note(f"this changes {_sites(names)}, and nobody is here to say yes: nothing was done; next: {step}")
-        job.decline("nobody was there to say yes; nothing was done")
-        return False
-    if not wish.yes and not await _says_yes(names, face, wish, interrupts):
-        job.decline("you did not say yes; nothing was done")
+    if wish.yes:
         return True
-    again = job.again()
-    try:
-        job.confirm(await session.signed(again) if unsigned or wish.sign else again)
-    except Failed as fault:
-        face.note(f"not signed, so nothing was done: {fault}")
-        job.decline("not signed; nothing was done")
-        return False
-    return True
+    if not face.can_ask:
+        step = "--yes --sign" if question.signature else "--yes"
+        face.note(f"this changes {_sites(names)}, and nobody is here to say yes: nothing was done; next: {step}")
+        raise Unasked
+    return await _says_yes(names, face, wish, interrupts)
 
 
 async def _says_yes(names: Sequence[str], face: Face, wish: Wish, interrupts: Interrupts) -> bool:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from admin_console.broadcast import Face, Interrupts, Report, Wish, broadcast, chosen
+from admin_console.broadcast import Face, Interrupts, broadcast
 from admin_console.session import Session, Setup, in_fleet
 from admin_console.tables import shared_names
+from admin_console.wish import Report, Wish, chosen
 from amon.job import ExitCode
 from amon.runtime.fleet import Site
 from amon.target import Expression

@@ -5,8 +5,9 @@ Everything that sites said is `Text`, never markup, and went through `tables.py`
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import Literal, TextIO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -16,13 +17,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from admin_console.broadcast import Report
 from admin_console.narrow import fits, records, without_side
 from admin_console.plain import PlainFace
+from admin_console.run import Run
 from admin_console.tables import Grid, apart, book_layout, fleet_grid, one_line, state_of
+from admin_console.wish import Report
 from amon.job import Row
 from amon.runtime.fleet import Site
-from amon.runtime.gather import Gathering
 from amon.text import visible
 from amon.units import age
 
@@ -37,6 +38,16 @@ _STYLES = {
     "stopping": "yellow",
 }  # fmt: skip
 _STATES = {"state", "health", "level"}
+
+
+def console_for(out: TextIO, coloured: bool, terminal: bool | None = None) -> Console:
+    """coloured: decided already, whatever the environment says; without colours it is layout alone."""
+    dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown", "")
+    kind: Literal["auto", "standard"] | None = ("standard" if dumb else "auto") if coloured else None
+    return Console(
+        file=out, force_terminal=terminal, color_system=kind, no_color=not coloured,
+        highlight=False, markup=False, emoji=False,
+    )  # fmt: skip
 
 
 class LiveFace(PlainFace):
@@ -55,13 +66,13 @@ class LiveFace(PlainFace):
         self._moving = moving
 
     @contextlib.contextmanager
-    def watching(self, job: Gathering) -> Iterator[None]:
+    def watching(self, run: Run) -> Iterator[None]:
         """Draws at each change, but not more often than eyes follow, and while nothing changes for the clock's sake."""
         if not self._moving:
             yield
             return
-        stage = Console(file=self.notes, highlight=False, markup=False, emoji=False)
-        picture = _Picture(job, stage)
+        stage = console_for(self.notes, self.console.color_system is not None)
+        picture = _Picture(run, stage)
         with Live(picture.draw(), console=stage, auto_refresh=False, transient=True) as live:
             drawing = asyncio.create_task(_keep_drawing(live, picture), name="live table")
             try:
@@ -108,12 +119,12 @@ class LiveFace(PlainFace):
 class _Picture:
     """The job as it is now: a bar, the time, and as many sites as fit."""
 
-    def __init__(self, job: Gathering, stage: Console) -> None:
-        self._job, self._stage = job, stage
+    def __init__(self, run: Run, stage: Console) -> None:
+        self._run, self._stage = run, stage
         self._began = asyncio.get_running_loop().time()
 
     def draw(self) -> RenderableType:
-        book = self._job.book
+        book = self._run.book
         ended = sum(row.state.ended for row in book.rows())
         head = Table.grid(padding=(0, 1))
         passed = age(asyncio.get_running_loop().time() - self._began)

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from admin_console.broadcast import Report, void
-from admin_console.tables import Grid, apart, fleet_grid, listed, some_lines, state_of
+from admin_console.run import Run
+from admin_console.tables import Grid, Listing, apart, fleet_grid, listed, some_lines, state_of
+from admin_console.wish import Report
 from amon.command.answer import aligned
 from amon.job import Row
 from amon.runtime.fleet import Site
-from amon.runtime.gather import Gathering
 from amon.runtime.proofs import Word
 from amon.text import visible
 
@@ -39,14 +39,14 @@ class PlainFace:
         return await typed_line(sys.stdin.fileno())
 
     @contextlib.contextmanager
-    def watching(self, job: Gathering) -> Iterator[None]:
-        self._begin(job.job.id)
-        job.watch = lambda: self._changed(job)
+    def watching(self, run: Run) -> Iterator[None]:
+        self._begin(run.id)
+        run.on_change = lambda: self._changed(run)
         try:
             yield
-            self._changed(job)
+            self._changed(run)
         finally:
-            job.watch = lambda: None
+            run.on_change = lambda: None
 
     def report(self, report: Report) -> None:
         book = report.book
@@ -65,6 +65,12 @@ class PlainFace:
     def fleet(self, sites: Sequence[Site], now: float) -> None:
         self.grid(fleet_grid(sites, now, _LONGEST_STATUS))
 
+    def listing(self, listing: Listing) -> None:
+        if listing.grid.rows:
+            self.grid(listing.grid)
+        for line in listing.lines:
+            self.line(line)
+
     def grid(self, grid: Grid) -> None:
         self.line(drawn(grid))
 
@@ -81,10 +87,10 @@ class PlainFace:
             self._job = job
             self._told.clear()
 
-    def _changed(self, job: Gathering) -> None:
-        for name in job.book.names:
-            if name not in self._told and job.book[name].state.ended:
-                self._tell(job.book[name])
+    def _changed(self, run: Run) -> None:
+        for name in run.book.names:
+            if name not in self._told and run.book[name].state.ended:
+                self._tell(run.book[name])
 
     def _tell(self, row: Row) -> None:
         """One site's end, once; again if it was put right."""
@@ -124,7 +130,7 @@ async def typed_line(source: int) -> str:
         await ready.wait()
         return os.read(source, _LONGEST_ANSWER).decode(errors="replace")
     finally:
-        void(loop.remove_reader(source))
+        loop.remove_reader(source)
 
 
 def _is_terminal(stream: TextIO) -> bool:

@@ -1,17 +1,22 @@
 """Results as JSON for programs: one document, in ASCII, so that nothing a site said can reach a terminal as it is."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from admin_console.broadcast import Report
 from admin_console.plain import PlainFace
-from admin_console.tables import health_word, shallow, worst_first
+from admin_console.run import Run
+from admin_console.tables import Listing, health_word, shallow, worst_first
+from admin_console.wish import Report
 from amon.job import Book, Row
 from amon.runtime.fleet import Site
-from amon.runtime.gather import Gathering
 from amon.runtime.proofs import Word
+from amon.wire import Output
 from amon.words import Column
+
+_MOST_OUTPUTS = 1_000
+WELL = ("ok", "maint")  # healths nobody has to look at
 
 
 class JsonFace(PlainFace):
@@ -19,16 +24,27 @@ class JsonFace(PlainFace):
 
     def __init__(self, out: TextIO | None = None, notes: TextIO | None = None) -> None:
         super().__init__(out, notes)
+        self._outputs: list[dict[str, Any]] = []
 
-    def _changed(self, job: Gathering) -> None:
+    def _changed(self, run: Run) -> None:
         pass  # a program waits for the whole
 
     def report(self, report: Report) -> None:
-        self._write(job_document(report))
+        said = {"output": self._outputs} if self._outputs else {}
+        self._write({**job_document(report), **said})
         self._trust(report)
+
+    def output(self, site: str, output: Output) -> None:
+        """Of what sessions say a document keeps so much; -o jsonl tells all of it as it comes."""
+        said = {"seq": output.seq, "items": [shallow(item) for item in output.items], "text": output.text}
+        self._outputs.append({"site": site, **said, "missed": output.missed})
+        del self._outputs[:-_MOST_OUTPUTS]
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
         self._write(fleet_document(sites))
+
+    def listing(self, listing: Listing) -> None:
+        self._write({**listing.more, listing.name: [dict(record) for record in listing.records]})
 
     def _write(self, document: dict[str, Any]) -> None:
         self.out.write(json.dumps(document, indent=2) + "\n")
@@ -37,6 +53,15 @@ class JsonFace(PlainFace):
 
 def job_document(report: Report) -> dict[str, Any]:
     """Stable: keys are added, never renamed."""
+    words = report.words
+    return {
+        **job_summary(report),
+        "sites": [site_document(row, words.get(row.site, Word.none)) for row in report.book.rows()],
+    }
+
+
+def job_summary(report: Report) -> dict[str, Any]:
+    """All of it but the sites."""
     book = report.book
     return {
         "id": report.job.id,
@@ -44,7 +69,6 @@ def job_document(report: Report) -> dict[str, Any]:
         "target": str(report.wish.target),
         "names": list(report.job.names),
         "dry_run": report.job.dry_run,
-        "sites": [_site(row, report.words.get(row.site, Word.none)) for row in book.rows()],
         "counts": {str(state): count for state, count in book.counts().items()},
         "summary": book.summary(),
         "unexpected": _unexpected(book),
@@ -52,7 +76,7 @@ def job_document(report: Report) -> dict[str, Any]:
     }
 
 
-def _site(row: Row, word: Word) -> dict[str, Any]:
+def site_document(row: Row, word: Word) -> dict[str, Any]:
     outcome = row.outcome
     columns: tuple[Column, ...] = outcome.answer.columns if outcome else ()
     return {
@@ -74,13 +98,15 @@ def _unexpected(book: Book) -> list[dict[str, str]]:
 
 
 def fleet_document(sites: Sequence[Site]) -> dict[str, Any]:
-    counts: dict[str, int] = {}
-    for site in sites:
-        counts[health_word(site)] = counts.get(health_word(site), 0) + 1
-    return {"sites": [_member(site) for site in worst_first(sites)], "counts": counts}
+    return {"sites": [member_document(site) for site in worst_first(sites)], "counts": fleet_counts(sites)}
 
 
-def _member(site: Site) -> dict[str, Any]:
+def fleet_counts(sites: Sequence[Site]) -> dict[str, int]:
+    """How many are of each health."""
+    return dict(Counter(health_word(site) for site in sites))
+
+
+def member_document(site: Site) -> dict[str, Any]:
     report = site.health
     bad = report.bad if report is not None else ()
     return {

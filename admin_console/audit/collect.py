@@ -11,15 +11,17 @@ from typing import Protocol
 
 from admin_console.audit.heads import Heads
 from admin_console.audit.trails import MOST_KEPT, Known, Trail
-from admin_console.broadcast import Interrupts, Report, Wish, broadcast, chosen
+from admin_console.broadcast import Interrupts, broadcast
 from admin_console.plain import trust_lines
+from admin_console.run import Run
 from admin_console.session import Session
+from admin_console.wish import Report, Wish, chosen
 from admin_console.words import quoted
 from amon.access import AuditRecord, Line
 from amon.errors import Failed
 from amon.ids import new_id
 from amon.job import ExitCode
-from amon.runtime.gather import Gathering, Job, gathering
+from amon.runtime.gather import Job, gathering
 from amon.runtime.proofs import Word
 from amon.target import Expression
 from amon.words import Outcome, State
@@ -106,7 +108,7 @@ class _Unseen:
         self.note = ear.note
 
     @contextlib.contextmanager
-    def watching(self, job: Gathering) -> Iterator[None]:
+    def watching(self, run: Run) -> Iterator[None]:
         yield
 
     async def ask(self, question: str) -> str:

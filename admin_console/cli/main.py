@@ -12,7 +12,7 @@ from admin_console.cli.provision import admin, approve, restore, revoke
 from admin_console.cli.setup import room, server
 from admin_console.cli.sign import sign_challenge
 from admin_console.completion import complete_target
-from admin_console.program import Amon, Duration, Options, console_of, face_of, run
+from admin_console.program import Amon, Duration, Options, Output, console_of, face_of, output_options, run
 
 
 @click.group(cls=Amon, context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,15 +34,15 @@ def cli(ctx: click.Context, config: Path | None, debug: bool) -> None:
 
 @cli.command()
 @click.argument("target", required=False, shell_complete=complete_target)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@output_options
 @click.pass_obj
-def sites(options: Options, target: str | None, as_json: bool) -> None:
-    """How every site is, worst first, by presence: nobody is asked."""
+def sites(options: Options, target: str | None, output: Output) -> None:
+    """How every site is, worst first, by presence: nobody is asked. -o quiet: only names of those that are not well."""
     from admin_console.fleet import show_sites
     from amon.target import parse
 
     wanted = parse(target if target is not None else "all")
-    run(show_sites(console_of(options), face_of(as_json), wanted))
+    run(show_sites(console_of(options), face_of(output), wanted))
 
 
 @cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -51,7 +51,7 @@ def sites(options: Options, target: str | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask before changing several sites.")
 @click.option("--sign", is_flag=True, help="Sign it with your own key from the start.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document with the closed book.")
+@output_options
 @click.argument("target", shell_complete=complete_target)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.pass_context
@@ -62,7 +62,7 @@ def run_command(
     dry_run: bool,
     yes: bool,
     sign: bool,
-    as_json: bool,
+    output: Output,
     target: str,
     command: tuple[str, ...],
 ) -> None:
@@ -80,16 +80,17 @@ def run_command(
     The exit code is 0 if all is done, 10 some failed, 11 some did not answer, 12 the target fits no site, 13 some
     refused, 14 some are still at it, 15 cancelled.
     """
-    from admin_console.broadcast import Wish
     from admin_console.fleet import run_broadcast
+    from admin_console.wish import Wish
     from admin_console.words import line_of, own_flags
     from amon.target import parse
 
     words, flags = own_flags(command)
     line = line_of(words)
-    dry_run, yes, as_json = dry_run or "--dry-run" in flags, yes or "--yes" in flags, as_json or "--json" in flags
+    dry_run, yes = dry_run or "--dry-run" in flags, yes or "--yes" in flags
+    output.format = "json" if "--json" in flags else output.format
     wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes, sign)
-    face = face_of(as_json)
+    face = face_of(output)
     report = run(run_broadcast(console_of(ctx.obj), face, wish))
     ctx.exit(int(report.exit))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from admin_console.broadcast import Interrupts, Wish, broadcast
+from admin_console.broadcast import Interrupts, broadcast
 from admin_console.demo.sites import BROKEN_SERVICE, BROKEN_SITE, PLANS
 from admin_console.demo.stage import Stage, staged
 from admin_console.fleet import sites_of
@@ -19,6 +19,7 @@ from admin_console.plain import PlainFace
 from admin_console.program import called
 from admin_console.session import Session, in_fleet
 from admin_console.stopping import on_stop
+from admin_console.wish import Wish
 from amon.errors import Failed
 from amon.target import parse
 

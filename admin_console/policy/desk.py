@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from admin_console.broadcast import Report, chosen
 from admin_console.policy.pushing import Obeyed, next_serial, obeyed, push, signed_elsewhere
 from admin_console.policy.signing import LASTS, Shelf, Signed, body, bundle_text, sign_bundle, still_named
 from admin_console.policy.source import PolicyFile
 from admin_console.session import Session, Setup, in_fleet
 from admin_console.settings import data_path
+from admin_console.wish import Report, chosen
 from amon.access import Authority, Policy
 from amon.access.bundle import unsigned
 from amon.access.sshkey import PublicKey

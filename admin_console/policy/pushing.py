@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from admin_console.broadcast import Report, Wish
 from admin_console.policy.signing import Signed
 from admin_console.session import Session
 from admin_console.tables import listed
+from admin_console.wish import Report, Wish
 from amon.ids import new_id
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Job, gathering

@@ -11,13 +11,14 @@ from random import Random
 
 import pytest
 
-from admin_console.broadcast import Interrupts, Report, Wish, broadcast
+from admin_console.broadcast import Interrupts, broadcast
 from admin_console.cache import Cache
 from admin_console.plain import PlainFace
 from admin_console.rooms import create_room
 from admin_console.server import PrivateServer
 from admin_console.session import Setup, in_fleet
 from admin_console.settings import load
+from admin_console.wish import Report, Wish
 from amon.clock import SystemClock
 from amon.module import Registry
 from amon.target import parse

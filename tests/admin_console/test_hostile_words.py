@@ -10,7 +10,6 @@ import click
 import pytest
 from rich.console import Console
 
-from admin_console.broadcast import Report, Wish
 from admin_console.cache import Memory
 from admin_console.completion import targets
 from admin_console.live import LiveFace
@@ -19,6 +18,7 @@ from admin_console.program import Amon
 from admin_console.report import JsonFace
 from admin_console.settings import data_path
 from admin_console.tables import Grid, book_layout
+from admin_console.wish import Report, Wish
 from amon.errors import Failed, Invalid, Refused
 from amon.fields import Secret
 from amon.job import Book, ExitCode

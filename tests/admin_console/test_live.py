@@ -4,10 +4,10 @@ import io
 
 from rich.console import Console
 
-from admin_console.broadcast import Report, Wish
 from admin_console.live import LiveFace
 from admin_console.picture import recorder, steady
 from admin_console.tables import Grid
+from admin_console.wish import Report, Wish
 from amon.job import Book, ExitCode
 from amon.runtime.gather import Job
 from amon.target import parse

@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from admin_console.broadcast import Report, Wish
 from admin_console.live import LiveFace
 from admin_console.narrow import fits, records, without_side
 from admin_console.tables import Grid
+from admin_console.wish import Report, Wish
 from amon.job import Book, ExitCode
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Job

@@ -23,7 +23,7 @@ async def up(program: Program) -> None:
 
 async def standings(folder: Path) -> set[tuple[str, ...]]:
     config = folder / "console.toml"
-    grid, _ = await show_room(Setup.of(load(config), config))
+    grid = (await show_room(Setup.of(load(config), config))).grid
     return set(grid.rows)
 
 

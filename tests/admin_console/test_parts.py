@@ -2,7 +2,7 @@
 
 import pytest
 
-from admin_console.broadcast import NobodyMeant
+from admin_console.wish import NobodyMeant
 from tests.admin_console.ground import ODD, Ground, states
 
 

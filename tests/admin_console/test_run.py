@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from admin_console.broadcast import NobodyMeant
 from admin_console.report import JsonFace, job_document
+from admin_console.wish import NobodyMeant
 from amon.job import ExitCode
 from amon.wire import Ended, Payload, Request
 from tests.admin_console.ground import ALICE, BOB, ODD, SERVERS, Ground, Person, noted, pipe, said, states

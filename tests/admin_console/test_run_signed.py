@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from admin_console.broadcast import Interrupts, Wish, broadcast
+from admin_console.broadcast import Interrupts, broadcast
 from admin_console.plain import trust_lines
 from admin_console.report import job_document
 from admin_console.session import in_fleet
+from admin_console.wish import Wish
 from amon.access import RESULT
 from amon.access.sshsig import SigningKey
 from amon.clock import SystemClock

@@ -90,7 +90,8 @@ async def test_a_room_can_be_made_again_and_keeps_who_was_in_it(ground: Ground) 
     said = await create_room(ground.console(), ["fnal@agents.amon.test"], [BOB])
     listed = "members: fnal@agents.amon.test; admins: bob@amon.test"
     assert said == f"{OPS} is ready: members-only, real addresses shown; {listed}"
-    grid, line = await show_room(ground.console())
+    listing = await show_room(ground.console())
+    grid, (line,) = listing.grid, listing.lines
     assert set(grid.rows) == {
         ("owner", ALICE), ("admin", BOB), ("member", cern), ("member", "fnal@agents.amon.test"),
     }  # fmt: skip
@@ -98,10 +99,10 @@ async def test_a_room_can_be_made_again_and_keeps_who_was_in_it(ground: Ground) 
 
 
 async def test_a_member_without_a_name_before_the_at_is_refused_and_nothing_is_changed(ground: Ground) -> None:
-    before, _ = await show_room(ground.console())
+    before = (await show_room(ground.console())).grid
     with pytest.raises(Invalid, match="'fnal' is no account such as site-1@agents"):
         await create_room(ground.console(), ["desy@agents.amon.test", "fnal"], [])
-    assert (await show_room(ground.console()))[0].rows == before.rows
+    assert (await show_room(ground.console())).grid.rows == before.rows
 
 
 async def test_who_may_not_make_a_room_is_told(ground: Ground) -> None:
@@ -113,18 +114,18 @@ async def test_who_may_not_make_a_room_is_told(ground: Ground) -> None:
 async def test_members_and_admins_are_taken_out_of_the_room_again(ground: Ground) -> None:
     cern, fnal = await ground.member("cern"), await ground.member("fnal")
     assert await remove_from_room(ground.console(), [cern.upper(), BOB]) == f"taken out of {OPS}: {cern}, {BOB}"
-    grid, _ = await show_room(ground.console())
+    grid = (await show_room(ground.console())).grid
     assert set(grid.rows) == {("owner", ALICE), ("member", fnal)}
 
 
 @pytest.mark.parametrize("ground", SERVERS, indirect=True)
 async def test_nobody_is_taken_out_if_one_name_is_wrong_or_our_own_or_above_us(ground: Ground) -> None:
     cern = await ground.member("cern")
-    before, _ = await show_room(ground.console())
+    before = (await show_room(ground.console())).grid
     with pytest.raises(Failed, match=r"kek@x.example has no standing in .*; nothing was changed"):
         await remove_from_room(ground.console(), [cern, "kek@x.example"])
     with pytest.raises(Invalid, match="cannot take yourself out"):
         await remove_from_room(ground.console(), [cern, ALICE])
     with pytest.raises(Failed, match="only an owner"):
         await remove_from_room(ground.console(BOB), [cern, ALICE])
-    assert (await show_room(ground.console()))[0].rows == before.rows
+    assert (await show_room(ground.console())).grid.rows == before.rows

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from admin_console.broadcast import NobodyMeant
 from admin_console.fleet import show_sites
 from admin_console.report import JsonFace
 from admin_console.rooms import create_room, remove_from_room
 from admin_console.session import in_fleet
+from admin_console.wish import NobodyMeant
 from amon.target import parse
 from tests.admin_console.ground import BOB, SERVERS, Ground, noted, pipe, said
 from tests.admin_console.programs import AMON

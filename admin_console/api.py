@@ -1,0 +1,84 @@
+"""amon for scripts: ask sites, and have every one of them answer. The command line stands on the same.
+
+    async with Console() as console:
+        async for outcome in console.run("tag:tier=2", "service restart httpd", yes=True):
+            print(outcome.site, outcome.state, outcome.answer.data)
+
+Errors are `Failed` (the server, the network, a file; the text names the next step), `Refused` (the target fits no site:
+`NobodyMeant`) and `Invalid` (the words are wrong). That a site fails or is silent is no error but its outcome.
+"""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+
+from admin_console.run import Ask, Question, Run, Unasked, nobody
+from admin_console.session import Session, Setup, in_fleet
+from admin_console.settings import default_path, load
+from admin_console.wish import NobodyMeant, Report, Rolling, Wish, chosen
+from amon.runtime.fleet import Site
+from amon.target import Expression, parse
+
+__all__ = ["Ask", "Console", "NobodyMeant", "Question", "Report", "Rolling", "Run", "Site", "Unasked", "Wish"]
+
+
+class Console:
+    """One connection and the fleet behind it, for the length of `async with`; jobs run side by side on it."""
+
+    def __init__(self, config: Path | str | None = None, *, setup: Setup | None = None) -> None:
+        """config: a console.toml; the usual one if not given. setup: instead of it, settings that were read before."""
+        self._config = Path(config) if config is not None else default_path()
+        self._setup = setup
+        self._open = AsyncExitStack()
+        self._session: Session | None = None
+
+    async def __aenter__(self) -> "Console":
+        setup = self._setup or Setup.of(load(self._config), self._config)
+        self._session = await self._open.enter_async_context(in_fleet(setup))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session = None
+        await self._open.__aexit__(kind, error, trace)
+
+    @property
+    def session(self) -> Session:
+        assert self._session is not None, "a console is used inside its `async with`"
+        return self._session
+
+    async def sites(self, target: str | Expression = "all") -> list[Site]:
+        """The sites that are meant as their presence shows them now, by name; nobody is asked."""
+        await self.session.fleet.look_up()
+        return [self.session.fleet.sites[name] for name in await chosen(self.session, _expression(target))]
+
+    def run(
+        self,
+        target: str | Expression,
+        line: str,
+        *,
+        deadline: float = 30.0,
+        accept_by: float = 5.0,
+        dry_run: bool = False,
+        yes: bool = False,
+        sign: bool = False,
+        rolling: Rolling = Rolling(),  # noqa: B008 it is frozen
+        queue_until: float | None = None,
+        ask: Ask = nobody,
+    ) -> Run:
+        """Say `line` to every site that is meant. Iterate over what comes back, or wait for `finish`.
+
+        deadline, accept_by: seconds, see `Wish`. yes: change several sites without asking; else `ask` is asked, and
+        where nobody is there to be asked nothing is done. sign: with the key of the configuration, from the start.
+        rolling: in batches, a canary first, a sample of them. queue_until: epoch seconds, for sites that are offline.
+        """
+        accept_by = min(accept_by, deadline)
+        wish = Wish(_expression(target), line, deadline, accept_by, dry_run, yes, sign, rolling, queue_until)
+        made = Run(self.session, wish)
+        made.ask = ask
+        return made
+
+
+def _expression(target: str | Expression) -> Expression:
+    return parse(target) if isinstance(target, str) else target

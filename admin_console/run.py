@@ -1,0 +1,240 @@
+"""One job from what is wanted to a closed book: outcomes as they come, a question before a change, two ways to stop."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from admin_console.keeping import Keeping
+from admin_console.session import Session
+from admin_console.wish import Report, Wish, chosen, judged
+from amon.errors import Failed
+from amon.ids import new_id
+from amon.job import Book, ExitCode
+from amon.runtime.gather import Gathering, Job, gathering
+from amon.runtime.proofs import Word
+from amon.wire import Output
+from amon.words import Outcome
+
+_SEEDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Sites that did nothing yet, because somebody has to say yes first.
+
+    plans: by site, what it would do. signature: at least one wants it signed; a yes then signs it with his key.
+    """
+
+    line: str
+    plans: Mapping[str, str]
+    signature: bool
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self.plans)
+
+
+class Unasked(Exception):
+    """Nobody is there who could be asked."""
+
+
+Ask = Callable[[Question], Awaitable[bool]]
+
+
+async def nobody(question: Question) -> bool:
+    raise Unasked
+
+
+class Run:
+    """`async for outcome in run` gives the outcome of each site when it has ended, each site once.
+
+    It begins when it is iterated or waited for with `finish`. Whoever leaves the loop early ends the waiting and not
+    the job: the sites go on, and the job's id brings their outcomes.
+
+    ask: is asked for a yes when sites want one; without it nothing is changed that wants one. on_output: gets what
+    streaming commands say, with the site's name; sites send no more than it has taken. on_change: called after each
+    change of the book. note: told lines that are no result.
+    """
+
+    def __init__(self, session: Session, wish: Wish, keeping: Keeping | None = None, job: Job | None = None) -> None:
+        """job: one that was begun before; its rows are in the book that is kept, and nothing is sent but questions."""
+        self.wish = wish
+        self.ask: Ask = nobody
+        self.on_change: Callable[[], None] = _nothing
+        self.on_output: Callable[[str, Output], None] = _no_output
+        self.on_begin: Callable[[], None] = _nothing
+        self.note: Callable[[str], None] = _no_note
+        self.report: Report | None = None
+        self._session = session
+        self._keeping = keeping or Keeping(None, session)
+        self._resumed = job
+        self._gathering: Gathering | None = None
+        self._task: asyncio.Task[Report] | None = None
+        self._ended: asyncio.Queue[Outcome | None] = asyncio.Queue()
+        self._told: set[str] = set()
+        self._stopped = False
+        self._unasked = False
+
+    # What one may look at
+
+    @property
+    def gathering(self) -> Gathering:
+        """The job at work. `Failed` before it has begun: until then nobody knows which sites are meant."""
+        if self._gathering is None:
+            raise Failed("this job has not begun; iterate over it, or wait for `finish`")
+        return self._gathering
+
+    @property
+    def id(self) -> str:
+        return self.gathering.job.id
+
+    @property
+    def book(self) -> Book:
+        return self.gathering.book
+
+    @property
+    def words(self) -> Mapping[str, Word]:
+        """How far each answer is to be trusted."""
+        return self.gathering.words
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    # What one may do
+
+    async def __aiter__(self) -> AsyncIterator[Outcome]:
+        task = self._begin()
+        try:
+            while (outcome := await self._ended.get()) is not None:
+                yield outcome
+            await task
+        finally:
+            await _end(task)
+
+    async def finish(self) -> Report:
+        """Wait for the closed book."""
+        task = self._begin()
+        try:
+            return await asyncio.shield(task)
+        finally:
+            await _end(task)
+
+    def cancel(self) -> None:
+        """Tell the sites to stop; told again, their word is not waited for any more."""
+        if self._gathering is None:
+            return
+        if self._stopped:
+            self.book.cancel(self._session.clock.monotonic(), 0)
+        self._stopped = True
+        self._gathering.cancel()
+
+    # How it goes
+
+    def _begin(self) -> "asyncio.Task[Report]":
+        if self._task is None:
+            self._task = asyncio.create_task(self._drive(), name="job")
+            self._task.add_done_callback(lambda _: self._ended.put_nowait(None))
+        return self._task
+
+    async def _drive(self) -> Report:
+        session = self._session
+        job = self._resumed or await self._job()
+        with gathering(session.fleet, session.room, job, session.clock) as under_way:
+            self._gathering = under_way
+            under_way.watch = self._changed
+            self.on_begin()
+            await self._send(under_way)
+            await under_way.collect()
+            while under_way.asking:  # for a yes, and then perhaps for a signature
+                self._unasked = not await self._settle(under_way) or self._unasked
+                await under_way.collect()
+            self._changed()
+            await self._keeping.close(under_way)
+            exit_code = ExitCode.refused if self._unasked else judged(under_way)
+            self.report = Report(self.wish, job, under_way.book, exit_code, under_way.words)
+        return self.report
+
+    async def _job(self) -> Job:
+        """The request, with the names it is for frozen."""
+        wish, now = self.wish, self._session.clock.time()
+        seed = wish.rolling.seed if wish.rolling.seed is not None else random.randrange(_SEEDS)
+        meant = await chosen(self._session, await self._keeping.without_jobs(wish.target))
+        names = wish.rolling.names(meant, seed)
+        if len(names) < len(meant):
+            self.note(f"{len(names)} of {len(meant)} sites; --seed {seed} takes the same again")
+        job = Job(
+            new_id(now),
+            wish.line,
+            names,
+            wish.deadline,
+            wish.accept_by,
+            wish.dry_run,
+            confirmed=wish.yes,
+        )
+        return await self._session.signed(job) if wish.sign else job
+
+    async def _send(self, under_way: Gathering) -> None:
+        if self._resumed is not None:
+            await self._keeping.resume(under_way)
+            return
+        await self._keeping.begin(under_way.job, self.wish)
+        under_way.send()
+
+    async def _settle(self, job: Gathering) -> bool:
+        """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""
+        if self._stopped:
+            job.decline("you stopped it; nothing was done")
+            return True
+        unsigned = any(asked.signature for asked in job.asking.values())
+        plans = {name: asked.text for name, asked in job.asking.items()}
+        try:
+            meant = await self._asked(Question(self.wish.line, plans, unsigned))
+        except Unasked:
+            job.decline("nobody was there to say yes; nothing was done")
+            return False
+        if not meant:
+            job.decline("you did not say yes; nothing was done")
+            return True
+        again = job.again()
+        try:
+            job.confirm(await self._session.signed(again) if unsigned or self.wish.sign else again)
+        except Failed as fault:
+            self.note(f"not signed, so nothing was done: {fault}")
+            job.decline("not signed; nothing was done")
+            return False
+        return True
+
+    async def _asked(self, question: Question) -> bool:
+        """A yes that was said beforehand need not be seen by anybody."""
+        return True if self.wish.yes and self.ask is nobody else await self.ask(question)
+
+    def _changed(self) -> None:
+        assert self._gathering is not None
+        rows = [row for row in self._gathering.book.rows() if row.site not in self._told]
+        for row in rows:
+            if row.outcome is not None and row.site not in self._told:
+                self._told.add(row.site)
+                self._ended.put_nowait(row.outcome)
+        self._keeping.note(rows)
+        self.on_change()
+
+
+async def _end(task: "asyncio.Task[Report]") -> None:
+    """Whoever does not wait any more leaves nothing behind that does."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _no_output(site: str, output: Output) -> None:
+    pass
+
+
+def _no_note(text: str) -> None:
+    pass
