@@ -8,10 +8,22 @@ import dataclasses
 import enum
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, get_type_hints, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from amon.convert import Hint, hint_of
 from amon.fields import Secret
@@ -19,10 +31,13 @@ from amon.text import did_you_mean
 from amon.words import Asker, Effect, Role
 
 P = ParamSpec("P")
-R = TypeVar("R", covariant=True)
+R = TypeVar("R", bound=Awaitable[object] | AsyncIterator[object], covariant=True)
 S = TypeVar("S")
 
 MISSING = dataclasses.MISSING
+TIMEOUT = 30.0
+LASTS = 3600.0
+"""Seconds after which a command is ended that says nothing else: one that answers, and one that goes on telling."""
 RESERVED = frozenset({"dry_run", "json", "yes"})
 """What may be typed behind any command: `--dry-run` for the site, `--json` and `--yes` for the console."""
 
@@ -110,7 +125,10 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is known about a command: all of it data, made once from the declaration."""
+    """What is known about a command: all of it data, made once from the declaration.
+
+    streams: it answers with a session: item after item, until it is stopped, has told all or `timeout` is over.
+    """
 
     name: str
     summary: str
@@ -119,8 +137,9 @@ class Command:
     role: Role
     effect: Effect
     timeout: float
-    run: Callable[..., Awaitable[Any]] = field(repr=False, compare=False)
+    run: Callable[..., Any] = field(repr=False, compare=False)
     plan: Callable[..., Awaitable[Any]] | None = field(repr=False, compare=False)
+    streams: bool = False
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)
@@ -130,12 +149,13 @@ class Declared(Generic[S, P, R]):
     """What `@command` leaves in the class: a method that also carries its declaration."""
 
     def __init__(
-        self, run: Callable[Concatenate[S, Call, P], Awaitable[R]], role: Role, effect: Effect, timeout: float
+        self, run: Callable[Concatenate[S, Call, P], R], role: Role, effect: Effect, timeout: float | None
     ) -> None:
         self.function = run
         self.role = role
         self.effect = effect
-        self.timeout = timeout
+        self.streams = inspect.isasyncgenfunction(run)
+        self.timeout = timeout if timeout is not None else LASTS if self.streams else TIMEOUT
         self.planned: Callable[..., Awaitable[Any]] | None = None
         self.__doc__ = run.__doc__
         self.__name__ = run.__name__
@@ -150,27 +170,30 @@ class Declared(Generic[S, P, R]):
     @overload
     def __get__(self, instance: None, owner: type) -> "Declared[S, P, R]": ...
     @overload
-    def __get__(self, instance: S, owner: type) -> Callable[Concatenate[Call, P], Awaitable[R]]: ...
+    def __get__(self, instance: S, owner: type) -> Callable[Concatenate[Call, P], R]: ...
     def __get__(self, instance: S | None, owner: type) -> Any:
         return self if instance is None else cast(Any, self.function).__get__(instance, owner)
 
 
 def command(
-    *, role: str = "observer", effect: str = "read", timeout: float = 30.0
-) -> Callable[[Callable[Concatenate[S, Call, P], Awaitable[R]]], Declared[S, P, R]]:
+    *, role: str = "observer", effect: str = "read", timeout: float | None = None
+) -> Callable[[Callable[Concatenate[S, Call, P], R]], Declared[S, P, R]]:
     """Make an async method `(self, call, ...)` a command that people with `role` may ask for.
 
-    effect: "read", "change" or "danger"; the latter two need a `plan`. timeout: seconds after which it is ended.
+    An async generator, `-> AsyncIterator[Row]` of a dataclass or of str, makes a session: each item goes to the asker
+    at once, until he stops it. It is closed where it waits, so what it holds is given back in `finally`.
+    effect: "read", "change" or "danger"; the latter two need a `plan`. timeout: seconds after which it is ended (30 if
+    not given, an hour for a session).
     """
 
     if role not in Role.__members__:
         raise BadDeclaration(f"there is no role {role!r}{did_you_mean(role, list(Role.__members__))}")
     if effect not in Effect.__members__:
         raise BadDeclaration(f"there is no effect {effect!r}{did_you_mean(effect, list(Effect.__members__))}")
-    if not 0 < timeout < math.inf:
+    if timeout is not None and not 0 < timeout < math.inf:
         raise BadDeclaration(f"a timeout of {timeout} s leaves no time to do anything, or all of it")
 
-    def declared(run: Callable[Concatenate[S, Call, P], Awaitable[R]]) -> Declared[S, P, R]:
+    def declared(run: Callable[Concatenate[S, Call, P], R]) -> Declared[S, P, R]:
         return Declared(run, Role[role], Effect(effect), timeout)
 
     return declared
@@ -194,7 +217,9 @@ def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
     doc = inspect.getdoc(declared.function) or ""
     if not doc:
         raise BadDeclaration(f"{where} has no docstring; its first line is the help people see")
-    if not inspect.iscoroutinefunction(declared.function):
+    if declared.streams:
+        _check_session(where, declared)
+    elif not inspect.iscoroutinefunction(declared.function):
         raise BadDeclaration(f"{where} must be async")
     params = _params(where, declared.function)
     if declared.effect is not Effect.read:
@@ -215,15 +240,31 @@ def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
         timeout=declared.timeout,
         run=declared.function,
         plan=declared.planned,
+        streams=declared.streams,
     )
+
+
+def _check_session(where: str, declared: "Declared[Any, Any, Any]") -> None:
+    """A session only looks: what changes something has an end that is told and kept."""
+    if declared.effect is not Effect.read:
+        raise BadDeclaration(f"{where} is a session and has effect {declared.effect}; a session can only read")
+    told = _hints(where, declared.function).get("return")
+    kinds = get_args(told) if get_origin(told) in (AsyncIterator, AsyncGenerator) else ()
+    item = hint_of(kinds[0]).bare if kinds else None
+    if item is not str and not (isinstance(item, type) and dataclasses.is_dataclass(item)):
+        raise BadDeclaration(f"{where} is a session and must say what of: -> AsyncIterator[a dataclass or str]")
+
+
+def _hints(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError) as unknown:
+        raise BadDeclaration(f"{where}: a type cannot be found: {unknown}") from None
 
 
 def _params(where: str, function: Callable[..., Any]) -> tuple[Param, ...]:
     """What people may give: every parameter after `self` and the call."""
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError) as unknown:
-        raise BadDeclaration(f"{where}: a type cannot be found: {unknown}") from None
+    hints = _hints(where, function)
     parameters = list(inspect.signature(function).parameters.values())
     if len(parameters) < 2:
         raise BadDeclaration(f"{where} must take self and the call first")

@@ -40,6 +40,8 @@ def page(instance: str, command: Command) -> str:
     if command.manual:
         lines.append(command.manual)
     lines += [f"  {param.shown}: {_about(param)}".rstrip(": ") for param in command.params]
+    if command.streams:
+        lines.append(f"goes on telling until you stop it, at most {format_quantity(command.timeout, 's')}")
     needs = f"needs role {command.role}"
     if command.effect is not Effect.read:
         needs += f"; {command.effect}: --dry-run tells what would be done"

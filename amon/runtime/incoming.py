@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from amon.access import Authority
 from amon.wire import Ended
-from amon.words import Asker, Effect
+from amon.words import Asker, Column, Effect
 
 _MOST_HEAR = 8  # of one call; whoever asks again and again only takes the place of himself
 
@@ -57,6 +57,44 @@ class Incoming:
         return (self.line, self.dry_run) == (other.line, other.dry_run)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a session has said and its asker has not heard yet, in order.
+
+    items: JSON values, texts where the command yields texts. lines: each as people read it. missed: how many there
+    were before these that nobody was fast enough for.
+    """
+
+    items: tuple[Any, ...]
+    lines: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
+    missed: int = 0
+
+
+class Output(Protocol):
+    """A session as a front sees it: what it says waits here, the oldest is dropped and counted when nobody takes it.
+
+    id: of the request. name: of the command. patience: seconds without a sign of the asker after which it is ended;
+    the front may set another.
+    """
+
+    id: str
+    name: str
+    patience: float
+
+    def take(self, items: int, size: int) -> Part | None:
+        """The oldest that waits: at most so many items, and bytes of them; None when there is nothing."""
+        ...
+
+    def heard(self) -> None:
+        """The asker gave a sign that he is there and reads."""
+        ...
+
+    def gone(self, why: str) -> None:
+        """The asker is not there any more, or cannot take it; ends the session."""
+        ...
+
+
 class Replies(Protocol):
     """Tells the asker how the request goes. Must not wait; to be told to nobody is fine."""
 
@@ -70,13 +108,21 @@ class Replies(Protocol):
         """Nothing was done: it has not been confirmed, or this site wants it signed."""
         ...
 
+    def output(self, session: Output) -> None:
+        """It is a session. Called when there is something to take after there was nothing, every few seconds, and last
+        before `ended`: take what can be said now, and see to it that the asker is there (`session.heard`)."""
+        ...
+
     def ended(self, outcome: Ended) -> None:
         """May come twice: `running` at the deadline, then the real end."""
         ...
 
 
 class Audience:
-    """Everybody who hears of one call: who asked, and who asked again meanwhile. One that fails disturbs no other."""
+    """Everybody who hears of one call: who asked, and who asked again meanwhile. One that fails disturbs no other.
+
+    What a session says is for who asked first alone: whoever sends the same again cannot take it over.
+    """
 
     def __init__(self, first: Replies) -> None:
         self._all = [first]
@@ -92,6 +138,13 @@ class Audience:
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self._tell(lambda replies: replies.needs_word(effect, plan, signature))
+
+    def output(self, session: Output) -> None:
+        try:
+            self._all[0].output(session)
+        except Exception:
+            _log.exception("a session could not be told")
+            session.gone("what it says could not be told")
 
     def ended(self, outcome: Ended) -> None:
         self._tell(lambda replies: replies.ended(outcome))

@@ -17,7 +17,7 @@ from amon.clock import Clock
 from amon.errors import Failed
 from amon.ids import digest, new_id
 from amon.runtime.dispatch import Dispatch
-from amon.runtime.incoming import Door, Incoming
+from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.policing import Accept, PolicyFront
 from amon.wire import (
     Accepted,
@@ -188,6 +188,9 @@ class WireReplies:
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self._say(NeedsWord(self._id, effect, plan, signature))
+
+    def output(self, session: Output) -> None:
+        session.gone("sessions are not told here")
 
     def ended(self, outcome: Ended) -> None:
         self.close()

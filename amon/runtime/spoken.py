@@ -9,6 +9,7 @@ from typing import Protocol
 
 from amon.clock import Clock
 from amon.errors import Invalid
+from amon.runtime.incoming import Output
 from amon.text import visible
 from amon.wire import Ended
 from amon.words import Effect, State
@@ -71,6 +72,9 @@ class Spoken:
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self._say(self._ask(effect, plan, signature))
+
+    def output(self, session: Output) -> None:
+        session.gone("sessions are not told here")
 
     def ended(self, outcome: Ended) -> None:
         if outcome.state == State.invalid and self._reach.broad:

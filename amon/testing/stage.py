@@ -16,7 +16,7 @@ from amon.health import Health, Picture
 from amon.ids import new_id
 from amon.module import Module
 from amon.runtime.chat import Chat
-from amon.runtime.incoming import Door, Incoming
+from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.node import Node, Spec
 from amon.store import Journal
 from amon.target import Facts
@@ -47,6 +47,9 @@ class _Ear:
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self.plan = plan
+
+    def output(self, session: Output) -> None:
+        session.gone("nobody follows it; see Stage.follow")
 
     def ended(self, outcome: Ended) -> None:
         self.outcomes.append(outcome)

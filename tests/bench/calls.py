@@ -18,7 +18,7 @@ from amon.command import Call, command
 from amon.fields import Field
 from amon.ids import new_id
 from amon.module import Module
-from amon.runtime.incoming import Door, Incoming
+from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.node import Node, Spec
 from amon.store import Journal
 from amon.wire import Ended, encode
@@ -77,6 +77,8 @@ class _Ear:
     def progress(self, text: str, fraction: float | None) -> None: ...
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None: ...
+
+    def output(self, session: Output) -> None: ...
 
     def ended(self, outcome: Ended) -> None:
         self.state, self.sent = outcome.state, encode(outcome)

@@ -1,7 +1,7 @@
 """The laws of a declaration: what breaks one does not load, and the error says what to write instead."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -222,3 +222,55 @@ def test_a_misspelt_role_or_effect_is_refused_where_it_stands() -> None:
 def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
     with pytest.raises(BadDeclaration, match="leaves no time"):
         command(timeout=timeout)
+
+
+# Sessions
+
+
+def test_a_generator_is_a_session_and_may_last_an_hour() -> None:
+    class Good:
+        @command()
+        async def follow(self, call: Call, name: Name) -> AsyncIterator[str]:
+            """Tell what comes."""
+            yield name
+
+        @command(timeout=60)
+        async def tick(self, call: Call) -> AsyncIterator[Call]:
+            """Tell each minute."""
+            yield call
+
+        @command()
+        async def once(self, call: Call) -> str:
+            """Tell it once."""
+            return ""
+
+    made = commands_of(Good)
+    assert {name: (one.streams, one.timeout) for name, one in made.items()} == {
+        "follow": (True, 3600),
+        "tick": (True, 60),
+        "once": (False, 30),
+    }
+
+
+def test_a_session_only_reads() -> None:
+    @command(role="operator", effect="change")
+    async def odd(self: object, call: Call) -> AsyncIterator[str]:
+        """Change again and again."""
+        yield ""
+
+    assert "a session can only read" in mistake(odd)
+
+
+def test_a_session_says_what_its_items_are() -> None:
+    @command()
+    async def unsaid(self, call: Call):  # type: ignore[no-untyped-def]
+        """Tell."""
+        yield ""
+
+    @command()
+    async def odd(self: object, call: Call) -> AsyncIterator[int]:
+        """Tell numbers."""
+        yield 1
+
+    for one in (unsaid, odd):
+        assert "must say what of" in mistake(one)

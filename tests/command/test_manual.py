@@ -1,5 +1,8 @@
 """Help: what there is for this asker, and how one command is used."""
 
+from collections.abc import AsyncIterator
+
+from amon.command import Call, command, commands_of
 from amon.command.manual import overview, page, usage
 from amon.words import Role
 from tests.command.offers import OFFERED
@@ -41,3 +44,14 @@ def test_a_page_tells_the_parameters_with_their_limits_and_the_role() -> None:
         "  token: a password; else ***",
         "needs role admin; danger: --dry-run tells what would be done",
     ]
+
+
+def test_a_page_tells_that_a_command_goes_on_and_for_how_long() -> None:
+    class Log:
+        @command(timeout=600)
+        async def follow(self, call: Call) -> AsyncIterator[str]:
+            """Tell what comes."""
+            yield ""
+
+    lines = page("log", commands_of(Log)["follow"]).splitlines()
+    assert lines[2] == "goes on telling until you stop it, at most 10 min"

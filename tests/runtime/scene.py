@@ -14,7 +14,7 @@ from amon.fields import Field
 from amon.health import Health
 from amon.ids import new_id
 from amon.module import Env, Module
-from amon.runtime.incoming import Door, Incoming
+from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.node import Node, Spec
 from amon.store import Journal
 from amon.testing import FakeClock
@@ -119,6 +119,9 @@ class Ear:
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self.plan = plan
         self._heard(f"needs a {'signature' if signature else 'yes'} for {effect}")
+
+    def output(self, session: Output) -> None:
+        self._heard("output")
 
     def ended(self, outcome: Ended) -> None:
         self.outcomes.append(outcome)
