@@ -5,7 +5,6 @@ tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,8 +20,14 @@ def folder_of(name: str) -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
+def _owners() -> Mapping[str, Sequence[str]]:
+    from importlib.metadata import packages_distributions  # `check` asks; an agent must not pay for it
+
+    return packages_distributions()
+
+
 def name_findings(
-    owners: Callable[[], Mapping[str, Sequence[str]]] = packages_distributions,
+    owners: Callable[[], Mapping[str, Sequence[str]]] = _owners,
     folder: Callable[[str], Path | None] = folder_of,
 ) -> list[Finding]:
     """One for each name that is not (only) ours."""

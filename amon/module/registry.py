@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from amon.command import commands_of
 from amon.convert import fields_of
+from amon.installed import Point, entry_points
 from amon.module.base import Module, settings_type
 from amon.text import did_you_mean
 
@@ -25,8 +25,8 @@ class Found:
 class Registry:
     """Loads only what is asked for. A name that two distributions claim belongs to neither."""
 
-    def __init__(self, points: Callable[[], Iterable[EntryPoint]] = lambda: entry_points(group=GROUP)) -> None:
-        self._points: dict[str, list[EntryPoint]] = {}
+    def __init__(self, points: Callable[[], Iterable[Point]] = lambda: entry_points(GROUP)) -> None:
+        self._points: dict[str, list[Point]] = {}
         for point in points():
             claims = self._points.setdefault(point.name, [])
             if all(_owner(claim) != _owner(point) for claim in claims):  # an editable install may be listed twice
@@ -46,7 +46,7 @@ class Registry:
             return Found(name, None, f"module {name!r} is claimed by {owners}; uninstall one")
         return self._load(claims[0])
 
-    def _load(self, point: EntryPoint) -> Found:
+    def _load(self, point: Point) -> Found:
         # What a module's import may raise is anything at all; it must show as this module's trouble, not ours.
         try:
             cls = point.load()
@@ -66,8 +66,9 @@ class Registry:
         return Found(point.name, cls)
 
 
-def _owner(point: EntryPoint) -> str:
-    return f"{point.dist.name} ({point.value})" if point.dist else point.value
+def _owner(point: Point) -> str:
+    owner = getattr(point, "dist", None)  # one that was made by hand belongs to nobody
+    return f"{owner.name} ({point.value})" if owner else point.value
 
 
 def _extra(missing: ImportError) -> str:

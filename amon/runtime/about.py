@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+
+from amon.installed import version_of
 
 _MOST_PARTS = 200
 _MOST_CHARACTERS = 4096
@@ -12,10 +13,8 @@ _MOST_CHARACTERS = 4096
 @cache
 def amon_version() -> str:
     """Looked up once: reading the metadata of a distribution takes milliseconds."""
-    try:
-        return version("amon")
-    except PackageNotFoundError:  # run from a copied folder; worth knowing, not worth dying of
-        return "not installed"
+    # Run from a copied folder there is none: worth knowing, not worth dying of.
+    return version_of("amon") or "not installed"
 
 
 def mark_of(facts: Mapping[str, Iterable[str]]) -> str:

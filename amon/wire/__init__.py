@@ -10,6 +10,7 @@ without a console signs a `Challenge`.
 Health rides in presence as `<health xmlns='urn:amon:health:1'>`: see `HealthReport`.
 """
 
+import amon.wire.lean  # noqa: F401 -- before msgspec
 from amon.wire.challenge import Challenge, read_challenge
 from amon.wire.codec import (
     LONGEST_PAYLOAD,
@@ -32,6 +33,7 @@ from amon.wire.payload import (
     Ended,
     Envelope,
     Fetch,
+    Gathered,
     Heard,
     NeedsWord,
     NewPolicy,
@@ -40,6 +42,8 @@ from amon.wire.payload import (
     Progress,
     Proof,
     Request,
+    SlotLease,
+    SlotWish,
     Whole,
 )
 
@@ -52,6 +56,7 @@ __all__ = [
     "Ended",
     "Envelope",
     "Fetch",
+    "Gathered",
     "HealthReport",
     "Heard",
     "NeedsWord",
@@ -62,6 +67,8 @@ __all__ = [
     "Proof",
     "Request",
     "Sealed",
+    "SlotLease",
+    "SlotWish",
     "Whole",
     "WireError",
     "body_of",

@@ -1,13 +1,14 @@
 """The registry: what is installed, who claims a name, and why something does not load."""
 
 import sys
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
+from amon.installed import entry_points
 from amon.module import Registry
+from amon.module.registry import GROUP
 
 SAMPLES = "tests.module.samples"
 
@@ -21,11 +22,7 @@ def installed(folder: Path, **claims: dict[str, str]) -> Registry:
         lines = [f"{name} = {SAMPLES}.{value}" for name, value in table.items()]
         (info / "entry_points.txt").write_text("\n".join(["[amon.modules]", *lines, ""]))
 
-    def points() -> Iterable[EntryPoint]:
-        for found in distributions(path=[str(folder)]):
-            yield from found.entry_points
-
-    return Registry(points)
+    return Registry(lambda: entry_points(GROUP, [str(folder)]))
 
 
 def reason(registry: Registry, name: str) -> str:
