@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from amon.wire.payload import Cancel, Envelope, Fetch, Heard, NewPolicy, Payload, Proof, Request
+from amon.wire.payload import Cancel, Envelope, Fetch, Gathered, Heard, NewPolicy, Payload, Proof, Request, SlotWish
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def decode(text: str) -> Payload:
 
 def read_payload(body: str) -> Payload:
     payload: Payload = _read(_payload, body)
-    if isinstance(payload, Request | Fetch | Heard | Cancel | NewPolicy):
+    if isinstance(payload, Request | Fetch | Heard | Cancel | NewPolicy | Gathered | SlotWish):
         _check_each_once(body)
     return payload
 

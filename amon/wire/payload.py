@@ -66,6 +66,31 @@ class NewPolicy(msgspec.Struct, frozen=True, omit_defaults=True, tag="policy", f
     sig: Annotated[str, Meta(max_length=4096)]
 
 
+class Gathered(msgspec.Struct, frozen=True, omit_defaults=True, tag="gathered", forbid_unknown_fields=True):
+    """From the gatherer to a site: the asker of this line has been told that the site's part is `state`.
+
+    What it was told and did not say on, the site says itself. told False: nothing is known here of that line.
+    """
+
+    id: Id
+    state: Annotated[str, Meta(max_length=16)] = ""
+    told: bool = True
+
+
+class SlotWish(msgspec.Struct, frozen=True, omit_defaults=True, tag="slot-wish", forbid_unknown_fields=True):
+    """From a console to the hub: the sites of a job that hold a slot of this name, and those that want one, in order.
+
+    of: how many there are at most in the whole fleet. The whole state each time: said again it changes nothing, and a
+    site that is not named any more has given its slot back.
+    """
+
+    id: Id
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}\\Z")]
+    of: Annotated[int, Meta(ge=1, le=256)]
+    held: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
+    wants: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
+
+
 class Accepted(msgspec.Struct, frozen=True, omit_defaults=True, tag="accepted"):
     """The site has the request, may do it and has begun."""
 
@@ -111,6 +136,20 @@ class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):
     id: Id
     offset: Annotated[int, Meta(ge=0)]
     data: Words = ""
+
+
+class SlotLease(msgspec.Struct, frozen=True, omit_defaults=True, tag="slot-lease"):
+    """From the hub to a console: the sites that hold a slot of this name for so many seconds from now on.
+
+    waiting: wishes before the next one of this job. refused: why it gets none, in words.
+    """
+
+    id: Id
+    name: Annotated[str, Meta(max_length=64)]
+    sites: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
+    waiting: Annotated[int, Meta(ge=0)] = 0
+    refused: Annotated[str, Meta(max_length=1000)] = ""
 
 
 class Whole(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -168,4 +207,19 @@ class Proof(msgspec.Struct, frozen=True, omit_defaults=True, tag="proof"):
     asked: Annotated[str, Meta(max_length=26)] = ""
 
 
-Payload = Request | Fetch | Heard | Cancel | NewPolicy | Accepted | Progress | NeedsWord | Output | Chunk | Ended
+Payload = (
+    Request
+    | Fetch
+    | Heard
+    | Cancel
+    | NewPolicy
+    | Gathered
+    | SlotWish
+    | Accepted
+    | Progress
+    | NeedsWord
+    | Output
+    | Chunk
+    | SlotLease
+    | Ended
+)
