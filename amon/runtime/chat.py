@@ -6,30 +6,25 @@ what came late, was edited, was sent by another agent, or has nobody's real addr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from amon.access import BadSignature, Quota
 from amon.clock import Clock
 from amon.errors import Invalid
-from amon.ids import code, new_id, typed_id
+from amon.ids import new_id, typed_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming
 from amon.runtime.loops import SAME, Loops
 from amon.runtime.pages import Pages, shown
-from amon.runtime.seals import LONGEST_LIFE, REFUSAL
+from amon.runtime.questions import CONFIRM_WITHIN, Questions
+from amon.runtime.seals import REFUSAL
 from amon.runtime.spoken import Reach, Spoken, said_error
 from amon.runtime.typed import Line, direct, named, prefixed
 from amon.target import Facts
-from amon.text import nearest
-from amon.wire import Challenge
-from amon.words import Asker, Effect
+from amon.words import Asker
 from amon.xmpp.events import Received
 
-_CONFIRM_WITHIN = 60.0
-_MOST_PENDING = 200
-_MOST_OF_ONE = 8  # of one person: each may cost the verification of a signature, and the places of others
-_LONGEST_CHALLENGE = 1900  # characters; of a longer line a page shows only a part
 _NOTICE_EVERY = 3600.0
 _MISTAKES_WITHIN = 600.0
 _LATE = "this came late and was not done; send it again if you still want it"
@@ -45,16 +40,6 @@ class Voice(Protocol):
     def say_room(self, room: str, text: str) -> bool: ...
 
     def composing(self, to: str, on: bool) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What waits for a person's yes, or for his signature under `challenge`. since: monotonic seconds."""
-
-    since: float
-    incoming: Incoming
-    line: Line
-    challenge: Challenge | None = None
 
 
 class Chat:
@@ -86,7 +71,7 @@ class Chat:
         self._facts = facts
         self.prefix = prefix
         self._pages = Pages(clock)
-        self._questions: dict[tuple[str, str], _Question] = {}
+        self._questions = Questions(site, door, clock)
         self._under: dict[str, Spoken] = {}
         self._notices = Quota(1, _NOTICE_EVERY)
         self._mistakes = Quota(mistakes, _MISTAKES_WITHIN)
@@ -167,7 +152,7 @@ class Chat:
             line.text,
             line.reach,
             lambda text, rest="": self._answer(asker, line.alone, text, rest),
-            lambda effect, plan, signature: self._ask_back(incoming, line, effect, plan, signature),
+            lambda *about: self._questions.ask(incoming, line, self.prefix, *about),
             lambda: self._may_complain(asker),
             self._clock,
         )
@@ -198,55 +183,18 @@ class Chat:
 
     # Confirming, cancelling, reading on
 
-    def _ask_back(self, incoming: Incoming, line: Line, effect: Effect, plan: str, signature: bool) -> str:
-        """What to say instead of doing it: which sites must be typed, then a word that confirms, or a signature."""
-        if not line.alone and line.target is None:
-            return f"this would change {self._site}: say which sites, @{self._site} or @all"
-        if signature and not line.alone:
-            return f"{self._site}: {plan}\n{effect} must be signed: ask me alone, or use the console: amon run --sign"
-        if signature:
-            return self._challenge(incoming, line, effect, plan)
-        word = code(incoming.id)
-        self._put(word, _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line))
-        if line.alone:
-            return f"{plan}\n{effect}: within {_CONFIRM_WITHIN:g} s say yes {word}"
-        how = f"within {_CONFIRM_WITHIN:g} s say {self.prefix}yes {word} in the room for all of them, or here for me"
-        return f"{self._site}: {plan}\n{effect} on several sites: {how}"
-
-    def _put(self, word: str, question: _Question) -> None:
-        self._questions[question.incoming.asker.jid, word] = question
-        mine = [key for key in self._questions if key[0] == question.incoming.asker.jid]
-        for key in mine[:-_MOST_OF_ONE]:
-            del self._questions[key]
-        while len(self._questions) > _MOST_PENDING:
-            del self._questions[next(iter(self._questions))]
-
-    def _challenge(self, incoming: Incoming, line: Line, effect: Effect, plan: str) -> str:
-        """The line to sign stands alone, so that it can be copied whole."""
-        now, by = int(self._clock.time()), incoming.asker.jid
-        challenge = Challenge(incoming.id, self.door.jid, by, now, now + int(LONGEST_LIFE), line.text)
-        text = str(challenge)
-        if not text.isprintable() or "```" in text or len(text) > _LONGEST_CHALLENGE:
-            return f"{plan}\n{effect} must be signed; no chat shows this line whole, use the console: amon run --sign"
-        question = _Question(self._clock.monotonic(), replace(incoming, confirmed=True), line, challenge)
-        self._put(f"ok {incoming.id}", question)
-        how = f"{effect} must be signed within {LONGEST_LIFE / 60:g} min: amon sign, then paste what it prints"
-        return f"{plan}\n{how}\n{text}"
-
     async def _signed(self, incoming: Incoming, line: Line) -> None:
         """A signature that somebody pasted, under the newest line he was asked to sign that it fits."""
-        asker, now, detail = incoming.asker, self._clock.time(), "nothing waits for a signature"
-        for key, question in reversed(list(self._questions.items())):
-            if question.challenge is None or key[0] != asker.jid or asker.room != question.incoming.asker.room:
-                continue
-            try:
-                by = self._dispatch.seals.answers(question.challenge, line.rest, self.door, now)
-            except BadSignature as bad:
-                detail = str(bad)
-                continue
-            del self._questions[key]
+        asker = incoming.asker
+        try:
+            question, by = self._questions.signed(asker, line.rest, self._dispatch.seals)
+        except BadSignature as bad:
+            await self._reject(incoming, line, str(bad))
+        else:
             await self._ask(replace(question.incoming, asker=replace(asker, key=by), door=self.door), question.line)
-            return
+
+    async def _reject(self, incoming: Incoming, line: Line, detail: str) -> None:
+        asker = incoming.asker
         unread = replace(incoming, line="")
         spoken = Spoken(
             self._site,
@@ -262,13 +210,11 @@ class Chat:
     async def _confirmed(self, asker: Asker, line: Line) -> None:
         """Said in the room it is for every site that asked; said to one of them it is for that one."""
         word = line.rest.upper()
-        question = self._questions.get((asker.jid, word))
-        if question is None or asker.room not in (None, question.incoming.asker.room):
+        question = self._questions.confirmed(asker, word)
+        if question is None:
             self._mistyped(asker, line, word)
-            return
-        del self._questions[asker.jid, word]
-        if self._clock.monotonic() - question.since > _CONFIRM_WITHIN:
-            text = f"yes {word} came after {_CONFIRM_WITHIN:g} s; nothing was done, ask again"
+        elif self._questions.too_late(question):
+            text = f"yes {word} came after {CONFIRM_WITHIN:g} s; nothing was done, ask again"
             self._answer(asker, question.line.alone, text)
         else:
             await self._ask(replace(question.incoming, asker=asker, door=self.door), question.line)
@@ -278,24 +224,13 @@ class Chat:
 
         They are as many as have asked, and tell him alone; all others may not even know that there is a question.
         """
-        waiting = self._waiting(asker)
-        meant = nearest(word, waiting)[:1] if word else []
-        if line.alone or not word:  # one site answers, or he said only `yes`: the newest question may be named
-            meant = meant or waiting[-1:]
+        # Where one site answers, or he said only `yes`, the newest question may be named.
+        meant = self._questions.meant(asker, word, newest=line.alone or not word)
         if not line.alone and not (meant and self._may_complain(asker)):
             return
         site, prefix = ("", "") if line.alone else (f"{self._site}: ", self.prefix)
-        hint = f"nothing was done, did you mean {prefix}yes {meant[0].upper()}?" if meant else "ask again"
+        hint = f"nothing was done, did you mean {prefix}yes {meant}?" if meant else "ask again"
         self._answer(asker, line.alone, f"{site}there is nothing to say {f'yes {word[:8]}'.strip()} to; {hint}")
-
-    def _waiting(self, asker: Asker) -> list[str]:
-        """The words of this person's open questions that may be said where he is, in small letters, the newest last."""
-        now = self._clock.monotonic()
-        return [
-            word.lower()
-            for (jid, word), one in self._questions.items()
-            if jid == asker.jid and asker.room in (None, one.incoming.asker.room) and now - one.since <= _CONFIRM_WITHIN
-        ]
 
     def _cancel(self, asker: Asker, line: Line) -> None:
         """End what this person asked by typing; each call tells its own end."""
