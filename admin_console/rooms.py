@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from admin_console.session import Session, Setup, logged_in, standing_of
-from admin_console.tables import Grid
+from admin_console.tables import Grid, Listing
 from amon.errors import Failed, Invalid
 from amon.xmpp.address import bare
 from amon.xmpp.faults import StanzaError
@@ -56,7 +56,7 @@ async def remove_from_room(console: Setup, jids: Sequence[str]) -> str:
     return f"taken out of {room}: {', '.join(gone)}"
 
 
-async def show_room(console: Setup) -> tuple[Grid, str]:
+async def show_room(console: Setup) -> Listing:
     """Who has which standing, and a line about the room."""
     async with logged_in(console) as session:
         state = await session.connection.enter(session.room)
@@ -66,7 +66,14 @@ async def show_room(console: Setup) -> tuple[Grid, str]:
     rows = tuple((member.affiliation, member.jid) for member in people)
     safe = "safe: members-only, real addresses shown" if state.safe else "NOT SAFE: no site obeys here"
     step = "" if state.safe else "; next: its owner runs amon room create"
-    return Grid(("standing", "address"), rows), f"{session.room} is {safe}{step}"
+    return Listing(
+        "people",
+        [{"standing": member.affiliation, "address": member.jid} for member in people],
+        Grid(("standing", "address"), rows),
+        (f"{session.room} is {safe}{step}",),
+        {"room": session.room, "safe": state.safe},
+        () if state.safe else (session.room,),
+    )
 
 
 async def _standings(session: Session) -> list[Member]:

@@ -4,7 +4,7 @@ A `Grid` is drawn by `plain.py` with blanks and by `live.py` with colours; nothi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from amon.command.answer import cell
@@ -35,6 +35,22 @@ class Grid:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that is no book, for every face: `grid` and `lines` for people, the others for programs.
+
+    records: plain JSON values, under `name` in a document; more: what holds for all of them. bad: names that `quiet`
+    prints. Nothing here was made safe yet but the grid and the lines.
+    """
+
+    name: str
+    records: Sequence[Mapping[str, Any]]
+    grid: Grid
+    lines: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
+    bad: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

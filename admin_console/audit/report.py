@@ -7,14 +7,13 @@ from typing import Any
 
 from admin_console.audit.collect import Audit
 from admin_console.audit.trails import Trail, utc
+from admin_console.formats import defused
 from admin_console.tables import Grid, one_line
 from amon.access import AuditRecord
 
 _HEADS = ("site", "time (UTC)", "who", "what", "outcome", "line", "rule", "key", "room")
 _CSV = ("site", "line", "time", "account", "asker", "room", "id", "what", "allowed", "rule", "outcome", "key", "effect")
 _LONGEST = 120  # characters of a cell
-# OWASP, CSV Injection: a sheet takes what begins like this for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def audit_grid(audit: Audit) -> Grid:
@@ -87,8 +86,7 @@ def audit_csv(audit: Audit) -> str:
 
 
 def _plain(cell: str) -> str:
-    safe = one_line(cell, 4096)
-    return f"'{safe}" if safe.startswith(_FORMULA) else safe
+    return defused(one_line(cell, 4096))
 
 
 def _site(audit: Audit, site: str) -> dict[str, Any]:

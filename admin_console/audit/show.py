@@ -11,7 +11,7 @@ from admin_console.settings import data_path
 from admin_console.tables import Grid, listed
 from amon.target import Expression
 
-Style = Literal["table", "json", "csv"]
+Style = Literal["table", "json", "jsonl", "csv", "quiet"]
 
 
 class AuditFace(Protocol):
@@ -47,6 +47,14 @@ async def run_forget(console: Setup, target: Expression, heads: Heads | None = N
 def show(face: AuditFace, audit: Audit, style: Style) -> None:
     if style == "json":
         face.line(json.dumps(audit_document(audit), indent=2))
+    elif style == "jsonl":
+        document = audit_document(audit)
+        more = {key: value for key, value in document.items() if key != "lines"}
+        for record in (*document["lines"], {"summary": more}):
+            face.line(json.dumps(record))
+    elif style == "quiet":
+        for site in sorted({*audit.silent, *(name for name, trail in audit.trails.items() if trail.fault)}):
+            face.line(site)
     elif style == "csv":
         face.line(audit_csv(audit).removesuffix("\n"))
     else:

@@ -1,11 +1,11 @@
 """`amon audit`: its options."""
 
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from admin_console.completion import complete_target
-from admin_console.program import Duration, console_of, face_of, run
+from admin_console.program import Duration, Output, console_of, face_of, output_options, run
 
 
 class Ago(click.ParamType[float]):
@@ -34,8 +34,8 @@ class Ago(click.ParamType[float]):
 @click.option("--verify", is_flag=True, help="Verify every chain as a whole, from its oldest line on.")
 @click.option("--forget", "forgets", is_flag=True, help="Take what these sites show next as it is.")
 @click.option("--timeout", type=Duration(), default=30.0, metavar="TIME", help="Wait this long for an answer.  [30 s]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.option("--csv", "as_csv", is_flag=True, help="The lines as CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Short for -o csv.")
+@output_options
 @click.pass_context
 def audit(
     ctx: click.Context,
@@ -47,8 +47,8 @@ def audit(
     verify: bool,
     forgets: bool,
     timeout: float,
-    as_json: bool,
     as_csv: bool,
+    output: Output,
 ) -> None:
     """What was asked of the sites of TARGET and what came of it, and whether their records were tampered with.
 
@@ -63,15 +63,16 @@ def audit(
     The exit code is 1 if a chain is not what it was, else as of `amon run`.
     """
     from admin_console.audit.collect import AuditWish
-    from admin_console.audit.show import run_audit, run_forget
+    from admin_console.audit.show import Style, run_audit, run_forget
     from amon.target import parse
 
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv do not go together")
+    if as_csv and output.format not in ("table", "csv"):
+        raise click.UsageError(f"--{output.format} and --csv do not go together")
     console, meant = console_of(ctx.obj), parse(target)
-    face = face_of()
+    face = face_of(Output(color=output.color))
     if forgets:
         face.line(run(run_forget(console, meant)))
         return
     wish = AuditWish(meant, since, who, refused, count, verify, timeout)
-    ctx.exit(run(run_audit(console, face, wish, "json" if as_json else "csv" if as_csv else "table")))
+    style = "csv" if as_csv else cast(Style, output.format)
+    ctx.exit(run(run_audit(console, face, wish, style)))

@@ -1,18 +1,15 @@
 """`amon policy`: the policy of the whole fleet, made, signed and brought to every site."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from admin_console.completion import complete_target
-from admin_console.program import Duration, Options, console_of, face_of, run
+from admin_console.program import Duration, Options, Output, console_of, face_of, output_options, run
 
 if TYPE_CHECKING:
     from admin_console.plain import PlainFace
     from admin_console.policy.desk import Agree, PolicyDesk
-
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
 class Lasts(Duration):
@@ -40,30 +37,27 @@ def init(options: Options) -> None:
 
 
 @policy.command()
+@output_options
 @click.pass_obj
-def check(options: Options) -> None:
+def check(options: Options, output: Output) -> None:
     """Tell what is wrong with the policy, and what is different from the one that was signed last."""
+    from admin_console.policy.report import difference_listing
+
     desk = _desk(options)
     desk.check()
-    click.echo(desk.difference() or "nothing is different from what was signed last", nl=not desk.difference())
+    face_of(output).listing(difference_listing(desk.difference()))
 
 
 @policy.command()
 @click.argument("target", default="all", shell_complete=complete_target)
-@_JSON
+@output_options
 @click.pass_obj
-def show(options: Options, target: str, as_json: bool) -> None:
+def show(options: Options, target: str, output: Output) -> None:
     """Which policy each site obeys."""
-    from admin_console.policy.report import document, grid_of, line_of
+    from admin_console.policy.report import listing_of
     from amon.target import parse
 
-    last, sites = run(_desk(options).show(parse(target)))
-    if as_json:
-        click.echo(json.dumps(document(last, sites), indent=2))
-        return
-    face = face_of()
-    face.grid(grid_of(last, sites))
-    face.line(line_of(last))
+    face_of(output).listing(listing_of(*run(_desk(options).show(parse(target)))))
 
 
 @policy.command()
@@ -71,16 +65,16 @@ def show(options: Options, target: str, as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Sign nothing; bring what was signed last, to sites that were not there.")
 @click.option("--lasts", type=Lasts(), default=90 * 86_400.0, metavar="TIME", help="Good for this long.  [90 d]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_JSON
+@output_options
 @click.pass_context
-def push(ctx: click.Context, target: str, again: bool, lasts: float, yes: bool, as_json: bool) -> None:
+def push(ctx: click.Context, target: str, again: bool, lasts: float, yes: bool, output: Output) -> None:
     """Sign the policy with the organisation's key and bring it to every site.
 
     What is different is shown first. The exit code is that of `amon run`.
     """
     from amon.target import parse
 
-    face = face_of(as_json)
+    face = face_of(output)
     desk = _desk(ctx.obj)
     _, report = run(desk.push(parse(target), again=again, lasts=lasts, agree=_agree(face, yes)))
     face.report(report)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from admin_console.program import Options, console_of, face_of, run
+from admin_console.program import Options, Output, console_of, face_of, output_options, run
 
 _PATH = click.Path(path_type=Path, file_okay=False)
 
@@ -44,15 +44,13 @@ def remove(options: Options, jids: tuple[str, ...]) -> None:
 
 
 @room.command("show")
+@output_options
 @click.pass_obj
-def show(options: Options) -> None:
+def show(options: Options, output: Output) -> None:
     """Who belongs to the room, and whether sites trust it."""
     from admin_console.rooms import show_room
 
-    grid, line = run(show_room(console_of(options)))
-    face = face_of()
-    face.grid(grid)
-    face.line(line)
+    face_of(output).listing(run(show_room(console_of(options))))
 
 
 @click.group()

@@ -5,7 +5,7 @@ from typing import Any
 
 from admin_console.policy.pushing import Obeyed
 from admin_console.policy.signing import Signed
-from admin_console.tables import Grid, one_line
+from admin_console.tables import Grid, Listing, one_line
 from amon.access.window import shown
 
 
@@ -29,6 +29,21 @@ def state_of(last: Signed | None, one: Obeyed) -> str:
     if last is None or one.serial > last.bundle.serial:
         return "newer than what was signed here"
     return "in force" if one.serial == last.bundle.serial else "older; next: amon policy push --again"
+
+
+def listing_of(last: Signed | None, sites: Sequence[Obeyed]) -> Listing:
+    """bad: sites that do not obey what was signed last."""
+    more = document(last, sites)
+    bad = [one.site for one in sites if state_of(last, one) != "in force"]
+    return Listing("sites", more.pop("sites"), grid_of(last, sites), (line_of(last),), more, bad)
+
+
+def difference_listing(difference: str) -> Listing:
+    """Lines of `diff -u`, or that there are none."""
+    lines = difference.splitlines()
+    shown = lines or ["nothing is different from what was signed last"]
+    records = [{"line": line} for line in lines]
+    return Listing("difference", records, Grid(("line",), ()), tuple(shown), {"changed": bool(lines)}, lines[:1])
 
 
 def document(last: Signed | None, sites: Sequence[Obeyed]) -> dict[str, Any]:
