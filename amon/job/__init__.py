@@ -8,7 +8,8 @@ when no row is open the book is closed. Three rules make books that always close
 1. Every open row has a time at which it ends by itself. A `pending` one becomes `silent` when the accept-by time has
    passed, an `accepted` one `lost` at the deadline plus a grace for the way back, or `running` if the site said it is
    still at it. `next_due()` is the earliest such time, so whoever feeds the book can wait exactly that long.
-2. An end is *reported* by the site (`done failed refused invalid running cancelled expired`) or *concluded* here
+2. An end is *reported* by the site (`done failed refused invalid running cancelled expired`, and `lost` where its
+   agent died in the call) or *concluded* here
    (`silent lost not-here running cancelled not-started expired`). Only the first are facts.
 3. What was reported stays, `running` excepted, which is by nature not the last word. What was concluded may be put
    right: a late report amends the row, which is then marked late. An ended row never becomes open again.
@@ -28,7 +29,8 @@ The same request as its site sees it: `amon.runtime.dispatch`.
 
 from amon.job.book import Book
 from amon.job.exits import PRECEDENCE, ExitCode, exit_code
-from amon.job.rows import Row, Unexpected, summary, worst_first
+from amon.job.plan import Plan, Rollout, draw_seed, parse_share, sample
+from amon.job.rows import Row, Unexpected, Wait, summary, worst_first
 from amon.job.states import Event
 
 __all__ = [
@@ -36,9 +38,15 @@ __all__ = [
     "Book",
     "Event",
     "ExitCode",
+    "Plan",
+    "Rollout",
     "Row",
     "Unexpected",
+    "Wait",
+    "draw_seed",
     "exit_code",
+    "parse_share",
+    "sample",
     "summary",
     "worst_first",
 ]

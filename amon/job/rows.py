@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from amon.words import Outcome, State
 
@@ -11,6 +12,33 @@ WORST_FIRST = (
     State.cancelled, State.not_started, State.accepted, State.pending, State.done,
 )  # fmt: skip
 _RANK: Mapping[State, int] = {state: rank for rank, state in enumerate(WORST_FIRST)}
+
+LONGEST_WORD = 200
+"""Characters of the last progress in the text of a row that is lost."""
+
+
+class Wait(StrEnum):
+    """What an open row waits for besides its site; while it does, it has not begun and nothing was done for it."""
+
+    nothing = ""
+    turn = "turn"  # the plan of the job lets others go first
+    offline = "offline"  # its site is not there, and is asked when it comes
+    signature = "signature"  # it is its turn, and the asker signs
+    word = "word"  # the site asks back, and a person thinks
+
+    @property
+    def unasked(self) -> bool:
+        """The request never went to this site, as far as this book knows."""
+        return self in _UNASKED
+
+    @property
+    def in_line(self) -> bool:
+        """It takes no place among those that are under way."""
+        return self in _IN_LINE
+
+
+_IN_LINE = frozenset({Wait.turn, Wait.offline})
+_UNASKED = _IN_LINE | {Wait.signature}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +55,24 @@ class Row:
     text: str = ""
     """Last progress, or how it ended, in words."""
     fraction: float | None = None
+    heard: str = ""
+    """Last progress in words, kept when `text` says how it ended."""
     at_it: bool = False
     """The site said that it is still running."""
+    waits: Wait = Wait.nothing
+    """What it waits for before it is under way; nothing once it has ended."""
     outcome: Outcome | None = None
     """Its end; set if and only if it has ended."""
     reported: bool = False
     """The end is the site's own word, not our conclusion."""
     late: bool = False
     """The end was amended after the row had ended."""
+
+    @property
+    def last_word(self) -> str:
+        """The last progress that was heard: `40 % copying`; empty if there was none."""
+        share = f"{self.fraction * 100:.0f} %" if self.fraction is not None else ""
+        return " ".join(filter(None, (share, self.heard.partition("\n")[0][:LONGEST_WORD])))
 
 
 @dataclass(frozen=True, slots=True)

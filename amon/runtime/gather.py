@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.ids import digest
-from amon.job import Book
+from amon.job import Book, Plan
 from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
@@ -26,7 +26,10 @@ _REMIND_AFTER = 0.4  # of the time to accept
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request to many sites. Times in seconds. sealed: what each site gets, where it is signed (signing.py)."""
+    """One request to many sites. Times in seconds. sealed: what each site gets, where it is signed (signing.py).
+
+    plan: how it is spread over them. queue_until: until when (epoch seconds) sites that are offline may still get it.
+    """
 
     id: str
     line: str
@@ -36,6 +39,8 @@ class Job:
     dry_run: bool = False
     confirmed: bool = False
     sealed: Mapping[str, str] = field(default_factory=dict)
+    plan: Plan = Plan()
+    queue_until: float | None = None
 
 
 class Gathering:

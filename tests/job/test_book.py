@@ -52,7 +52,10 @@ def test_a_site_that_accepts_and_says_no_more_is_lost_after_the_grace() -> None:
     job.progress("cern", 120.0, "half", 0.5)
     assert (job.next_due(), job["cern"].text, job["cern"].fraction) == (132.0, "half", 0.5)
     job.tick(132.0)
-    assert (job["cern"].state, job["cern"].text) == (State.lost, "accepted, then nothing in 30 s")
+    assert (job["cern"].state, job["cern"].text) == (
+        State.lost,
+        "accepted, then nothing in 30 s; last word: 50 % half",
+    )
 
 
 def test_a_site_that_says_it_is_running_has_until_the_deadline() -> None:
@@ -191,7 +194,7 @@ def test_an_answer_from_a_site_that_was_not_asked_is_listed_apart() -> None:
     assert "mallory" not in job
 
 
-@pytest.mark.parametrize("state", [State.silent, State.lost, State.not_here, State.not_started, State.pending])
+@pytest.mark.parametrize("state", [State.silent, State.not_here, State.not_started, State.pending])
 def test_no_site_can_report_what_only_the_asker_can_conclude(state: State) -> None:
     job = book("cern")
     job.ended(said("cern", state), 101.0)

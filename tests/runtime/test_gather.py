@@ -164,11 +164,11 @@ async def test_an_answer_of_who_was_not_asked_is_listed_apart(desk: Desk) -> Non
 
 async def test_a_word_of_state_that_nobody_knows_is_a_failure_with_that_word(desk: Desk) -> None:
     await desk.enter("cern", "desy")
-    desk.replies = lambda site, payload: [Ended(ID, "splendid" if site == "cern" else "lost", "x")]
+    desk.replies = lambda site, payload: [Ended(ID, "splendid" if site == "cern" else "not-here", "x")]
     made = await gathered(desk, job("cern", "desy"), 5)
     assert states(made) == {"cern": "failed", "desy": "silent"}
     assert made.book["cern"].text == "unknown state 'splendid': x"
-    assert made.book.unexpected[0].why == "no site can report lost"
+    assert made.book.unexpected[0].why == "no site can report not-here"
 
 
 def careful(site: str, payload: Payload) -> Iterable[Payload]:
