@@ -13,6 +13,7 @@ from admin_console.run import Question, Run, Unasked
 from admin_console.session import Session
 from admin_console.tables import MOST_LISTED, listed, some_lines
 from admin_console.wish import Report, Wish
+from amon.wire import Output
 
 _LONGEST_PLAN = 2_000  # characters
 TYPE_THE_NUMBER = 5  # sites; for more than these a `y` comes too easily
@@ -33,6 +34,10 @@ class Face(Protocol):
 
     async def ask(self, question: str) -> str:
         """What the person types; empty if he will not say."""
+        ...
+
+    def output(self, site: str, output: Output) -> None:
+        """What a streaming command says, as it says it."""
         ...
 
     def report(self, report: Report) -> None:
@@ -96,7 +101,7 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
         finally:
             draw()
 
-    run.on_begin, run.ask, run.note = draw, ask, face.note
+    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, face.output
     with picture:
         report = await run.finish()
     face.report(report)

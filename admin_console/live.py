@@ -6,7 +6,7 @@ Everything that sites said is `Text`, never markup, and went through `tables.py`
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TextIO
 
 from rich import box
@@ -26,6 +26,7 @@ from amon.job import Row
 from amon.runtime.fleet import Site
 from amon.text import visible
 from amon.units import age
+from amon.wire import Output
 
 _EVERY = 0.1  # seconds between two pictures
 _STYLES = {
@@ -64,6 +65,7 @@ class LiveFace(PlainFace):
         super().__init__(out, notes)
         self.console = console or Console(file=self.out, highlight=False, markup=False, emoji=False)
         self._moving = moving
+        self._clear: Callable[[], None] = _nothing
 
     @contextlib.contextmanager
     def watching(self, run: Run) -> Iterator[None]:
@@ -73,12 +75,21 @@ class LiveFace(PlainFace):
             return
         stage = console_for(self.notes, self.console.color_system is not None)
         picture = _Picture(run, stage)
+        self._several = len(run.book) > 1
         with Live(picture.draw(), console=stage, auto_refresh=False, transient=True) as live:
             drawing = asyncio.create_task(_keep_drawing(live, picture), name="live table")
+            self._clear = lambda: _clear(live, drawing)
             try:
                 yield
             finally:
+                self._clear = _nothing
                 drawing.cancel()
+
+    def output(self, site: str, output: Output) -> None:
+        """What a session says takes the place of the picture."""
+        self._clear()
+        self._clear = _nothing
+        super().output(site, output)
 
     def report(self, report: Report) -> None:
         layout = book_layout(report.book)
@@ -138,6 +149,15 @@ class _Picture:
         table = drawn(Grid(("site", "state", "progress"), tuple(_progress(row, most) for row in rows)))
         hidden = len(book) - len(rows)
         return Group(head, table, Text(f"and {hidden} more", "dim")) if hidden else Group(head, table)
+
+
+def _clear(live: Live, drawing: "asyncio.Task[None]") -> None:
+    drawing.cancel()
+    live.stop()
+
+
+def _nothing() -> None:
+    pass
 
 
 async def _keep_drawing(live: Live, picture: _Picture) -> None:

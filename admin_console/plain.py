@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from admin_console.run import Run
-from admin_console.tables import Grid, Listing, apart, fleet_grid, listed, some_lines, state_of
+from admin_console.tables import Grid, Listing, apart, fleet_grid, listed, one_line, some_lines, state_of
 from admin_console.wish import Report
 from amon.command.answer import aligned
 from amon.job import Row
 from amon.runtime.fleet import Site
 from amon.runtime.proofs import Word
 from amon.text import visible
+from amon.wire import Output
 
 _LONGEST_ANSWER = 256  # bytes of what is typed to a question
 _LONGEST_STATUS = 60  # characters; --json has the whole
@@ -28,6 +29,7 @@ class PlainFace:
         self.can_ask = _is_terminal(sys.stdin) and _is_terminal(self.notes)
         self._job = ""
         self._told: dict[str, Row] = {}
+        self._several = False
 
     def note(self, text: str) -> None:
         print(visible(text), file=self.notes, flush=True)
@@ -41,12 +43,21 @@ class PlainFace:
     @contextlib.contextmanager
     def watching(self, run: Run) -> Iterator[None]:
         self._begin(run.id)
+        self._several = len(run.book) > 1
         run.on_change = lambda: self._changed(run)
         try:
             yield
             self._changed(run)
         finally:
             run.on_change = lambda: None
+
+    def output(self, site: str, output: Output) -> None:
+        """Lines of a session, each with its site in front where there are several."""
+        head = f"{one_line(site)}: " if self._several else ""
+        if output.missed:
+            self.note(f"{head}({output.missed} left out: this end was too slow for them)")
+        for line in some_lines(output.text).split("\n") if output.text else ():
+            self.line(f"{head}{line}")
 
     def report(self, report: Report) -> None:
         book = report.book

@@ -4,14 +4,12 @@ The first page of every site is asked for by an ordinary broadcast; the others s
 """
 
 import asyncio
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from admin_console.audit.heads import Heads
 from admin_console.audit.trails import MOST_KEPT, Known, Trail
-from admin_console.broadcast import Interrupts, broadcast
 from admin_console.plain import trust_lines
 from admin_console.run import Run
 from admin_console.session import Session
@@ -99,31 +97,15 @@ class Ear(Protocol):
     def note(self, text: str) -> None: ...
 
 
-class _Unseen:
-    """The face of a broadcast whose answers are not shown as they are. What is said to the person passes."""
-
-    can_ask = False
-
-    def __init__(self, ear: Ear) -> None:
-        self.note = ear.note
-
-    @contextlib.contextmanager
-    def watching(self, run: Run) -> Iterator[None]:
-        yield
-
-    async def ask(self, question: str) -> str:
-        return ""
-
-    def report(self, report: Report) -> None:
-        for line in trust_lines(report):
-            self.note(line)
-
-
 async def collect(session: Session, ear: Ear, wish: AuditWish, heads: Heads) -> Audit:
     """Ask, go on asking until all is there, verify, compare with the last time, and remember."""
     known = heads.recall()
     asked = Wish(wish.target, wish.line(), wish.timeout)
-    report = await broadcast(session, _Unseen(ear), asked, Interrupts())
+    run = Run(session, asked)
+    run.note = ear.note
+    report = await run.finish()
+    for line in trust_lines(report):
+        ear.note(line)
     trails: dict[str, Trail] = {}
     silent: dict[str, str] = {}
     for row in report.book.rows():
