@@ -42,6 +42,7 @@ def _policy(policy: Policy, *, grants: bool) -> Iterator[str]:
         ("confirm", _who(policy.confirm)),
         ("two_persons", _who(policy.two_persons)),
         ("rate", f"{policy.rate} a minute" if policy.rate else "no limit"),
+        *([("gatherer", policy.gatherer)] if policy.gatherer else []),
     ]
     width = max(len(name) for name, _ in rows)
     yield from (f"  {name:{width}}  {said}" for name, said in rows)

@@ -19,6 +19,7 @@ from amon.access.sshsig import COMMAND
 from amon.words import Asker, Effect, Role
 
 _MOST_REMEMBERED = 512  # askers
+NOBODY = "nobody"  # as a gatherer
 
 
 class Authority:
@@ -88,6 +89,12 @@ class Authority:
         """Whether the key of a signed request still counts, which it did when the request came."""
         lines = (line for line in self.signers.lines if line.may(asker.jid.lower(), COMMAND, now))
         return any(line.key.fingerprint == asker.key for line in lines)
+
+    @property
+    def gatherer(self) -> str:
+        """The hub that sums up what is typed for several sites: what the site itself says, else the bundle; or none."""
+        named = next((one.gatherer for one in self._all if one.gatherer), NOBODY)
+        return "" if named == NOBODY else named.lower()
 
     def confirms(self, effect: Effect) -> bool:
         """Whether what was typed without a signature needs a code."""

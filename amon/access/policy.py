@@ -47,6 +47,15 @@ class Policy:
         Field("commands that a second person must agree to", longest=200, example=("service stop",)),
     ] = ()
     rate: Annotated[int, Field("requests a minute of one asker; 0 is no limit", least=0, most=100_000)] = 600
+    gatherer: Annotated[
+        str | None,
+        Field(
+            "the hub that sums up what is typed for several sites; no right comes with it; `nobody` is none at all",
+            pattern=r"[^@/\s]+@[^@/\s]+|nobody",
+            longest=512,
+            example="hub@example.org",
+        ),
+    ] = None
     groups: Annotated[
         dict[GroupName, tuple[Who, ...]],
         Field(

@@ -28,6 +28,10 @@ def policy_problems(policy: Policy, agents_domain: str, path: str) -> Iterator[P
     for place, rule in enumerate(policy.allow):
         yield from look.rule(rule, f"{path}.allow[{place}]", denies=False)
     yield from _commands(policy.two_persons, f"{path}.two_persons")
+    gatherer = (policy.gatherer or "").lower()
+    if agents_domain and gatherer.endswith(f"@{agents_domain.lower()}"):
+        text = f"{policy.gatherer!r} is in the agents' domain; a hub has an account where people have theirs"
+        yield Problem(f"{path}.gatherer", text)
 
 
 class _Look:

@@ -500,3 +500,22 @@ def test_no_address_keeps_the_agent_busy(jid: str, pattern: str) -> None:
     began = time.thread_time()
     one.decide(Asker(jid + "a" * 1000), RESTART, NOW)
     assert time.thread_time() - began < 0.5
+
+
+# Who sums up
+
+
+def test_a_gatherer_is_what_the_site_names_and_else_what_the_bundle_names() -> None:
+    hub, other = "Hub@example.org", "other@example.org"
+    named = bundle(Policy(gatherer=hub))
+    assert authority().gatherer == ""
+    assert authority(gatherer=hub).gatherer == "hub@example.org"
+    assert Authority(Policy(), AGENTS, bundle=named).gatherer == "hub@example.org"
+    assert Authority(Policy(gatherer=other), AGENTS, bundle=named).gatherer == other
+    assert Authority(Policy(gatherer="nobody"), AGENTS, bundle=named).gatherer == ""
+
+
+def test_a_gatherer_may_nothing_because_it_is_one() -> None:
+    one = authority(gatherer="hub@example.org", admin=(ALICE,))
+    for wanted in (None, STATUS, RESTART):
+        assert decided(one, "hub@example.org", wanted) == (False, "default deny")

@@ -65,6 +65,7 @@ def test_a_policy_with_everything_in_it_has_no_problem() -> None:
         ({"deny": (rule(()),)}, "p.deny[0].who: names nobody"),
         ({"allow": (rule(commands=()),)}, "p.allow[0].commands: names no command"),
         ({"deny": (rule(commands=("Service Stop",)),)}, "p.deny[0].commands[0]: 'Service Stop' is no command like"),
+        ({"gatherer": f"hub@{AGENTS.upper()}"}, "p.gatherer: 'hub@AGENTS.EXAMPLE.ORG' is in the agents' domain"),
         ({"two_persons": ("a b c",)}, "p.two_persons[0]: 'a b c' is no command like"),
         (
             {"allow": (rule((f"x@{AGENTS}",)),)},
