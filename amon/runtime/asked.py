@@ -38,7 +38,7 @@ class Asked:
         if self.dry_run:
             return False
         unsure = incoming.typed and not incoming.asker.key and incoming.door.authority.confirms(effect)
-        many = incoming.sites > 1 and effect is not Effect.read
+        many = (incoming.sites > 1 or incoming.careful) and effect is not Effect.read
         return self.needs_signature or (not incoming.confirmed and (many or unsure))
 
     @property
@@ -78,7 +78,7 @@ def shown_line(ask: Ask) -> str:
 def stored(record: Record) -> Ended:
     """What a repeat hears of a request that has ended, or has begun once."""
     if record.outcome is None:  # it ended, or the account did that it came through, and the disk did not take it
-        return Ended(record.id, State.failed, "was begun here before; how it ended is not known, look at the site")
+        return Ended(record.id, State.lost, "was begun here before; how it ended is not known, look at the site")
     try:
         outcome = decode(record.outcome)
     except WireError:  # written by another version

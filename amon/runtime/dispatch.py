@@ -7,13 +7,14 @@ a request may have waited: for the disk, for a signature, for a second person. T
 Theory of operation. A request with an id arrives once or many times, in any agent that ever serves this site's state:
 
     received ── accept ──> accepted ── run ──> ended          accept, end: written in the journal
-       └─ refused, invalid ──> told     └─ agent dies ──> interrupted ── next start ──> ended
+       └─ refused, invalid ──> told     └─ agent dies ──> interrupted ── next start ──> ended (lost)
 
 Acceptance is the point of no return. For what changes anything it is synced to the disk before the method starts, so
 that after a power loss there are only two cases. Nothing is found: it never began, and a repeat may run it. It is found
-but not ended: it may have begun, nobody knows how far, and it must not run again; the next agent ends it as interrupted
-and tells so. A repeat of what is under way hears of its end, a repeat of what has ended is told the stored outcome, and
-the id of another request is refused: the same id never runs twice. How it ended is written before it is told.
+but not ended: it may have begun, nobody knows how far, and it must not run again; the next agent ends it as `lost`,
+with the last that it said of its progress, and tells so. A repeat of what is under way hears of its end, a repeat of
+what has ended is told the stored outcome, and the id of another request is refused: the same id never runs twice. How
+it ended is written before it is told.
 What is only planned, or waits for somebody's word, is not accepted yet; an agent that ends then has done nothing. That
 no second person said yes is an end, which is written down like others.
 
@@ -142,6 +143,9 @@ class Dispatch:
     def _decide(self, incoming: Incoming, wanted: Wanted | None) -> Decision:
         return incoming.door.authority.decide(incoming.asker, wanted, self._clock.time())
 
+    def _keep(self, incoming: Incoming, text: str) -> None:
+        self._journal.progress(incoming.asker.jid, incoming.id, text, self._clock.time())
+
     def _may(self, incoming: Incoming, instance: str, command: Command) -> bool:
         """Whether he may ask for it, with one value or another."""
         wanted = Wanted(instance, command.name, command.role, command.effect, some=True)
@@ -173,6 +177,7 @@ class Dispatch:
             return
         may = partial(self._may, incoming)
         work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock)
+        work.keep = partial(self._keep, incoming)
         self._under[key] = work
         try:
             if asked.dry_run or asked.needs_word:

@@ -87,10 +87,10 @@ class Node:
 
     async def _close_interrupted(self) -> None:
         """What the last agent began and never ended has an outcome now; its asker is told and can fetch it."""
+        from amon.runtime.lost import words_of
+
         for record in await self.journal.interrupted():
-            outcome = Ended(
-                record.id, State.failed, "interrupted: the agent was restarted while doing this; look at it"
-            )
+            outcome = Ended(record.id, State.lost, words_of(record))
             ended = replace(record, state=outcome.state, outcome=encode(outcome), ended=self.clock.time())
             told = (self.clock.time(), record.account, record.asker, None, record.id, record.line, True, "")
             audit = AuditRecord(*told, "interrupted", effect=record.effect)

@@ -24,6 +24,7 @@ from amon.wire import Ended
 from amon.words import Answer, Role, State
 
 _PROGRESS_EVERY = 0.25  # seconds between two notes of progress
+_KEEP_EVERY = 1.0  # seconds between two that the journal keeps
 
 Find = Callable[[str], Module[Any]]  # instance name -> its module; raises Failed while it is not running
 Method = Callable[..., Awaitable[Any]]
@@ -32,6 +33,7 @@ Method = Callable[..., Awaitable[Any]]
 class Work:
     """A call from its acceptance to its outcome. `audience` hears of its progress, and of `running` at the deadline.
 
+    keep: gets its last progress now and then, for whoever has to say what is known should the agent die in it.
     decision: what made the asker what he is here. may: what else he may ask for.
     """
 
@@ -53,7 +55,9 @@ class Work:
         )
         self._clock = clock
         self.name = ask.name
+        self.keep: Callable[[str], None] = lambda text: None
         self._noted = -_PROGRESS_EVERY
+        self._kept = -_KEEP_EVERY
         self._task: asyncio.Task[Any] | None = None
         self.stopped = asyncio.Event()
         self._over = False
@@ -139,7 +143,11 @@ class Work:
         now = self._clock.monotonic()
         if now - self._noted >= _PROGRESS_EVERY and not self._over:
             self._noted = now
-            self.audience.progress(caps.note(text, self._ask.hidden), fraction)
+            text = caps.note(text, self._ask.hidden)
+            self.audience.progress(text, fraction)
+            if now - self._kept >= _KEEP_EVERY:
+                self._kept = now
+                self.keep(text if fraction is None else f"{fraction:.0%} {text}".rstrip())
 
     async def _say_running(self) -> None:
         await self._clock.sleep(self.incoming.deadline)

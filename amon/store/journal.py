@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     asker TEXT NOT NULL, id TEXT NOT NULL, account TEXT NOT NULL, reply_to TEXT NOT NULL, line TEXT NOT NULL,
     effect TEXT NOT NULL, accepted_seconds REAL NOT NULL, state TEXT, outcome TEXT, ended_seconds REAL,
-    PRIMARY KEY (asker, id)
+    note TEXT, noted_seconds REAL, PRIMARY KEY (asker, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_age ON calls (accepted_seconds);
 CREATE TABLE IF NOT EXISTS born (one INTEGER PRIMARY KEY CHECK (one = 1), time_seconds REAL NOT NULL);
@@ -35,12 +35,20 @@ CREATE TABLE IF NOT EXISTS maintenance (
 """
 AUDIT_LINES = 1_000_000  # kept: some 350 MB
 PAGE_LINES = 100  # of the audit in one answer
-_CALL = "asker, id, account, reply_to, line, effect, accepted_seconds, state, outcome, ended_seconds"
+_CALL = (
+    "asker, id, account, reply_to, line, effect, accepted_seconds, state, outcome, ended_seconds, note, noted_seconds"
+)
+_PLACES = ", ".join("?" * 12)
+_LATER = {"note": "TEXT", "noted_seconds": "REAL"}  # columns that files of the first versions do not have
+_LONGEST_NOTE = 200  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One call: who asked what, and once it ended, its state and the payload that told so. Times: epoch seconds."""
+    """One call: who asked what, and once it ended, its state and the payload that told so. Times: epoch seconds.
+
+    note: the last that it said of its progress while it was under way, and when.
+    """
 
     asker: str
     id: str
@@ -52,6 +60,8 @@ class Record:
     state: str | None = None
     outcome: str | None = None
     ended: float | None = None
+    note: str | None = None
+    noted: float | None = None
 
 
 class Journal:
@@ -113,6 +123,14 @@ class Journal:
     async def end(self, record: Record, audit: AuditRecord) -> None:
         """Write how it ended, and the audit line with it. A call that was not accepted before is written whole."""
         await self._told(audit, lambda db: _end(db, record, audit))
+
+    def progress(self, asker: str, ident: str, text: str, now: float) -> None:
+        """Keep what a call under way says of its progress, in case it never says more. It is gone if the disk is slow.
+
+        now: epoch seconds.
+        """
+        sql = "UPDATE calls SET note = ?, noted_seconds = ? WHERE asker = ? AND id = ? AND state IS NULL"
+        self._writer.offer(lambda db: db.execute(sql, (text[:_LONGEST_NOTE], now, asker, ident)).close())
 
     async def audit(self, record: AuditRecord) -> None:
         await self._told(record, lambda db: chain.append(db, record))
@@ -177,6 +195,10 @@ class Journal:
 def _create(db: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         db.execute(statement)
+    there = {row[1] for row in db.execute("PRAGMA table_info(calls)")}
+    for name, kind in _LATER.items():
+        if name not in there:
+            db.execute(f"ALTER TABLE calls ADD COLUMN {name} {kind}")
     chain.create(db)
 
 
@@ -189,12 +211,12 @@ def _accept(db: sqlite3.Connection, record: Record, audit: AuditRecord | None) -
     known = _find(db, record.asker, record.id)
     if known is not None:
         return known, None
-    db.execute(f"INSERT INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record))
+    db.execute(f"INSERT INTO calls ({_CALL}) VALUES ({_PLACES})", _values(record))
     return None, chain.append(db, audit) if audit is not None else None
 
 
 def _end(db: sqlite3.Connection, record: Record, audit: AuditRecord) -> Link:
-    db.execute(f"INSERT OR REPLACE INTO calls ({_CALL}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _values(record))
+    db.execute(f"INSERT OR REPLACE INTO calls ({_CALL}) VALUES ({_PLACES})", _values(record))
     return chain.append(db, audit)
 
 

@@ -67,7 +67,7 @@ async def open_database(path: Path | str, name: str = "the journal") -> Database
             db.path, db.opened = Path(path), Path(path).stat()
         await db
         await db.call(lambda raw: raw.execute("PRAGMA journal_mode = WAL").close())
-        await db.call(lambda raw: raw.execute("PRAGMA cache_size = -256").close())  # KiB; the tables are small
+        await db.call(_begin_small)
     except (sqlite3.Error, OSError) as fault:
         await db.close()
         if db._thread.is_alive():  # one that could not connect is told to end, and nobody waits until it has
@@ -75,6 +75,13 @@ async def open_database(path: Path | str, name: str = "the journal") -> Database
         step = "mend it, or move it away to begin a new one: what was done before is then forgotten"
         raise Failed(f"{name} {path} cannot be opened: {fault}; {step}") from fault
     return db
+
+
+def _begin_small(raw: sqlite3.Connection) -> None:
+    """Pages one by one, 256 KiB of them at most. A cache that begins larger than two takes 20 at once (pcache1.c)."""
+    for step in ("PRAGMA cache_size = 2", "PRAGMA shrink_memory", "SELECT 1 FROM sqlite_schema"):
+        raw.execute(step).fetchall()
+    raw.execute("PRAGMA cache_size = -256").close()
 
 
 class Writer:
@@ -102,6 +109,14 @@ class Writer:
         piece = _Piece(work, durable)
         await self._waiting.put(piece)
         return await piece.done
+
+    def offer(self, work: Work) -> None:
+        """Do it with whatever comes next, and tell nobody. Nothing is done while too much waits already."""
+        if self._closed or self._waiting.qsize() >= _MOST:
+            return
+        piece = _Piece(work, durable=False)
+        piece.done.cancel()
+        self._waiting.put_nowait(piece)
 
     async def sync(self) -> None:
         """Put on the disk what is committed by now, or as much of it as the disk takes."""

@@ -252,7 +252,7 @@ async def test_an_agent_stopped_in_the_middle_tells_it_once_at_its_next_start(tm
         assert lab.node.take_interrupted("another account") == []
         ((record, outcome),) = lab.node.take_interrupted("lab")
         assert (record.reply_to, record.line) == (f"{ALICE}/desk", "lab restart what=httpd")
-        assert (outcome.state, outcome.text.partition(":")[0]) == ("failed", "interrupted")
+        assert (outcome.state, outcome.text.partition(":")[0]) == ("lost", "interrupted")
         assert lab.node.take_interrupted("lab") == []
         assert (await lab.ask("restart httpd", ident=SAME)).last == outcome
         assert lab.log == []
@@ -267,7 +267,7 @@ async def test_a_repeat_of_what_ended_unwritten_is_not_run_again(lab: Site) -> N
     await lab.journal.accept(Record(ALICE, SAME, "lab", ALICE, shown, "change", 1.0), durable=True)
     ear = await lab.ask("restart httpd", ident=SAME)
     assert (ear.last.state, ear.last.text) == (
-        "failed",
+        "lost",
         "was begun here before; how it ended is not known, look at the site",
     )
     assert lab.log == []
