@@ -8,15 +8,18 @@ Errors are `Failed` (the server, the network, a file; the text names the next st
 `NobodyMeant`) and `Invalid` (the words are wrong). That a site fails or is silent is no error but its outcome.
 """
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
+from admin_console.keeping import Keeping
 from admin_console.run import Ask, Question, Run, Unasked, nobody
 from admin_console.session import Session, Setup, in_fleet
 from admin_console.settings import default_path, load
 from admin_console.wish import NobodyMeant, Report, Rolling, Wish, chosen
 from amon.runtime.fleet import Site
+from amon.store.ledger import Ledger
 from amon.target import Expression, parse
 
 __all__ = ["Ask", "Console", "NobodyMeant", "Question", "Report", "Rolling", "Run", "Site", "Unasked", "Wish"]
@@ -25,16 +28,33 @@ __all__ = ["Ask", "Console", "NobodyMeant", "Question", "Report", "Rolling", "Ru
 class Console:
     """One connection and the fleet behind it, for the length of `async with`; jobs run side by side on it."""
 
-    def __init__(self, config: Path | str | None = None, *, setup: Setup | None = None) -> None:
-        """config: a console.toml; the usual one if not given. setup: instead of it, settings that were read before."""
+    def __init__(
+        self,
+        config: Path | str | None = None,
+        *,
+        setup: Setup | None = None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """config: a console.toml; the usual one if not given. setup: instead of it, settings that were read before.
+
+        say: is told lines that are no result, such as that the book of jobs cannot be written.
+        """
+        self.ledger: Ledger | None = None
         self._config = Path(config) if config is not None else default_path()
         self._setup = setup
+        self._say = say
         self._open = AsyncExitStack()
         self._session: Session | None = None
 
     async def __aenter__(self) -> "Console":
         setup = self._setup or Setup.of(load(self._config), self._config)
-        self._session = await self._open.enter_async_context(in_fleet(setup))
+        if setup.ledger is not None:
+            self.ledger = await self._open.enter_async_context(Ledger.open(setup.ledger, self._say))
+        try:
+            self._session = await self._open.enter_async_context(in_fleet(setup))
+        except BaseException:
+            await self._open.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -75,9 +95,13 @@ class Console:
         """
         accept_by = min(accept_by, deadline)
         wish = Wish(_expression(target), line, deadline, accept_by, dry_run, yes, sign, rolling, queue_until)
-        made = Run(self.session, wish)
+        made = self.wished(wish)
         made.ask = ask
         return made
+
+    def wished(self, wish: Wish, *, detached: bool = False) -> Run:
+        """The same where what is wanted was put together before. detached: nobody waits for its end."""
+        return Run(self.session, wish, Keeping(self.ledger, self.session, detached=detached))
 
 
 def _expression(target: str | Expression) -> Expression:

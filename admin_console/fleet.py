@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from admin_console.broadcast import Face, Interrupts, broadcast
+from admin_console.api import Console
+from admin_console.broadcast import Face, Interrupts, watched
 from admin_console.session import Session, Setup, in_fleet
 from admin_console.tables import shared_names
 from admin_console.wish import Report, Wish, chosen
@@ -39,12 +40,12 @@ async def sites_of(session: Session, face: FleetFace, target: Expression) -> Non
         face.note(shared)
 
 
-async def run_broadcast(console: Setup, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:
+async def run_broadcast(setup: Setup, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:
     """Log in, ask, show; Ctrl-C stops the job and not the console."""
-    async with in_fleet(console) as session:
+    async with Console(setup=setup, say=face.note) as console:
         interrupts = interrupts or Interrupts()
         with interrupts.caught():
-            report = await broadcast(session, face, wish, interrupts)
+            report = await watched(console.wished(wish), face, interrupts)
     hint_at_options(face, report)
     return report
 

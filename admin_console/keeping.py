@@ -1,32 +1,112 @@
-"""What a job leaves in the console's own book, as it goes."""
+"""What a job leaves in the console's own book as it goes, and how it is taken up again from there."""
 
+import asyncio
+import contextlib
+import json
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from admin_console.session import Session
 from admin_console.wish import Wish
 from amon.job import Row
-from amon.runtime.gather import Gathering, Job
-from amon.target import Expression
+from amon.runtime.gather import Gathering, Job, outcome_of
+from amon.runtime.proofs import Word
+from amon.store.ledger import KeptJob, KeptRow, Ledger
+from amon.wire import Ended, Whole, WireError, decode, encode
+from amon.words import Outcome
 
 
 class Keeping:
-    """Writes one job down; without a ledger it keeps nothing."""
+    """One job's way into the ledger; without one it keeps nothing.
 
-    def __init__(self, ledger: None, session: Session) -> None:
+    The job is there before anything of it is sent; its rows follow in groups, behind the job's back.
+    """
+
+    def __init__(self, ledger: Ledger | None, session: Session, *, detached: bool = False) -> None:
         self._ledger = ledger
         self._session = session
+        self._detached = detached
+        self._changed: dict[str, Row] = {}
+        self._stir = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
 
     async def begin(self, job: Job, wish: Wish) -> None:
-        pass
+        """On the disk when it returns."""
+        if self._ledger is None:
+            return
+        kept = KeptJob(
+            job.id,
+            self._session.connection.account,
+            job.line,
+            str(wish.target),
+            job.names,
+            self._session.clock.time(),
+            job.deadline,
+            job.accept_by,
+            job.dry_run,
+            job.confirmed,
+            json.dumps(asdict(job.plan)),
+            job.queue_until,
+            self._detached,
+        )
+        await self._ledger.begin(kept)
 
-    def note(self, rows: Iterable[Row]) -> None:
-        pass
+    def note(self, job: Gathering, rows: Iterable[Row]) -> None:
+        """These rows are different now."""
+        if self._ledger is None:
+            return
+        self._changed.update((row.site, row) for row in rows)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(job), name="book of jobs")
+        self._stir.set()
 
     async def close(self, job: Gathering) -> None:
-        pass
+        """All that is known is written; the job is at its end if its book is closed."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait((self._writing,))
+        await self._flush(job)
+        if self._ledger is not None and job.book.closed:
+            await self._ledger.end(job.job.id, self._session.clock.time())
 
-    async def resume(self, job: Gathering) -> None:
-        pass
+    async def _write(self, job: Gathering) -> None:
+        while True:
+            await self._stir.wait()
+            self._stir.clear()
+            await self._flush(job)
 
-    async def without_jobs(self, target: Expression) -> Expression:
-        return target
+    async def _flush(self, job: Gathering) -> None:
+        rows, self._changed = self._changed, {}
+        if self._ledger is not None and rows:
+            now = self._session.clock.time()
+            words = job.words
+            kept = [kept_row(job.job.id, row, words.get(row.site, Word.none), now) for row in rows.values()]
+            await self._ledger.note(kept)
+
+
+def kept_row(job: str, row: Row, word: Word, now: float) -> KeptRow:
+    """A row as the ledger keeps it. now: epoch seconds; a row's own times are of a clock that ends with us."""
+    payload = None if row.outcome is None else _payload(job, row.outcome)
+    return KeptRow(job, row.site, row.state, row.text, payload, row.reported, row.late, now, not row.waits, word)
+
+
+def outcome_in(row: KeptRow) -> Outcome | None:
+    """What a site made of it, as it was kept."""
+    if row.outcome is None:
+        return None
+    with contextlib.suppress(WireError):  # of another version: the site can be asked again
+        payload = decode(row.outcome)
+        if isinstance(payload, Ended):
+            return outcome_of(row.site, payload)
+    return None
+
+
+def _payload(job: str, outcome: Outcome) -> str | None:
+    answer, told = outcome.answer, outcome.whole
+    whole = None if told is None else Whole(told.size, told.digest, told.lines, told.cut)
+    columns = tuple((column.name, column.unit, column.about) for column in answer.columns)
+    ended = Ended(job, outcome.state, answer.text, answer.data, columns, outcome.seconds, outcome.cut, whole)
+    try:
+        return encode(ended)
+    except WireError:  # tamed data may be longer than it came
+        return None

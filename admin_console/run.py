@@ -1,7 +1,6 @@
 """One job from what is wanted to a closed book: outcomes as they come, a question before a change, two ways to stop."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,13 +9,11 @@ from admin_console.session import Session
 from admin_console.wish import Report, Wish, chosen, judged
 from amon.errors import Failed
 from amon.ids import new_id
-from amon.job import Book, ExitCode
+from amon.job import Book, ExitCode, draw_seed
 from amon.runtime.gather import Gathering, Job, gathering
 from amon.runtime.proofs import Word
 from amon.wire import Output
 from amon.words import Outcome
-
-_SEEDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +142,28 @@ class Run:
             self._gathering = under_way
             under_way.watch = self._changed
             self.on_begin()
-            await self._send(under_way)
-            await under_way.collect()
-            while under_way.asking:  # for a yes, and then perhaps for a signature
-                self._unasked = not await self._settle(under_way) or self._unasked
-                await under_way.collect()
-            self._changed()
-            await self._keeping.close(under_way)
+            try:
+                await self._at_work(under_way)
+            finally:  # also where nobody waits any more: the book of jobs has what is known until now
+                self._changed()
+                await self._keeping.close(under_way)
             exit_code = ExitCode.refused if self._unasked else judged(under_way)
             self.report = Report(self.wish, job, under_way.book, exit_code, under_way.words)
         return self.report
 
+    async def _at_work(self, job: Gathering) -> None:
+        await self._keeping.begin(job.job, self.wish)
+        job.send()
+        await job.collect()
+        while job.asking:  # for a yes, and then perhaps for a signature
+            self._unasked = not await self._settle(job) or self._unasked
+            await job.collect()
+
     async def _job(self) -> Job:
         """The request, with the names it is for frozen."""
         wish, now = self.wish, self._session.clock.time()
-        seed = wish.rolling.seed if wish.rolling.seed is not None else random.randrange(_SEEDS)
-        meant = await chosen(self._session, await self._keeping.without_jobs(wish.target))
+        seed = wish.rolling.seed if wish.rolling.seed is not None else draw_seed()
+        meant = await chosen(self._session, wish.target)
         names = wish.rolling.names(meant, seed)
         if len(names) < len(meant):
             self.note(f"{len(names)} of {len(meant)} sites; --seed {seed} takes the same again")
@@ -172,15 +175,10 @@ class Run:
             wish.accept_by,
             wish.dry_run,
             confirmed=wish.yes,
+            plan=wish.rolling.plan(len(names), seed),
+            queue_until=wish.queue_until,
         )
         return await self._session.signed(job) if wish.sign else job
-
-    async def _send(self, under_way: Gathering) -> None:
-        if self._resumed is not None:
-            await self._keeping.resume(under_way)
-            return
-        await self._keeping.begin(under_way.job, self.wish)
-        under_way.send()
 
     async def _settle(self, job: Gathering) -> bool:
         """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""
@@ -212,12 +210,12 @@ class Run:
 
     def _changed(self) -> None:
         assert self._gathering is not None
-        rows = [row for row in self._gathering.book.rows() if row.site not in self._told]
+        rows = self._gathering.book.take_changed()
         for row in rows:
             if row.outcome is not None and row.site not in self._told:
                 self._told.add(row.site)
                 self._ended.put_nowait(row.outcome)
-        self._keeping.note(rows)
+        self._keeping.note(self._gathering, rows)
         self.on_change()
 
 

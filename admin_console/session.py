@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from admin_console.cache import Cache
-from admin_console.settings import Settings, data_path
+from admin_console.settings import Settings, data_path, state_path
 from amon.access import Signers, read_signers
 from amon.clock import Clock, SystemClock
 from amon.errors import Failed
@@ -42,17 +42,19 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a session is opened with. `config` is only named in messages."""
+    """What a session is opened with. config: only named in messages. ledger: the book of jobs, if one is kept."""
 
     settings: Settings
     config: Path
     cache: Cache
     clock: Clock
     times: Times = TIMES
+    ledger: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings, config: Path) -> "Setup":
-        return cls(settings, config, Cache(), SystemClock())
+        ledger = state_path(settings.room) / "jobs.db"
+        return cls(settings, config, Cache(), SystemClock(), ledger=ledger)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,12 @@ def data_path(room: str, environment: Mapping[str, str] = os.environ) -> Path:
     return below(Path(home) / "amon", room)
 
 
+def state_path(room: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """What the console did in a room, such as its book of jobs: XDG Base Directory Specification, $XDG_STATE_HOME."""
+    home = environment.get("XDG_STATE_HOME") or os.path.join(environment.get("HOME", "/"), ".local", "state")  # noqa: PTH118
+    return below(Path(home) / "amon", room)
+
+
 def example_text() -> str:
     """A commented console.toml."""
     head = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from admin_console.session import Session
 from admin_console.tables import MOST_LISTED, shared_names
 from amon.errors import Refused
-from amon.job import PRECEDENCE, Book, ExitCode
+from amon.job import PRECEDENCE, Book, ExitCode, Plan, parse_share, sample
 from amon.runtime.fleet import Site
 from amon.runtime.gather import Gathering, Job
 from amon.runtime.proofs import Word
@@ -20,10 +20,10 @@ class NobodyMeant(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """How a job goes through many sites: words as they are typed, made into a `Plan` when the sites are known.
+    """How a job goes through many sites, as it is typed; a `Plan` is made of it when the sites are known.
 
-    batch, limit, max_failures: a number, or `10%` of the sites. seed: of the sample that `limit` takes and of the
-    order; None draws one. splay, within: seconds. See `amon.job.Plan`.
+    batch, limit, max_failures: a number of sites, or `10%` of them. seed: of the lot that `limit` draws; None: any.
+    splay, within: seconds. slots: a name and how many sites may be in it at once, whoever asks.
     """
 
     batch: str = ""
@@ -33,9 +33,17 @@ class Rolling:
     seed: int | None = None
     splay: float = 0.0
     within: float | None = None
+    slots: tuple[str, int] | None = None
 
     def names(self, names: Sequence[str], seed: int) -> tuple[str, ...]:
-        return tuple(names)
+        """Those of the names that are asked at all."""
+        return sample(names, parse_share(self.limit, len(names)), seed) if self.limit else tuple(names)
+
+    def plan(self, sites: int, seed: int) -> Plan:
+        """For so many sites."""
+        batch = parse_share(self.batch, sites) if self.batch else 0
+        failures = parse_share(self.max_failures, sites, 0) if self.max_failures else None
+        return Plan(batch, self.canary, failures, self.splay, self.within, seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from admin_console.cli.audit import audit
 from admin_console.cli.enroll import enroll
 from admin_console.cli.policy import policy
 from admin_console.cli.provision import admin, approve, restore, revoke
+from admin_console.cli.run import run_command
 from admin_console.cli.setup import room, server
 from admin_console.cli.sign import sign_challenge
 from admin_console.completion import complete_target
-from admin_console.program import Amon, Duration, Options, Output, console_of, face_of, output_options, run
+from admin_console.program import Amon, Options, Output, console_of, face_of, output_options, run
 
 
 @click.group(cls=Amon, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,56 +44,6 @@ def sites(options: Options, target: str | None, output: Output) -> None:
 
     wanted = parse(target if target is not None else "all")
     run(show_sites(console_of(options), face_of(output), wanted))
-
-
-@cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--timeout", type=Duration(), default=30.0, metavar="TIME", help="Wait this long for answers.  [30 s]")
-@click.option("--accept-by", type=Duration(), default=5.0, metavar="TIME", help="A site must begin within.  [5 s]")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--yes", is_flag=True, help="Do not ask before changing several sites.")
-@click.option("--sign", is_flag=True, help="Sign it with your own key from the start.")
-@output_options
-@click.argument("target", shell_complete=complete_target)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.pass_context
-def run_command(
-    ctx: click.Context,
-    timeout: float,
-    accept_by: float,
-    dry_run: bool,
-    yes: bool,
-    sign: bool,
-    output: Output,
-    target: str,
-    command: tuple[str, ...],
-) -> None:
-    """Say COMMAND to every site of TARGET, and collect every answer.
-
-    What follows TARGET is the command, as one would type it in a chat. --json, --yes and --dry-run may stand anywhere,
-    the other options before TARGET. What a site wants signed is signed with `key` of the configuration, once you said
-    yes to its plan.
-
-    \b
-    amon run all uptime
-    amon run 'tag:tier=1 and not cern' service list
-    amon run --dry-run 'service:httpd=down' service restart httpd
-
-    The exit code is 0 if all is done, 10 some failed, 11 some did not answer, 12 the target fits no site, 13 some
-    refused, 14 some are still at it, 15 cancelled.
-    """
-    from admin_console.fleet import run_broadcast
-    from admin_console.wish import Wish
-    from admin_console.words import line_of, own_flags
-    from amon.target import parse
-
-    words, flags = own_flags(command)
-    line = line_of(words)
-    dry_run, yes = dry_run or "--dry-run" in flags, yes or "--yes" in flags
-    output.format = "json" if "--json" in flags else output.format
-    wish = Wish(parse(target), line, timeout, min(accept_by, timeout), dry_run, yes, sign)
-    face = face_of(output)
-    report = run(run_broadcast(console_of(ctx.obj), face, wish))
-    ctx.exit(int(report.exit))
 
 
 @cli.command()
@@ -138,6 +89,7 @@ server.add_command(restore)
 cli.add_command(audit)
 cli.add_command(policy)
 cli.add_command(room)
+cli.add_command(run_command)
 cli.add_command(server)
 cli.add_command(sign_challenge)
 
