@@ -149,22 +149,12 @@ class Ledger:
 
     async def find(self, end_of_id: str) -> KeptJob:
         """The job whose id ends so. `Refused` where none does, or several do."""
-        end = end_of_id.strip().upper()
-        if not end or not set(end) <= _LETTERS:
-            raise Refused(f"{end_of_id[:64]!r} is no id of a job; next: amon jobs")
-        found = await self._do(lambda db: _ends(db, end), list[KeptJob]())
-        if not found:
-            raise Refused(f"no job is known here whose id ends in {end[:26]}; next: amon jobs")
-        if len(found) > 1:
-            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-            names = ", ".join(job.id for job in found[:_NAMED])
-            raise Refused(f"{end} stands for several jobs: {names}{more}; next: say more of its end")
-        return found[0]
+        end = checked_end(end_of_id)
+        return one_of(end, await self._do(lambda db: ending_in(db, end), list[KeptJob]()))
 
     async def rows(self, ident: str) -> list[KeptRow]:
         """Every site of a job, by name."""
-        sql = f"SELECT {_ROW} FROM rows WHERE job = ? ORDER BY site"
-        return await self._do(lambda db: [_row(row) for row in db.execute(sql, [ident])], [])
+        return await self._do(lambda db: rows_of(db, ident), list[KeptRow]())
 
     async def recent(self, most: int) -> list[KeptJob]:
         """The last jobs, newest first."""
@@ -209,20 +199,6 @@ class Ledger:
             self._say(f"{fault}; jobs go on all the same, and their sites keep what they did")
 
 
-def known_ids(path: Path, most: int = 200) -> list[str]:
-    """Ids of the last jobs, newest first, read in place: for completion, so a fault is silence."""
-    if not path.exists():
-        return []
-    try:
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2)
-        try:
-            return [row[0] for row in db.execute("SELECT id FROM jobs ORDER BY created_seconds DESC LIMIT ?", [most])]
-        finally:
-            db.close()
-    except sqlite3.Error:
-        return []
-
-
 def _create(db: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         db.execute(statement)
@@ -260,9 +236,32 @@ def _note(db: sqlite3.Connection, rows: Sequence[KeptRow]) -> None:
     db.executemany("UPDATE jobs SET bytes = bytes + ? WHERE id = ?", [(size, ident) for ident, size in grown.items()])
 
 
-def _ends(db: sqlite3.Connection, end: str) -> list[KeptJob]:
+def checked_end(text: str) -> str:
+    """The end of an id as it is written in the book; `Refused` for what is none."""
+    end = text.strip().upper()
+    if not end or not set(end) <= _LETTERS:
+        raise Refused(f"{text[:64]!r} is no id of a job; next: amon jobs")
+    return end
+
+
+def one_of(end: str, found: Sequence[KeptJob]) -> KeptJob:
+    """The one job whose id ends so; `Refused` where none does, or several do."""
+    if not found:
+        raise Refused(f"no job is known here whose id ends in {end[:26]}; next: amon jobs")
+    if len(found) > 1:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        names = ", ".join(job.id for job in found[:_NAMED])
+        raise Refused(f"{end} stands for several jobs: {names}{more}; next: say more of its end")
+    return found[0]
+
+
+def ending_in(db: sqlite3.Connection, end: str) -> list[KeptJob]:
     sql = f"SELECT {_JOB} FROM jobs WHERE substr(id, ?) = ? ORDER BY created_seconds DESC"
     return [_job(row) for row in db.execute(sql, (-len(end), end))]
+
+
+def rows_of(db: sqlite3.Connection, ident: str) -> list[KeptRow]:
+    return [_row(row) for row in db.execute(f"SELECT {_ROW} FROM rows WHERE job = ? ORDER BY site", [ident])]
 
 
 def _counts(db: sqlite3.Connection, idents: Sequence[str]) -> list[tuple[str, str, int]]:

@@ -7,6 +7,7 @@ The same words in the console, in a chat line and in a policy:
     health:crit           ok warn crit unknown maint           module:switch    has that module loaded
     service:httpd=down    a part of that name is in that state, in whichever instance of the module service
     host:disk-root=full   so for any module, or by the name of the instance; service:web/httpd=down names both
+    @job:7Q2K             the sites of that job            @job:7Q2K:failed,lost   those that ended so (console only)
     not X   X and Y   X or Y   X, Y   ( )   all
 
 How it is read. `not` binds tightest, then `and`, then `or`, for which the comma is another spelling. Capitals do not

@@ -172,5 +172,7 @@ class Or(Expression):
 
     def __str__(self) -> str:
         # A list reads best with commas; beside `and` and `not` the word is clearer.
-        joint = " or " if any(isinstance(each, And | Not) for each in self.inner) else ","
-        return joint.join(str(each) for each in self.inner)
+        words = [str(each) for each in self.inner]
+        # Behind the states of a job a comma could mean one more of them.
+        plain = not any(isinstance(each, And | Not) for each in self.inner) and not any("@" in word for word in words)
+        return ("," if plain else " or ").join(words)

@@ -9,6 +9,7 @@ from amon.errors import Invalid
 from amon.target.expression import All, And, Expression, HasModule, InHealth, Name, Not, Or, PartState, Tagged
 from amon.target.facts import HEALTH_WORDS
 from amon.text import did_you_mean
+from amon.words import State
 
 LONGEST = 4096
 """Characters of a whole expression."""
@@ -18,12 +19,16 @@ DEEPEST = 32
 RESERVED = frozenset({"all", "and", "or", "not"})
 """Words of the language: no site may have such a name."""
 
-_TOKEN = re.compile(r"[(),]|[^\s(),]+")
+_STATES = "|".join(state for state in State)
+# Of a job several states may be meant; a comma before any other word begins another target.
+_JOB = rf"@?job:[^\s(),:=]+:[^\s(),]+(?:,(?:{_STATES})(?![^\s(),]))*"
+_TOKEN = re.compile(rf"{_JOB}|[(),]|[^\s(),]+", re.IGNORECASE)
 _NAME = re.compile(r"[\w.+*?-]+")
 _KEY = re.compile(r"[\w.-]+")
 _VALUE = re.compile(r"[\w.+*?:/@%~-]+")
 _OWNER = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PART = re.compile(r"(?:[\w.+*?@:-]+/)?[\w.+*?@:-]+")
+_ID = re.compile(r"[0-9a-z]{1,26}")
 _STARS = re.compile(r"\*{2,}")
 
 
@@ -36,18 +41,22 @@ class Word:
     end: int
 
 
-def parse(text: str) -> Expression:
-    """The expression that `text` says; `Invalid` points at what is wrong in it."""
+def parse(text: str, *, jobs: bool = False) -> Expression:
+    """The expression that `text` says; `Invalid` points at what is wrong in it.
+
+    jobs: whether it may name jobs (`@job:7Q2K`), which only the console that keeps them can look up.
+    """
     if len(text) > LONGEST:
         raise Invalid(f"this target is {len(text)} characters long; at most {LONGEST} are taken")
-    return _Parser(text).whole()
+    return _Parser(text, jobs).whole()
 
 
 class _Parser:
     """Recursive descent, one method per line of the grammar; `at` is the next word."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, jobs: bool = False) -> None:
         self.text = text
+        self.jobs = jobs
         self.words = [Word(_small(m[0]), m.start(), m.end()) for m in _TOKEN.finditer(text)]
         self.at = 0
         self.depth = 0
@@ -85,6 +94,8 @@ class _Parser:
             return self.nested(word)
         if word.text in (")", ",", "and", "or"):
             raise self.error(f"a target is missing before `{word.text}`", word)
+        if word.text.startswith(("@job:", "job:")) and "=" not in word.text:
+            return _job(self.text, word, self.jobs)
         return All() if word.text == "all" else _term(self.text, word)
 
     def nested(self, word: Word) -> Expression:
@@ -182,6 +193,22 @@ def _module(line: str, word: Word) -> Expression:
     if not _NAME.fullmatch(word.text):
         raise Invalid("which module? For example module:switch", *_span(line, word))
     return HasModule(_STARS.sub("*", word.text))
+
+
+def _job(line: str, word: Word, known: bool) -> Expression:
+    from amon.target.jobs import OfJob  # agents never need it
+
+    if not known:
+        raise Invalid("only the console that asked knows its jobs; name the sites themselves", *_span(line, word))
+    _, ident, states = (word.text + ":").split(":", 2)
+    if len(word.text) > LONGEST_WORD or not _ID.fullmatch(ident):
+        raise Invalid("which job? For example @job:7Q2K, or @job:7Q2K:failed", *_span(line, word))
+    wanted = tuple(dict.fromkeys(one for one in states.rstrip(":").split(",") if one))
+    for state in wanted:
+        if state not in set(State):
+            near = did_you_mean(state, list(State)) or f"; known are {', '.join(State)}"
+            raise Invalid(f"no site of a job is {state!r}{near}", *_span(line, word))
+    return OfJob(ident.upper(), wanted)
 
 
 def _span(line: str, word: Word) -> tuple[str, int, int]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from amon.errors import Refused
+from amon.errors import Failed, Refused
 from amon.store import ledger as module
-from amon.store.ledger import KEPT, KeptJob, KeptRow, Ledger, known_ids
+from amon.store.ledger import KEPT, KeptJob, KeptRow, Ledger
+from amon.store.look import job_in, known_ids
 
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 JOB = KeptJob(ID, "alice@example.org", "uptime", "all", ("cern", "fnal"), 1000.0, 30.0, 5.0)
@@ -190,3 +191,25 @@ def test_completion_reads_no_ids_from_a_book_that_is_not_there_or_broken(tmp_pat
     assert known_ids(tmp_path / "none.db") == []
     (tmp_path / "broken.db").write_text("nothing of the kind" * 100)
     assert known_ids(tmp_path / "broken.db") == []
+
+
+async def test_a_job_is_read_in_place_while_it_is_written(ledger: Ledger, tmp_path: Path) -> None:
+    await ledger.begin(JOB)
+    await ledger.note([DONE])
+    job, rows = job_in(tmp_path / "room" / "jobs.db", "5fav")
+    assert (job, rows[0], len(rows)) == (JOB, DONE, 2)
+    assert known_ids(tmp_path / "room" / "jobs.db") == [ID]
+
+
+@pytest.mark.parametrize(
+    ("word", "why"), [("7Q2K", "no job is known here whose id ends in 7Q2K"), ("!", "'!' is no id")]
+)
+def test_a_job_that_is_not_there_is_refused_when_read_in_place(tmp_path: Path, word: str, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        job_in(tmp_path / "none.db", word)
+
+
+def test_a_broken_book_read_in_place_says_so(tmp_path: Path) -> None:
+    (tmp_path / "broken.db").write_text("nothing of the kind" * 100)
+    with pytest.raises(Failed, match="cannot be read: file is not a database; next"):
+        job_in(tmp_path / "broken.db", "7Q2K")
