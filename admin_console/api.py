@@ -8,6 +8,7 @@ Errors are `Failed` (the server, the network, a file; the text names the next st
 `NobodyMeant`) and `Invalid` (the words are wrong). That a site fails or is silent is no error but its outcome.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -35,12 +36,12 @@ class Console:
         setup: Setup | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        """config: a console.toml; the usual one if not given. setup: instead of it, settings that were read before.
+        """config: a console.toml; else $AMON_CONFIG or the usual one. setup: instead of it, settings read before.
 
         say: is told lines that are no result, such as that the book of jobs cannot be written.
         """
         self.ledger: Ledger | None = None
-        self._config = Path(config) if config is not None else default_path()
+        self._config = Path(config or os.environ.get("AMON_CONFIG") or default_path())
         self._setup = setup
         self._say = say
         self._open = AsyncExitStack()
