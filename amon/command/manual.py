@@ -39,7 +39,7 @@ def page(instance: str, command: Command) -> str:
     lines = [usage(instance, command), command.summary]
     if command.manual:
         lines.append(command.manual)
-    lines += [f"  {param.shown}: {_about(param)}".rstrip(": ") for param in command.params]
+    lines += [f"  {param.shown}: {described(param)}".rstrip(": ") for param in command.params]
     if command.streams:
         lines.append(f"goes on telling until you stop it, at most {format_quantity(command.timeout, 's')}")
     needs = f"needs role {command.role}"
@@ -54,7 +54,8 @@ def _form(param: Param) -> str:
     return shown if param.required else f"[{shown}]"
 
 
-def _about(param: Param) -> str:
+def described(param: Param) -> str:
+    """What it is, its bounds and what it is else, in one line."""
     parts = [param.about, *_limits(param.item)]
     if not param.required and not any(param.default is nothing for nothing in (None, False, (), "")):
         unit = param.item.field.unit

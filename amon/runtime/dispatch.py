@@ -22,10 +22,11 @@ Each request that is decided leaves one line in the audit, whether it was done, 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from amon.access import Decision, Quota, Wanted
 from amon.clock import Clock
@@ -44,6 +45,9 @@ from amon.store import Journal, Record
 from amon.text import normal_line, visible
 from amon.wire import Ended, encode
 from amon.words import Asker, Effect, State
+
+if TYPE_CHECKING:
+    from amon.runtime.sessions import Sessions
 
 _MOST_CALLS = 256  # under way at once; a flood is refused, not queued
 _REFUSALS = (20, 60.0)  # that many of one asker, or of all strangers, in so many seconds are written down
@@ -73,6 +77,7 @@ class Dispatch:
         self._refusals = Quota(*_REFUSALS)
         self._rates = Rates()
         self._seconds = Seconds(clock)
+        self._sessions: Sessions | None = None
         self.seals = Seals()
         self._log = logging.getLogger("amon.dispatch")
         self.handled = 0
@@ -112,6 +117,10 @@ class Dispatch:
         decision = Decision(False, REFUSAL, f"signature: {visible(detail)[:200]}")
         await self._refuse(incoming, self._named(incoming.line) if incoming.line else "", decision, Audience(replies))
 
+    async def refuse(self, incoming: Incoming, decision: Decision, effect: str, replies: Replies) -> None:
+        """Refuse, by the decision of the moment, what is not said in full yet: a form of a command that he may not."""
+        await self._refuse(incoming, self._named(incoming.line), decision, Audience(replies), effect)
+
     def approve(self, asker: Asker, ident: str, word: str) -> str:
         """The second person's yes, given by a call of his own that is under way. `Refused` says why it is none."""
         mine = [work for (_, jid, mine), work in self._under.items() if (jid, mine) == (asker.jid, ident)]
@@ -134,6 +143,20 @@ class Dispatch:
             return False
         replies.ended(stored(record))
         return True
+
+    @property
+    def sessions(self) -> "Sessions":
+        """Those that are open here. Made when first used: most agents never have one."""
+        if self._sessions is None:
+            from amon.runtime.sessions import Sessions
+
+            self._sessions = Sessions(self._clock)
+        return self._sessions
+
+    def end_sessions(self, instances: Iterable[str]) -> None:
+        """Those of instances that are about to be stopped."""
+        if self._sessions is not None:
+            self._sessions.end_of(instances)
 
     def under_way(self) -> int:
         return len(self._under)
@@ -176,7 +199,8 @@ class Dispatch:
             await self._refuse(incoming, asked.shown, replace(asked.decision, reason=text), audience, asked.effect)
             return
         may = partial(self._may, incoming)
-        work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock)
+        hold = partial(self._hold, asked)
+        work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock, hold)
         work.keep = partial(self._keep, incoming)
         self._under[key] = work
         try:
@@ -233,6 +257,14 @@ class Dispatch:
             return
         rule = f"{asked.decision.rule}; second person {second.jid}"
         await self._called(replace(asked, decision=replace(asked.decision, rule=rule)), work)
+
+    def _hold(self, asked: Asked) -> "tuple[Sessions, Callable[[], str]]":
+        return self.sessions, partial(self._withdrawn, asked)
+
+    def _withdrawn(self, asked: Asked) -> str:
+        """Why somebody may not have any more what he was allowed; empty while he may."""
+        again = self._decide(asked.incoming, asked.wanted)
+        return self._signature_fault(asked) if again.allowed else again.reason
 
     def _signature_fault(self, asked: Asked) -> str:
         """Why a request that waited for minutes is not signed well enough by now; empty if it is."""

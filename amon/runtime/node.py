@@ -129,6 +129,7 @@ class Node:
     async def _stop(self, names: Iterable[str]) -> None:
         """Together, not one after the other: each may take its time."""
         names = list(names)
+        self.dispatch.end_sessions(names)
         tasks = [self._running.pop(name)[1] for name in names if name in self._running]
         for task in tasks:
             task.cancel()

@@ -6,9 +6,10 @@ and the asker sees the number. A wish to end the program, or a cancellation that
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from amon.access import Decision
 from amon.clock import Clock
@@ -23,22 +24,28 @@ from amon.text import visible
 from amon.wire import Ended
 from amon.words import Answer, Role, State
 
+if TYPE_CHECKING:
+    from amon.runtime.sessions import Session, Sessions
+
 _PROGRESS_EVERY = 0.25  # seconds between two notes of progress
 _KEEP_EVERY = 1.0  # seconds between two that the journal keeps
 
 Find = Callable[[str], Module[Any]]  # instance name -> its module; raises Failed while it is not running
-Method = Callable[..., Awaitable[Any]]
+Method = Callable[..., Any]  # a coroutine, or the generator of a session
+# Where sessions are, and what tells why their asker may not have his any more.
+Hold = Callable[[], "tuple[Sessions, Callable[[], str]]"]
 
 
 class Work:
     """A call from its acceptance to its outcome. `audience` hears of its progress, and of `running` at the deadline.
 
     keep: gets its last progress now and then, for whoever has to say what is known should the agent die in it.
-    decision: what made the asker what he is here. may: what else he may ask for.
+    decision: what made the asker what he is here. may: what else he may ask for. hold: opens a session for what goes
+    on telling.
     """
 
     def __init__(
-        self, incoming: Incoming, ask: Ask, decision: Decision, may: May, audience: Audience, clock: Clock
+        self, incoming: Incoming, ask: Ask, decision: Decision, may: May, audience: Audience, clock: Clock, hold: Hold
     ) -> None:
         self.audience = audience
         self.incoming = incoming
@@ -58,6 +65,8 @@ class Work:
         self.keep: Callable[[str], None] = lambda text: None
         self._noted = -_PROGRESS_EVERY
         self._kept = -_KEEP_EVERY
+        self._hold = hold
+        self._session: Session | None = None
         self._task: asyncio.Task[Any] | None = None
         self.stopped = asyncio.Event()
         self._over = False
@@ -67,6 +76,9 @@ class Work:
         """Its asker does not want it any more. False: it is over already."""
         if self._over:
             return False
+        if self._session is not None:  # it ends as it should
+            self._session.end("stopped by you")
+            return True
         if not self.stopped.is_set() and self._task is not None:
             self._task.cancel()
         self.stopped.set()
@@ -90,7 +102,7 @@ class Work:
             self._over = True
             return Ended(self.incoming.id, State.cancelled, "cancelled before it began; nothing was done")
         try:
-            with self.reminding():
+            with nullcontext() if self._ask.command.streams else self.reminding():
                 state, answer, is_cut = await self._run(method, find)
         except asyncio.CancelledError:
             if not self._unwanted() or task.cancelling() > 1:
@@ -101,6 +113,9 @@ class Work:
             if self._unwanted():
                 task.uncancel()  # it was meant for the method, not for what is still to be done with its outcome
         seconds = self._clock.monotonic() - began
+        if self._session is not None and state is not State.done:  # what it had told until then
+            course = answer_of(self._session.course())
+            answer = Answer(f"{answer.text}; {course.text}", course.data, course.columns)
         try:
             answer = caps.discreetly(answer, self._ask.hidden)
             return caps.ended(self.incoming.id, state, answer, seconds, cut_before=is_cut)
@@ -111,10 +126,10 @@ class Work:
         return self.stopped.is_set()
 
     async def _run(self, method: Method, find: Find) -> tuple[State, Answer, bool]:
-        limit = asyncio.timeout(self._ask.command.timeout)
+        limit = asyncio.timeout(None if self._ask.command.streams else self._ask.command.timeout)
         try:
             async with limit:
-                result = await method(find(self._ask.instance), self._call, *self._ask.args.values())
+                result = await self._result(method, find)
             result, is_cut = caps.rows(result)
             return State.done, answer_of(result, caps.TEXT_MOST + 1), is_cut
         except Invalid as wrong:
@@ -133,6 +148,17 @@ class Work:
             if isinstance(bug, asyncio.CancelledError) and is_cancelled():
                 raise
             return State.failed, self._incident(), False
+
+    async def _result(self, method: Method, find: Find) -> Any:
+        module = find(self._ask.instance)
+        made = method(module, self._call, *self._ask.args.values())
+        if not self._ask.command.streams:
+            return await made
+        sessions, withdrawn = self._hold()
+        is_running = partial(_is_there, module, find, self._ask.instance)
+        session = sessions.begin(self.incoming, self._ask, self.audience, withdrawn, is_running)
+        self._session = session
+        return await sessions.run(session, made)
 
     def _incident(self) -> Answer:
         number = self.incoming.id[-6:]
@@ -158,3 +184,11 @@ class Work:
 def _said(text: str) -> Answer:
     """Messages quote what was typed and what hosts say."""
     return Answer(visible(text))
+
+
+def _is_there(module: Module[Any], find: Find, instance: str) -> bool:
+    """Whether the instance still is this very module: neither stopped nor crashed nor loaded anew."""
+    try:
+        return find(instance) is module
+    except Failed:
+        return False
