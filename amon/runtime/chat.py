@@ -7,7 +7,7 @@ what came late, was edited, was sent by another agent, or has nobody's real addr
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from amon.access import BadSignature, Quota
 from amon.clock import Clock
@@ -24,6 +24,9 @@ from amon.runtime.typed import Line, direct, named, prefixed
 from amon.target import Facts
 from amon.words import Asker
 from amon.xmpp.events import Received
+
+if TYPE_CHECKING:
+    from amon.runtime.gathered import Gatherer, Telling
 
 _NOTICE_EVERY = 3600.0
 _MISTAKES_WITHIN = 600.0
@@ -48,6 +51,7 @@ class Chat:
     site: this site's name in that account. facts: what targets are matched against, asked anew each time. mistakes: so
     many of one person within ten minutes are answered; same: so often he may get the same answer. Two programs that
     answer each other fall silent then; alarm: told of that in words. `prefix` may be another after a reload.
+    gatherer: who sums up what is typed for many, where the policy names a hub.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Chat:
         mistakes: int = 100,
         same: int = SAME,
         alarm: Callable[[str], None] = lambda text: None,
+        gatherer: "Callable[[], Gatherer | None]" = lambda: None,
     ) -> None:
         self._site = site
         self.door = door
@@ -76,6 +81,7 @@ class Chat:
         self._notices = Quota(1, _NOTICE_EVERY)
         self._mistakes = Quota(mistakes, _MISTAKES_WITHIN)
         self._loops = Loops(clock, alarm, same)
+        self._gatherer = gatherer
 
     async def received(self, message: Received) -> None:
         """Handle one line to its end. Silence is an answer, too."""
@@ -128,7 +134,9 @@ class Chat:
     async def _do(self, message: Received, asker: Asker, line: Line) -> None:
         incoming = self._incoming(message, asker, line)
         if not self._is_known(asker):
-            await self._dispatch.handle(incoming, self._to_stranger(asker, line))
+            replies = self._gathered(incoming, line, self._to_stranger(asker, line))
+            async with replies.patience():
+                await self._dispatch.handle(incoming, replies)
         elif line.first == "yes":
             await self._confirmed(asker, line)
         elif line.first == "ok" and line.rest:
@@ -158,13 +166,24 @@ class Chat:
         )
         if asker.room is None:
             self._voice.composing(asker.reply_to, True)
+        replies = self._gathered(incoming, line, spoken)
         self._under.setdefault(incoming.id, spoken)
         try:
-            async with spoken.patience():
-                await self._dispatch.handle(incoming, spoken)
+            async with replies.patience():
+                await self._dispatch.handle(incoming, replies)
         finally:
             if self._under.get(incoming.id) is spoken:
                 del self._under[incoming.id]
+
+    def _gathered(self, incoming: Incoming, line: Line, spoken: Spoken) -> "Spoken | Telling":
+        """What was typed for many is answered by the hub, where the policy names one and it is there."""
+        gatherer = None if line.alone else self._gatherer()
+        return (gatherer and gatherer.replies(incoming, spoken)) or spoken
+
+    def _is_summed(self, asker: Asker) -> bool:
+        """Whether the hub hears what is said here for many, and says itself what there is to say of it."""
+        gatherer = self._gatherer() if asker.room else None
+        return gatherer is not None and gatherer.where(asker.room or "") is not None
 
     def _to_stranger(self, asker: Asker, line: Line) -> Spoken:
         """Dispatch refuses and writes it down; of that a stranger is told once an hour, and in a crowd nothing.
@@ -214,6 +233,8 @@ class Chat:
         if question is None:
             self._mistyped(asker, line, word)
         elif self._questions.too_late(question):
+            if not question.line.alone and self._is_summed(asker):
+                return
             text = f"yes {word} came after {CONFIRM_WITHIN:g} s; nothing was done, ask again"
             self._answer(asker, question.line.alone, text)
         else:
@@ -226,7 +247,7 @@ class Chat:
         """
         # Where one site answers, or he said only `yes`, the newest question may be named.
         meant = self._questions.meant(asker, word, newest=line.alone or not word)
-        if not line.alone and not (meant and self._may_complain(asker)):
+        if not line.alone and (self._is_summed(asker) or not (meant and self._may_complain(asker))):
             return
         site, prefix = ("", "") if line.alone else (f"{self._site}: ", self.prefix)
         hint = f"nothing was done, did you mean {prefix}yes {meant}?" if meant else "ask again"

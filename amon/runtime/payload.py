@@ -24,6 +24,7 @@ from amon.wire import (
     Cancel,
     Ended,
     Fetch,
+    Gathered,
     NeedsWord,
     NewPolicy,
     Payload,
@@ -54,7 +55,7 @@ class PayloadFront:
     """site: this site's name in the account. send: puts a payload on its way to a full address.
 
     sign: with the site's own key, if it has one; then what a call came to is told signed. accept: takes over policies
-    of the whole fleet, where there is an organisation that makes them.
+    of the whole fleet, where there is an organisation that makes them. gathered: told what a hub says it has said on.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class PayloadFront:
         random: Random,
         sign: Sign | None = None,
         accept: Accept | None = None,
+        gathered: Callable[[Asker, Gathered], None] = lambda asker, word: None,
     ) -> None:
         self._site = site
         self.door = door
@@ -75,6 +77,7 @@ class PayloadFront:
         self._clock = clock
         self._random = random
         self._sign = sign
+        self._gathered = gathered
         self._policies = PolicyFront(door, dispatch, clock, accept)
         self._log = logging.getLogger("amon.payload")
 
@@ -112,6 +115,8 @@ class PayloadFront:
             await self._fetch(payload, asker, asked)
         elif isinstance(payload, NewPolicy):
             self._say(asker, await self._policies.received(payload, asker), asked)
+        elif isinstance(payload, Gathered):
+            self._gathered(asker, payload)
         elif isinstance(payload, Cancel):
             self._dispatch.cancel((self.door.account, asker.jid, payload.id))
 
@@ -158,15 +163,19 @@ class PayloadFront:
         return WireReplies(ident, lambda payload: self._say(asker, payload, asked), self._clock)
 
     def _say(self, asker: Asker, payload: Payload, asked: str) -> None:
-        text = self._proven(asker, payload, asked) if isinstance(payload, Ended) and self._sign else encode(payload)
+        text = self.written(asker.jid, payload, asked)
         if not self._send(asker.reply_to, text, f"{payload.id}-{type(payload).__name__.lower()}"):
             # It is in the journal; the asker fetches it, or the book says what became of the site.
             self._log.info("no way to %s for %s of %s", asker.full, type(payload).__name__, payload.id)
 
-    def _proven(self, asker: Asker, ended: Ended, asked: str) -> str:
+    def written(self, to: str, payload: Payload, asked: str) -> str:
+        """The payload as it travels to a bare address. asked: digest of what it answers."""
+        return self._proven(to, payload, asked) if isinstance(payload, Ended) and self._sign else encode(payload)
+
+    def _proven(self, to: str, ended: Ended, asked: str) -> str:
         """Signed by this site, so that no server on the way can make up or change what it came to."""
         assert self._sign is not None
-        body = body_of(Proof(self.door.jid, asker.jid, self._clock.time(), ended, asked))
+        body = body_of(Proof(self.door.jid, to, self._clock.time(), ended, asked))
         return seal(body, self._sign(body.encode(), RESULT))
 
 

@@ -71,7 +71,14 @@ class Spoken:
         self._doing = f"{text}{share}"
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
-        self._say(self._ask(effect, plan, signature))
+        self.say(self.asks_back(effect, plan, signature))
+
+    def asks_back(self, effect: Effect, plan: str, signature: bool) -> str:
+        """What is said of it; from now on the answer to that is waited for."""
+        return self._ask(effect, plan, signature)
+
+    def say(self, text: str) -> None:
+        self._say(text)
 
     def output(self, session: Output) -> None:
         session.gone("sessions are not told here")
