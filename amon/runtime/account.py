@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
 from amon.clock import Clock
 from amon.errors import Failed
@@ -17,10 +18,15 @@ from amon.runtime.node import Node
 from amon.runtime.payload import PayloadFront, Sign
 from amon.runtime.policing import Accept
 from amon.target import Facts
-from amon.wire import HealthReport, encode, encode_health
+from amon.wire import Gathered, HealthReport, Payload, encode, encode_health
 from amon.words import Asker
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Bounced, Listener, Offline, Online, Received, RoomState, Seen
+
+if TYPE_CHECKING:
+    from amon.runtime.forms import Forms
+    from amon.runtime.gathered import Gatherer
+    from amon.xmpp.commands import Asked
 
 _MOST_AT_ONCE = 1024  # messages being handled; what comes beyond is dropped and counted
 
@@ -86,9 +92,22 @@ class Account:
         self._key = key
         dispatch = node.dispatch
         self._chat = Chat(
-            self.site, self.door, dispatch, self.connection, clock, self._facts, view.prefix, alarm=self._alarm
+            self.site,
+            self.door,
+            dispatch,
+            self.connection,
+            clock,
+            self._facts,
+            view.prefix,
+            alarm=self._alarm,
+            gatherer=self._gatherer,
         )
-        self._payloads = PayloadFront(self.site, self.door, dispatch, self._send, clock, random, sign, accept)
+        self._forms: Forms | None = None
+        self.connection.serve(self._commanded)
+        self._hub: Gatherer | None = None
+        self._payloads = PayloadFront(
+            self.site, self.door, dispatch, self._send, clock, random, sign, accept, self._gathered
+        )
         self._stir.set()
 
     def show(self, view: View, tags: Mapping[str, str]) -> None:
@@ -131,6 +150,8 @@ class Account:
 
     def bounced(self, bounce: Bounced) -> None:
         self._log.debug("%s is not there: %s", bounce.to, bounce.condition)
+        if self._hub is not None:
+            self._hub.bounced(bounce.to, (bounce.id or "")[:26])
 
     def seen(self, presence: Seen) -> None:
         pass  # an agent does not care who is online
@@ -173,12 +194,54 @@ class Account:
         finally:
             self._busy -= 1
 
+    def _commanded(self, asked: "Asked") -> None:
+        if self._tasks is None or self._busy >= _MOST_AT_ONCE:
+            self.dropped += 1
+            return
+        self._busy += 1
+        self._tasks.create_task(self._answer(asked, self._tasks), name=f"form of {asked.sender}")
+
+    async def _answer(self, asked: "Asked", tasks: asyncio.TaskGroup) -> None:
+        try:
+            if self._forms is None:
+                from amon.runtime.forms import Forms  # most agents are never asked so
+
+                self._forms = Forms(self._node, self.door, tasks.create_task)
+            self.connection.answer(asked, await self._forms.answer(asked))
+        except Exception:
+            self._log.exception("form of %s", asked.sender)
+        finally:
+            self._busy -= 1
+
     def _is_safe(self, room: str) -> bool:
         state = self.rooms.get(room)
         return room in self.view.rooms and state is not None and state.joined and state.safe
 
     def _send(self, to: str, payload: str, ident: str) -> bool:
         return self.connection.send_payload(to, payload, id=ident)
+
+    def _gatherer(self) -> "Gatherer | None":
+        """Where what is typed for many is summed up; made when a policy names one and such a line comes."""
+        if self._hub is None and self.door.authority.gatherer:
+            from amon.runtime.gathered import Gatherer
+
+            self._hub = Gatherer(self._hub_at, self._report, self._clock)
+        return self._hub
+
+    def _hub_at(self, room: str) -> str | None:
+        """That of the moment: a reload may name another."""
+        from amon.runtime.gathered import hub_in
+
+        named = self.door.authority.gatherer
+        return hub_in(self.connection.occupants(room), named) if named and self._is_safe(room) else None
+
+    def _report(self, to: str, payload: Payload, asked: str) -> bool:
+        text = self._payloads.written(to.partition("/")[0], payload, asked)
+        return self._send(to, text, f"{payload.id}-{type(payload).__name__.lower()}")
+
+    def _gathered(self, asker: Asker, word: Gathered) -> None:
+        if self._hub is not None and asker.room is None:
+            self._hub.heard(asker.reply_to, word)
 
     def _tell_interrupted(self) -> None:
         for record, outcome in self._node.take_interrupted(self.door.account):
@@ -250,8 +313,9 @@ class Account:
     def _disco(self) -> Told:
         tags = [f"{name}={value}" for name, value in sorted(self._tags.items())]
         facts = {"agent": [amon_version()], "tag": tags, "module": list(self._node.kinds())}
-        bundle = self.door.authority.bundle
+        authority, bundle = self.door.authority, self.door.authority.bundle
         more = {"key": self._key, "policy": str(bundle.serial) if bundle is not None else ""}
+        more["gatherer"] = authority.gatherer
         return {**facts, **{name: [value] for name, value in more.items() if value}}
 
 

@@ -35,6 +35,7 @@ class Incoming:
     """id: names the request everywhere. deadline: seconds the asker waits. sites: how many the whole job is for.
 
     confirmed: the asker has seen what it would do and said yes. typed: by a person, whose client may send it again.
+    careful: whatever the policy says, what changes anything is only planned until it is confirmed.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Incoming:
     confirmed: bool = False
     dry_run: bool = False
     typed: bool = False
+    careful: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -75,12 +77,13 @@ class Output(Protocol):
     """A session as a front sees it: what it says waits here, the oldest is dropped and counted when nobody takes it.
 
     id: of the request. name: of the command. patience: seconds without a sign of the asker after which it is ended;
-    the front may set another.
+    the front may set another. over: it has ended, this is all there is to take.
     """
 
     id: str
     name: str
     patience: float
+    over: bool
 
     def take(self, items: int, size: int) -> Part | None:
         """The oldest that waits: at most so many items, and bytes of them; None when there is nothing."""

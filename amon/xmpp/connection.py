@@ -29,6 +29,7 @@ from amon.xmpp.passwords import REFUSED, Passwords
 from amon.xmpp.room import Occupant, Room
 from amon.xmpp.route import connect
 from amon.xmpp.scram import Keys
+from amon.xmpp.served import Served
 from amon.xmpp.speech import Speech
 from amon.xmpp.stream import Stream
 from amon.xmpp.tls import Source, always
@@ -46,7 +47,7 @@ class Statistics:
     not_sent: int  # outgoing, no session
 
 
-class Connection(Administration, Speech):
+class Connection(Administration, Speech, Served):
     """`run` is its life; everything it starts ends with it. One per account; many may live in one process."""
 
     def __init__(

@@ -1,6 +1,7 @@
 """What comes out of the stream, sorted: to the listener, to the rooms' state, to whoever waits for an answer."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from amon.xmpp import names, outgoing
@@ -8,8 +9,11 @@ from amon.xmpp.address import split
 from amon.xmpp.events import Bounced, Listener
 from amon.xmpp.incoming import read_message, read_presence
 from amon.xmpp.keeper import Keeper
-from amon.xmpp.requests import Requests, answer, asker
+from amon.xmpp.requests import Requests, answer, asker, error
 from amon.xmpp.room import Room, is_invitation
+
+if TYPE_CHECKING:
+    from amon.xmpp.commands import Asked
 
 
 class Inbox:
@@ -21,6 +25,7 @@ class Inbox:
         self.rooms: dict[str, Room] = {}
         self.keepers: dict[str, Keeper] = {}
         self.facts: dict[str, tuple[str, ...]] = {}
+        self.commanded: Callable[[Asked], None] | None = None
         self.received = self.dropped = 0
 
     def add(self, keeper: Keeper) -> None:
@@ -94,8 +99,30 @@ class Inbox:
             self.requests.answered(element)
         elif element.get("type") in ("get", "set"):
             who = self._real(element)
+            mine = self.commanded is not None and who is not None and _may_be_command(element)
+            if mine and who is not None and self._command(element, who):
+                return
             trusted = who is not None and (who == self._account or self._listener.may_see(who))
-            self._post(answer(element, self._account, self.facts, trusted))
+            in_room = split(element.get("from") or self._account)[0] in self.rooms
+            forms = self.commanded is not None and not in_room
+            self._post(answer(element, self._account, self.facts, trusted, forms))
+
+    def _command(self, element: Element, who: str) -> bool:
+        """Hands it on to who answers commands, if it is about them. Through a room it is refused, in words."""
+        from amon.xmpp import commands  # few agents are ever asked so
+
+        assert self.commanded is not None
+        if not commands.is_about_commands(element):
+            return False
+        sender, resource = split(element.get("from") or self._account)
+        if sender not in self.rooms:
+            self.commanded(commands.read(element, who, f"{sender}/{resource}" if resource else sender))
+        elif self._listener.may_see(who):
+            text = f"not through the room: use my address {self._account}"
+            self._post(error(element, "not-acceptable", text))
+        else:
+            self._post(error(element))
+        return True
 
     def _real(self, element: Element) -> str | None:
         """The real address behind a request, which may come through a room."""
@@ -107,3 +134,8 @@ class Inbox:
             return sender
         occupant = room.occupants.get(split(element.get("from", ""))[1])
         return occupant.jid if occupant else None
+
+
+def _may_be_command(iq: Element) -> bool:
+    """A look that costs nothing, before what reads commands is imported."""
+    return len(iq) > 0 and (iq[0].tag.startswith(f"{{{names.COMMANDS}}}") or iq[0].get("node") is not None)

@@ -25,7 +25,8 @@ _HARMLESS = {
 _SECRET_FIELD = re.compile("(?i)pass|secret|token|uri|key")
 _FIRST = re.compile(r"\s*([!.,;#$%&+~^]?[A-Za-z-]{1,16}[:,]?)\s+\S")
 _KIND = re.compile(r'"type\\?":\\?"([a-z-]{1,16})\\?"')
-_SECRET_ATTRIBUTES = {"token", "previd"}
+_SECRET_ATTRIBUTES = {"token", "previd", "sessionid"}
+_COMMAND = f"{{{names.COMMANDS}}}command"  # what is typed into a form, and what a form says of it
 
 
 def legal(text: str) -> str:
@@ -109,6 +110,7 @@ def masked(element: Element) -> str:
 def _mask(element: Element, hidden: bool = False) -> Element:
     copy = Element(element.tag, {k: "***" if k in _SECRET_ATTRIBUTES else v for k, v in element.attrib.items()})
     name = _split(element.tag)[1]
+    hidden = hidden or element.tag == _COMMAND
     secret = name in _SECRET_TAGS or hidden
     copy.text = _told(element.tag, element.text, secret) if element.text else element.text
     if name not in _SECRET_TAGS:

@@ -68,8 +68,13 @@ class Requests:
                 future.set_exception(StanzaError("offline", f"the session ended before {to or 'the server'} answered"))
 
 
-def answer(iq: Element, account: str, facts: Mapping[str, tuple[str, ...]], trusted: bool) -> Element:
-    """Our answer to somebody's request. What we are is told only to those who may see us; everybody may ping."""
+def answer(
+    iq: Element, account: str, facts: Mapping[str, tuple[str, ...]], trusted: bool, commands: bool = False
+) -> Element:
+    """Our answer to somebody's request. What we are is told only to those who may see us; everybody may ping.
+
+    commands: whether he can use our commands as forms, from where he asks.
+    """
     content = iq[0] if len(iq) else None
     own = not iq.get("from") or iq.get("from") == account
     if content is not None and iq.get("type") == "get" and content.tag == names.PING:
@@ -79,9 +84,9 @@ def answer(iq: Element, account: str, facts: Mapping[str, tuple[str, ...]], trus
     asks_info = content is not None and content.tag == _QUERY and not content.get("node")
     if trusted and iq.get("type") == "get" and asks_info:
         reply = _reply(iq)
-        reply.append(_info(facts))
+        reply.append(_info(facts, commands))
         return reply
-    return _error(iq)
+    return error(iq)
 
 
 def _reply(iq: Element, kind: str = "result") -> Element:
@@ -91,16 +96,20 @@ def _reply(iq: Element, kind: str = "result") -> Element:
     return Element(names.IQ, attributes)
 
 
-def _error(iq: Element) -> Element:
+def error(iq: Element, condition: str = "service-unavailable", text: str = "") -> Element:
+    """That we do not do it; what we say to everybody who may not know more."""
     reply = _reply(iq, "error")
-    child(child(reply, names.ERROR, type="cancel"), f"{{{names.STANZAS}}}service-unavailable")
+    made = child(reply, names.ERROR, type="cancel")
+    child(made, f"{{{names.STANZAS}}}{condition}")
+    if text:
+        child(made, f"{{{names.STANZAS}}}text", text)
     return reply
 
 
-def _info(facts: Mapping[str, tuple[str, ...]]) -> Element:
+def _info(facts: Mapping[str, tuple[str, ...]], commands: bool) -> Element:
     query = Element(_QUERY)
     child(query, f"{{{names.DISCO_INFO}}}identity", category="client", type="bot", name="amon")
-    for feature in (names.DISCO_INFO, "urn:xmpp:ping", names.AMON_NS):
+    for feature in (names.DISCO_INFO, "urn:xmpp:ping", names.AMON_NS, *((names.COMMANDS,) if commands else ())):
         child(query, f"{{{names.DISCO_INFO}}}feature", var=feature)
     if facts:
         query.append(result_form(names.SITE_FORM, facts))

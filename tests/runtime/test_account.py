@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -15,6 +15,7 @@ from amon.command import Call
 from amon.health import Health
 from amon.runtime.account import Account, View
 from amon.wire import Ended, Fetch, Request, decode, decode_health, encode
+from amon.xmpp.commands import Asked, Reply
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Online, Received, RoomState
 from tests.runtime.scene import AGENTS, ALICE, DOOR, EVE, Said, Site, door, gate, site
@@ -34,6 +35,7 @@ class Wire:
         self.said: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str, str | None]] = []
         self.changed = asyncio.Event()
+        self.answers: list[tuple[Asked, Reply]] = []
         self.reviews = 0
 
     async def run(self) -> None:
@@ -47,6 +49,14 @@ class Wire:
     def set_facts(self, facts: Mapping[str, Iterable[str]], mark: str) -> None:
         self.facts.append((facts, mark))
         self.changed.set()
+
+    def serve(self, commanded: Callable[[Asked], None]) -> None:
+        self.commanded = commanded
+
+    def answer(self, asked: Asked, reply: Reply) -> bool:
+        self.answers.append((asked, reply))
+        self.changed.set()
+        return True
 
     async def review(self) -> None:
         self.reviews += 1
