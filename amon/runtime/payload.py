@@ -10,7 +10,9 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 from amon.access import RESULT, BadSignature
 from amon.clock import Clock
@@ -25,6 +27,7 @@ from amon.wire import (
     Ended,
     Fetch,
     Gathered,
+    Heard,
     NeedsWord,
     NewPolicy,
     Payload,
@@ -41,6 +44,9 @@ from amon.wire import (
 )
 from amon.words import Asker, Effect, State
 from amon.xmpp.events import Received
+
+if TYPE_CHECKING:
+    from amon.runtime.sending import Sending
 
 Send = Callable[[str, str, str], bool]  # to, payload, id -> whether it went out
 Sign = Callable[[bytes, str], str]  # message, namespace -> signature of this site
@@ -79,6 +85,7 @@ class PayloadFront:
         self._sign = sign
         self._gathered = gathered
         self._policies = PolicyFront(door, dispatch, clock, accept)
+        self._sendings: dict[tuple[str, str], Sending] = {}
         self._log = logging.getLogger("amon.payload")
 
     async def received(self, message: Received) -> None:
@@ -117,6 +124,10 @@ class PayloadFront:
             self._say(asker, await self._policies.received(payload, asker), asked)
         elif isinstance(payload, Gathered):
             self._gathered(asker, payload)
+        elif isinstance(payload, Heard):
+            sending = self._sendings.get((asker.reply_to, payload.id))
+            if sending is not None:
+                sending.heard(payload.seq)
         elif isinstance(payload, Cancel):
             self._dispatch.cancel((self.door.account, asker.jid, payload.id))
 
@@ -160,7 +171,22 @@ class PayloadFront:
         return decision.allowed or decision.sign
 
     def _replies(self, asker: Asker, ident: str, asked: str) -> "WireReplies":
-        return WireReplies(ident, lambda payload: self._say(asker, payload, asked), self._clock)
+        tell = partial(self._output, asker)
+        return WireReplies(ident, lambda payload: self._say(asker, payload, asked), tell, self._clock)
+
+    def _output(self, asker: Asker, session: Output) -> None:
+        """Tell a session to the one address that asked for it, and to no other of his."""
+        from amon.runtime.sending import Sending
+
+        key = asker.reply_to, session.id
+        if key not in self._sendings:
+            self._sendings[key] = Sending(session, partial(self._send_part, asker), self._clock)
+        self._sendings[key].go()
+        if session.over:
+            self._sendings.pop(key).close()
+
+    def _send_part(self, asker: Asker, payload: Payload) -> bool:
+        return self._send(asker.reply_to, encode(payload), f"{payload.id}-output")
 
     def _say(self, asker: Asker, payload: Payload, asked: str) -> None:
         text = self.written(asker.jid, payload, asked)
@@ -182,8 +208,11 @@ class PayloadFront:
 class WireReplies:
     """`Replies` as payloads. Acceptance waits a moment: most calls end before it would be worth a message."""
 
-    def __init__(self, ident: str, say: Callable[[Payload], None], clock: Clock) -> None:
+    def __init__(
+        self, ident: str, say: Callable[[Payload], None], output: Callable[[Output], None], clock: Clock
+    ) -> None:
         self.wait = 0.0
+        self._output = output
         self._id = ident
         self._say = say
         self._clock = clock
@@ -199,7 +228,7 @@ class WireReplies:
         self._say(NeedsWord(self._id, effect, plan, signature))
 
     def output(self, session: Output) -> None:
-        session.gone("sessions are not told here")
+        self._output(session)
 
     def ended(self, outcome: Ended) -> None:
         self.close()
