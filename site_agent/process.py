@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from amon.errors import Failed, Problem
+from amon.notify import Notify
 from amon.text import visible
 from site_agent.configuration import Configuration, Loaded
-from site_agent.notify import Notify
 from site_agent.reload import Changes
 
 

@@ -12,12 +12,12 @@ from typing import Literal
 
 from amon import log
 from amon.errors import Failed, Problem
+from amon.notify import Notify
 from amon.text import visible
 from amon.xmpp.tls import small_buffers
 from site_agent.agent import Agent
 from site_agent.configuration import Configuration, World, load
 from site_agent.names import foreign_names
-from site_agent.notify import Notify
 from site_agent.process import Life, alone, status_of
 
 OK, FAILED = 0, 1

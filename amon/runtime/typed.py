@@ -44,10 +44,15 @@ def named(text: str, site: str, prefix: str) -> Line | None:
 
 def prefixed(text: str, prefix: str, facts: Callable[[], Facts]) -> Line | None:
     """`!line` or `!line @target`, if the target fits this site. `Invalid` for a target that cannot be read."""
+    line = addressed(text, prefix)
+    return line if line is None or line.target is None or line.target.matches(facts()) else None
+
+
+def addressed(text: str, prefix: str) -> Line | None:
+    """`!line` or `!line @target`, whoever it is for. `Invalid` for a target that cannot be read."""
     if not text.lstrip().startswith(prefix):
         return None
-    line = _with_target(normal_line(text)[len(prefix) :].strip())
-    return line if line.target is None or line.target.matches(facts()) else None
+    return _with_target(normal_line(text)[len(prefix) :].strip())
 
 
 def direct(text: str, prefix: str) -> Line:

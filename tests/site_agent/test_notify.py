@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from site_agent.notify import Notify
+from amon.notify import Notify
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from amon.errors import Failed
+from amon.notify import Notify
 from site_agent.configuration import Configuration, Loaded
-from site_agent.notify import Notify
 from site_agent.process import Life, alone
 from site_agent.reload import Changes
 from tests.e2e.world import Notices

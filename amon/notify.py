@@ -1,4 +1,4 @@
-"""What systemd is told of us. Source: sd_notify(3), sd_watchdog_enabled(3): datagrams to the socket it named."""
+"""What systemd is told of a program that serves, at its socket. Source: sd_notify(3), sd_watchdog_enabled(3)."""
 
 import asyncio
 import socket
@@ -35,7 +35,7 @@ class Notify:
         self._tell(f"STATUS={_line(text)}")
 
     async def keep_alive(self) -> None:
-        """Until cancelled. From the loop: one that is stuck says nothing, and systemd starts the agent anew."""
+        """Until cancelled. From the loop: one that is stuck says nothing, and systemd starts us anew."""
         while self.watchdog is not None:
             self._tell("WATCHDOG=1")
             await asyncio.sleep(self.watchdog / 2)
