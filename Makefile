@@ -10,7 +10,7 @@ MARKED := servers or clients or lab
 SIDE_BY_SIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench fuzz defences setup lint format types contracts lock clean
+.PHONY: help demo test test-all bench soak histories fuzz defences setup lint format types contracts lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -31,6 +31,17 @@ test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the 
 bench: ## measure the budgets: figure, budget, ratio
 	@.ci/setup $(ALL)
 	$(BIN)/python tests/bench/run.py
+
+HOURS = 0.33
+SEED = 1
+soak: ## HOURS=0.33 of faults (server down, no account, cable pulled, slow reader): memory has to stay flat (root)
+	@.ci/setup $(TEST) iproute2 procps
+	$(BIN)/python -m tests.soak.run --hours $(HOURS) --seed $(SEED)
+
+HISTORIES = 10000
+histories: ## 10,000 random histories of jobs: kills, restarts, lost and doubled messages
+	@.ci/setup
+	AMON_HISTORIES=$(HISTORIES) $(BIN)/pytest tests/histories $(if $(SEEDED),--hypothesis-seed $(SEEDED)) -p no:timeout
 
 RUNS = 200000
 FUZZLIB = build/fuzz/lib
