@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from amon.config import Sources, example, read
 from amon.errors import Failed, Problem
@@ -18,6 +18,9 @@ from amon.xmpp.written import CaFile, Host, Pins, Port, Proxy, Tls
 
 _ADDRESS = r"[^@/\s]+@[^@/\s]+"
 _MOST = 64 * 1024  # bytes
+
+
+S = TypeVar("S", bound="Settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,10 @@ class Settings:
         Path | None,
         Field("keys of approved sites (allowed_signers); their signed answers are checked", example="site_keys"),
     ] = None
+    hub: Annotated[
+        str | None,
+        Field("the hub, which lends slots (--slots)", pattern=_ADDRESS, longest=512, example="hub@example.org"),
+    ] = None
     host: Host = None
     port: Port = None
     tls: Tls = "starttls"
@@ -98,14 +105,19 @@ def example_text() -> str:
 
 def load(path: Path) -> Settings:
     """The settings of this file, with its password read and its paths made whole; `Failed` with the next step."""
-    text = _text(path)
+    return load_as(path, Settings, "console", "amon example")
+
+
+def load_as(path: Path, kind: type[S], whose: str, example: str) -> S:
+    """The same for another kind of them. whose: what the file is of. example: the command that prints one."""
+    text = _text(path, whose, example)
     problems: list[Problem] = []
     sources = Sources.here(path.absolute().parent, "amon")
-    settings = read(text, Settings, problems, sources.find)
+    settings = read(text, kind, problems, sources.find)
     password = None if settings is None else _password(settings, path, sources, problems)
     if settings is None or problems:
         said = "\n".join(f"  {problem}" for problem in problems)
-        raise Failed(f"{path} has mistakes:\n{said}\nnext: mend it; `amon example` prints one")
+        raise Failed(f"{path} has mistakes:\n{said}\nnext: mend it; `{example}` prints one")
     if sources.written:
         _check_private(path)
     return replace(
@@ -121,13 +133,13 @@ def load(path: Path) -> Settings:
     )
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, whose: str, example: str) -> str:
     try:
         with path.open("rb") as file:
             return file.read(_MOST).decode()
     except FileNotFoundError:
         raise Failed(
-            f"the console has no configuration: {path} is not there; next: `amon example > {path}` and put your "
+            f"the {whose} has no configuration: {path} is not there; next: `{example} > {path}` and put your "
             "address and room into it, or --config FILE"
         ) from None
     except OSError as error:
