@@ -5,6 +5,10 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 
+NOT_KNOWN = "this request is not known here, or not any more"
+"""What a site says of a request that it is asked about and has not accepted; every version says it so."""
+
+
 class Role(IntEnum):
     """What a person is at a site; a higher role may all that a lower one may."""
 

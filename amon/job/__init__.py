@@ -29,11 +29,12 @@ The same request as its site sees it: `amon.runtime.dispatch`.
 
 from amon.job.book import Book
 from amon.job.exits import PRECEDENCE, ExitCode, exit_code
-from amon.job.plan import Plan, Rollout, draw_seed, parse_share, sample
+from amon.job.plan import ALL_AT_ONCE, Plan, Rollout, draw_seed, parse_share, sample
 from amon.job.rows import Row, Unexpected, Wait, summary, worst_first
 from amon.job.states import Event
 
 __all__ = [
+    "ALL_AT_ONCE",
     "PRECEDENCE",
     "Book",
     "Event",

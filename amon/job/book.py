@@ -50,7 +50,7 @@ class Book:
         waits, text = (Wait.turn, _TURN) if turns else (Wait.nothing, "")
         self._rows = {name: Row(name, asked=now, due=due, changed=now, waits=waits, text=text) for name in names}
         self._counts = Counter({State.pending: len(self._rows)})
-        self._waiting = len(self._rows) if turns else 0
+        self._waits = Counter({waits: len(self._rows)})
         self._changed: dict[str, None] = {}
         # When rows end by themselves. Stale entries stay until they surface: a row's own `due` is what counts.
         self._dues = sorted((due, name) for name in self._rows) if due < math.inf else []
@@ -92,9 +92,9 @@ class Book:
         """The server could not deliver the request; `text` says why, if it did."""
         self._happens(site, Event.bounced, now, text)
 
-    def offline(self, site: str, now: float) -> None:
+    def offline(self, site: str, now: float, text: str = "") -> None:
         """Known to be offline when the request was sent: costs no waiting."""
-        self._happens(site, Event.offline, now)
+        self._happens(site, Event.offline, now, text)
 
     def gone(self, site: str, now: float) -> None:
         """Its presence turned unavailable. Any site may be named, targeted or not."""
@@ -185,12 +185,17 @@ class Book:
     @property
     def waiting(self) -> int:
         """Rows that take no place yet: their turn has not come, or their site is not there."""
-        return self._waiting
+        return self._waits[Wait.turn] + self._waits[Wait.offline]
+
+    @property
+    def asking_back(self) -> int:
+        """Rows whose site did nothing yet because somebody must say yes first."""
+        return self._waits[Wait.word]
 
     @property
     def under_way(self) -> int:
         """Rows that were begun and have not ended, those that ask back among them."""
-        return self._counts[State.pending] + self._counts[State.accepted] - self._waiting
+        return self._counts[State.pending] + self._counts[State.accepted] - self.waiting
 
     @property
     def tally(self) -> Mapping[State, int]:
@@ -320,6 +325,7 @@ class Book:
             self._counts[before.state] -= 1
             self._counts[row.state] += 1
         if before.waits is not row.waits:
-            self._waiting += row.waits.in_line - before.waits.in_line
+            self._waits[before.waits] -= 1
+            self._waits[row.waits] += 1
         self._rows[row.site] = row
         self._changed[row.site] = None

@@ -48,9 +48,8 @@ class Plan:
     within: float | None = None
     seed: int = 0
 
-    @property
-    def all_at_once(self) -> bool:
-        return not (self.batch or self.canary or self.splay)
+
+ALL_AT_ONCE = Plan()
 
 
 class Standing(Protocol):
@@ -89,23 +88,34 @@ class Rollout:
     Since every row that was begun ends by itself (the book's first rule), every turn comes.
     """
 
-    def __init__(self, plan: Plan, names: Sequence[str], online: Container[str], now: float) -> None:
-        """online: who is seen to be there now; they are canaries first. now: of the clock that the book is fed with."""
+    def __init__(
+        self, plan: Plan, names: Sequence[str], online: Container[str], now: float, begun: Sequence[str] = ()
+    ) -> None:
+        """online: who is seen to be there now; they are canaries first. now: of the clock that the book is fed with.
+
+        begun: those of the names that an earlier rollout of this job has begun. As long as they are no more than the
+        canaries, they are canaries; else the canaries were done.
+        """
         self.plan = plan
-        first = sorted(names, key=lambda name: name not in online)[: plan.canary]
-        chosen = frozenset(first)
-        self.canaries: tuple[str, ...] = tuple(first)
+        before = frozenset(begun)
+        left = [name for name in names if name not in before]
+        self.canaries: tuple[str, ...] = ()
+        if len(before) <= plan.canary:
+            more = sorted(left, key=lambda name: name not in online)[: plan.canary - len(before)]
+            self.canaries = (*begun, *more)
+        chosen = frozenset(self.canaries)
         self.stopped = ""
         """Why no other site is begun; empty as long as they are."""
         self.ends_at = math.inf if plan.within is None else now + plan.within
         """When the last site may begin, on the clock of `now`."""
-        rest = tuple(name for name in names if name not in chosen)
-        self._stages: deque[tuple[str, ...]] = deque(stage for stage in (self.canaries, rest) if stage)
+        rest = tuple(name for name in left if name not in chosen)
+        first = tuple(name for name in self.canaries if name not in before)
+        self._stages = deque([first, rest] if self.canaries else [rest])
         self._line: deque[str] = deque()
         self._opened = now  # when this stage began
         self._each = 0.0  # seconds between two beginnings
         self._begun = 0  # beginnings in this stage
-        self._gate: tuple[str, ...] = ()  # who has to be done before the stage that is next
+        self._gate = self.canaries  # who has to be done before the next stage
         self._next: float | None = None
         self._now = now
         self._open_stage(now)
@@ -114,6 +124,8 @@ class Rollout:
         """Whose turn it is now; nobody once it has `stopped`. Those whose row has ended meanwhile are passed over."""
         self._now = now = max(now, self._now)
         self._next = None
+        if not book.waiting:
+            return ()
         if not self.stopped:
             self.stopped = self._why_stop(book, now)
         if self.stopped:
@@ -121,6 +133,7 @@ class Rollout:
             self._stages.clear()
             return ()
         if self._stages and not self._line and self._gate_passed(book):
+            self._gate = ()
             self._open_stage(now)
         return self._take(book, now)
 
@@ -136,7 +149,7 @@ class Rollout:
 
     def next_due(self) -> float | None:
         """When `ready` is needed next, besides each time that a row has ended. None: only then."""
-        if self.stopped or not (self._line or self._stages):
+        if self.stopped or not (self._line or any(self._stages)):
             return None
         dues = [due for due in (self._next, self.ends_at) if due is not None and due < math.inf]
         return min(dues) if dues else None
@@ -161,20 +174,15 @@ class Rollout:
         return min(at, self.ends_at + each)
 
     def _open_stage(self, now: float) -> None:
-        """The next stage, if there is one; this one is the gate of the one after it."""
-        if self._stages:
-            names = self._stages.popleft()
-            self._gate = names
-            self._line.extend(names)
-            self._opened, self._begun = now, 0
-            self._each = self.plan.splay / len(names)
+        names = self._stages.popleft()
+        self._line.extend(names)
+        self._opened, self._begun = now, 0
+        self._each = self.plan.splay / max(1, len(names))
 
     def _why_stop(self, book: Standing, now: float) -> str:
-        if not book.waiting:
-            return ""
         if now >= self.ends_at:
             return "the time of the whole job was up before its turn came"
-        for name in self._gate if self.canaries and self._gate == self.canaries else ():
+        for name in self._gate:
             row = book[name]
             if row.state.ended and row.state is not State.done:
                 said = row.text.partition("\n")[0][:_LONGEST_REASON]

@@ -31,14 +31,8 @@ class Wait(StrEnum):
         """The request never went to this site, as far as this book knows."""
         return self in _UNASKED
 
-    @property
-    def in_line(self) -> bool:
-        """It takes no place among those that are under way."""
-        return self in _IN_LINE
 
-
-_IN_LINE = frozenset({Wait.turn, Wait.offline})
-_UNASKED = _IN_LINE | {Wait.signature}
+_UNASKED = frozenset({Wait.turn, Wait.offline, Wait.signature})
 
 
 @dataclass(frozen=True, slots=True)

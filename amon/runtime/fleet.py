@@ -216,7 +216,8 @@ class Fleet:
         name = self._by_jid.get(bounce.to.partition("/")[0].lower())
         queue = self._mail.get((bounce.id or "")[:26])
         if name is not None and queue is not None:
-            queue.put_nowait(Letter(name, None, self._clock.monotonic(), text=f"not there ({bounce.condition})"))
+            text, of = f"not there ({bounce.condition})", (bounce.id or "")[27:]
+            queue.put_nowait(Letter(name, None, self._clock.monotonic(), of=of, text=text))
 
     def seen(self, presence: Seen) -> None:
         name = self._by_jid.get(presence.jid.lower())
@@ -231,11 +232,16 @@ class Fleet:
                 # Of one that was never seen we do not know since when it is gone.
                 changed = self._clock.time() if site.online else presence.at
                 self.sites[name] = replace(site, online=False, status="", health=None, changed=changed)
-                for queue in self._mail.values():
-                    queue.put_nowait(Letter(name, None, self._clock.monotonic(), gone=True))
+                self._tell_jobs(name, gone=True)
         elif presence.health is not None:
             self.sites[name] = self._shown(site, presence)
+            if not site.online:
+                self._tell_jobs(name, here=True)
         self.changed.set()
+
+    def _tell_jobs(self, name: str, *, gone: bool = False, here: bool = False) -> None:
+        for queue in self._mail.values():
+            queue.put_nowait(Letter(name, None, self._clock.monotonic(), gone=gone, here=here))
 
     def _keep_early(self, presence: Seen) -> None:
         """Of somebody whom the list of members, which is still to come, may name."""
@@ -256,6 +262,7 @@ class Fleet:
             # A new session is told anew who is there; what the last one knew may be long past.
             for name, site in self.sites.items():
                 self.sites[name] = replace(site, online=False, status="", health=None, hidden=False)
+        self._tell_jobs("", here=not event.resumed)
         self.changed.set()
 
     def offline(self, event: Offline) -> None:

@@ -1,46 +1,39 @@
 """The mirror of dispatch: one request to many sites, delivered, collected, and its book closed.
 
-Delivery is one port with two ways behind it. Through the room: one message, however many sites. Direct: one message per
-site, which bounces where nobody is. The asker does not notice which.
+One way for all jobs: the rollout says whose turn it is (without a plan, everybody's at once), those are asked, and what
+comes back is written into the book, which makes it somebody else's turn. A site whose turn has come and that is not
+there waits for its presence where the job may wait for it. This file reads what comes back and does what a person
+wants. Who is asked when: `turns.py`. How it reaches a site: `delivery.py`. How a job is taken up again that an earlier
+program began: `resuming.py`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.ids import digest
-from amon.job import Book, Plan
+from amon.job import Book, Rollout, Row, Wait
+from amon.runtime.delivery import PACK, ROOM_MOST, Job, deliver, outcome_of, request_of, tell
+from amon.runtime.envelopes import Envelopes, Seal
 from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
-from amon.wire import Accepted, Cancel, Ended, NeedsWord, Progress, Request, body_of, encode, unseal
-from amon.words import Answer, Column, Outcome, State, Whole
+from amon.runtime.resuming import GONE, Inquiry, may_be_amended, moment, restored
+from amon.runtime.turns import Turns
+from amon.wire import Accepted, Cancel, Chunk, Ended, Fetch, NeedsWord, Output, Progress, body_of
+from amon.words import State
 
-PACK = 200  # names in one request
-ROOM_MOST = 100  # sites; beyond, one message each costs no more and needs no room (measured)
-_REMIND_AFTER = 0.4  # of the time to accept
+if TYPE_CHECKING:
+    from amon.store.ledger import KeptRow
 
+__all__ = ["PACK", "ROOM_MOST", "Gathering", "Job", "deliver", "gathering", "outcome_of", "request_of"]
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One request to many sites. Times in seconds. sealed: what each site gets, where it is signed (signing.py).
-
-    plan: how it is spread over them. queue_until: until when (epoch seconds) sites that are offline may still get it.
-    """
-
-    id: str
-    line: str
-    names: tuple[str, ...]
-    deadline: float = 30.0
-    accept_by: float = 5.0
-    dry_run: bool = False
-    confirmed: bool = False
-    sealed: Mapping[str, str] = field(default_factory=dict)
-    plan: Plan = Plan()
-    queue_until: float | None = None
+_LOOK_AGAIN = 60.0  # seconds after which those who wait for presence are looked for, whatever was or was not told
 
 
 class Gathering:
@@ -48,35 +41,48 @@ class Gathering:
 
     asking: sites that did nothing yet because somebody must say yes first, or sign, with their plans. words: how far
     the answer of each site is to be trusted, where a key of it is known. watch: called after each change of the book.
+    more: called with what is no end and no progress: what a session says, a part of a long output. latest: when it is
+    over at the latest (monotonic), not counting the time that a person thinks.
     """
 
-    def __init__(self, fleet: Fleet, room: str | None, job: Job, clock: Clock, letters: Mailbox) -> None:
-        self.job = job
-        self.book = Book(job.id, job.names, clock.monotonic(), job.accept_by, job.deadline)
+    def __init__(
+        self, fleet: Fleet, room: str | None, job: Job, clock: Clock, letters: Mailbox, envelopes: Envelopes
+    ) -> None:
+        now = clock.monotonic()
+        rollout = Rollout(job.plan, job.names, _online(fleet, job), now)
+        queue = math.inf if job.queue_until is None else now + job.queue_until - clock.time()
+        ends = rollout.ends_at
+        self.book = Book(job.id, job.names, now, job.accept_by, job.deadline, turns=True, ends=ends, queue_ends=queue)
+        each = job.deadline + self.book.grace
+        self.latest = max(rollout.latest_end(each), 0.0 if job.queue_until is None else min(queue, ends) + each)
         self.asking: dict[str, NeedsWord] = {}
         self.words: dict[str, Word] = {}
         self.watch: Callable[[], None] = lambda: None
+        self.more: Callable[[str, Output | Chunk], None] = lambda site, payload: None
         self._fleet = fleet
-        self._room = room
         self._clock = clock
         self._letters = letters
+        self._turns = Turns(fleet, room, job, clock, self.book, rollout, envelopes)
         self._cancelled = asyncio.Event()
-        self._sent = job
-        self._asked: set[str] = set()
-        self._remind_at: float | None = None
+        self._look_at: float | None = None
+        self._inquiry = Inquiry()
+        envelopes.take(job.sealed, now)
+
+    @property
+    def job(self) -> Job:
+        """As sites whose turn is still to come get it: confirmed, once somebody said yes."""
+        return self._turns.job
+
+    # What one may do
 
     def send(self) -> None:
-        self._send(self.job)
-
-    def _send(self, job: Job) -> None:
-        self._sent = job
-        through = deliver(self._fleet, self._room, job)
-        if self._fleet.keys.lines:
-            self._asked.update(digest(body) for body in bodies(job, through))
-        self._remind_at = self._clock.monotonic() + _REMIND_AFTER * job.accept_by if through else None
+        """Begin with those whose turn it is; `collect` begins the others. `Failed` if there is no session."""
+        if not self._turns.begin():
+            raise Failed("the connection to the server was lost while sending; ask again")
 
     async def collect(self) -> None:
-        """Until the book is closed, or nothing is open but questions."""
+        """Until the book is closed, or nothing is under way but questions."""
+        self._turns.begin_more()
         await self.until(self._settled)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -88,158 +94,221 @@ class Gathering:
 
     def again(self) -> Job:
         """The same request, confirmed, for the sites that asked back."""
-        return replace(self.job, names=tuple(sorted(self.asking)), confirmed=True, sealed={})
+        return replace(self.job, names=tuple(sorted(self.asking)), whole=self.job.sites, confirmed=True, sealed={})
 
     def confirm(self, again: Job | None = None) -> None:
-        """Somebody said yes: those sites get it `again`, signed where they want that."""
-        again, now = again or self.again(), self._clock.monotonic()
-        for name in again.names:
-            self.book.ask(name, now)
+        """Somebody said yes to the whole job: those sites get it `again`, signed where they want that.
+
+        Sites whose turn is still to come get it confirmed, and signed if this was, from the first message on.
+        """
+        again = again or self.again()
+        self.book.tick(self._clock.monotonic())
         self.asking.clear()
-        self._send(again)
+        self._turns.confirmed(again)
 
     def decline(self, why: str) -> None:
-        """Nobody said yes: those sites did nothing and will not."""
+        """Nobody said yes: those sites did nothing and will not, nor will those whose turn is still to come."""
+        now = self._clock.monotonic()
         for name in self.asking:
-            self.book.skip(name, self._clock.monotonic(), why)
+            self.book.skip(name, now, why)
         self.asking.clear()
+        self._turns.stop(why)
 
     def cancel(self) -> None:
-        """Ask the sites to end what they do; the book closes when they have confirmed or had their grace."""
+        """Ask the sites to end what they do; the book closes when they have confirmed or had their grace.
+
+        Those whose turn has not come are not-started at once.
+        """
         for row in self.book.rows():
-            if not row.state.ended:
-                to = self._fleet.sites[row.site].address
-                self._fleet.connection.send_payload(to, encode(Cancel(self.job.id)), id=f"{self.job.id}-cancel")
+            if not row.state.ended and not row.waits.unasked:
+                tell(self._fleet, row.site, Cancel(self.job.id))
+        self._turns.rollout.stop("was cancelled before its turn came")
+        self._turns.envelopes.close()
         self.book.cancel(self._clock.monotonic())
         self._cancelled.set()
 
+    def resume(self, rows: "Iterable[KeptRow]") -> None:
+        """Take up, instead of `send`, a job of which these rows were kept; then `fetch`, then `collect`.
+
+        Rows that were not asked, as far as it was written down, are asked when it is their turn: a site that has the
+        request all the same knows it by its id, says what became of it and does nothing twice. A time for the whole job
+        (`plan.within`) counts from now: whoever resumes it takes off what has passed.
+        """
+        now, epoch = self._clock.monotonic(), self._clock.time()
+        kept = {row.site: row for row in rows if row.site in self.book}
+        begun = tuple(name for name in self.book.names if name in kept and kept[name].asked)
+        self._turns.rollout = Rollout(self.job.plan, self.job.names, _online(self._fleet, self.job), now, begun)
+        for row in kept.values():
+            self.book.restore(restored(row, now, epoch), now)
+            if row.word:
+                self.words[row.site] = Word(row.word)
+        for name in self.book.names:
+            if name not in self._fleet.sites:
+                self.book.offline(name, now, GONE)
+
+    async def fetch(self) -> None:
+        """Ask the sites what became of it that have not reported an end; until each has answered or had its time."""
+        self._fetch([row.site for row in self.book.rows() if may_be_amended(row)])
+        await self.until(lambda: self._inquiry.until is None)
+
+    def _fetch(self, names: Iterable[str]) -> None:
+        order = Fetch(self.job.id)
+        asked = [name for name in names if tell(self._fleet, name, order)]
+        self._turns.bodies.add(digest(body_of(order)))
+        self._inquiry.begin(asked, self._clock.monotonic() + self.job.accept_by)
+
+    # What comes back
+
     def _settled(self) -> bool:
-        if self.book.closed:
-            return True
-        return bool(self.asking) and all(row.state.ended or row.site in self.asking for row in self.book.rows())
+        return self.book.closed or (bool(self.asking) and self.book.under_way == self.book.asking_back)
 
     async def _next(self) -> None:
-        """Wait for the next letter, the wish to cancel, or the time at which a row ends by itself."""
-        dues = [due for due in (self.book.next_due(), self._remind_at) if due is not None]
-        within = max(0.0, min(dues) - self._clock.monotonic()) if dues else None
-        waiting = {asyncio.ensure_future(self._letters.get()), asyncio.ensure_future(self._cancelled.wait())}
-        if within is not None:
-            waiting.add(asyncio.ensure_future(self._clock.sleep(within)))
+        """Wait for the next letter, a signature, the wish to cancel, or the time at which something is due."""
+        due, signing = self._next_due(), self._turns.envelopes.task
+        waiting: set[asyncio.Future[Any]] = {
+            asyncio.ensure_future(self._letters.get()),
+            asyncio.ensure_future(self._cancelled.wait()),
+        }
+        if due is not None:
+            waiting.add(asyncio.ensure_future(self._clock.sleep(max(0.0, due - self._clock.monotonic()))))
         try:
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                waiting if signing is None else {*waiting, signing}, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for one in waiting:
                 one.cancel()
         self._cancelled.clear()
-        for one in done:
+        for one in done & waiting:
             letter = one.result()
             if isinstance(letter, Letter):
                 self._enter(letter)
         while not self._letters.empty():
             self._enter(self._letters.get_nowait())
-        self._remind()
+        self._goes_on(signing in done)
         self.book.tick(self._clock.monotonic())
 
-    def _remind(self) -> None:
-        """Ask those direct whom the room has not reached: online, but thrown out of it and not back yet.
+    def _goes_on(self, is_signed: bool) -> None:
+        """What follows from what came and from the time."""
+        now = self._clock.monotonic()
+        if is_signed:
+            self._turns.signed()
+        self._turns.remind()
+        self.book.tick(now)
+        self._inquiry.tick(now)
+        if self._look_at is not None and now >= self._look_at:
+            self._look_for_queued(now)
+        self._turns.begin_more()
+        if self.book.asking_back < len(self.asking):
+            self.asking = {name: word for name, word in self.asking.items() if not self.book[name].state.ended}
 
-        A site that has the request knows it by its id and does nothing twice.
-        """
-        if self._remind_at is None or self._clock.monotonic() < self._remind_at:
-            return
-        self._remind_at = None
-        for row in self.book.rows():
-            if row.state is State.pending and row.site in self._sent.names and row.site not in self.asking:
-                _direct(self._fleet, self._sent, row.site)
+    def _next_due(self) -> float | None:
+        dues = (self.book.next_due(), self._turns.next_due(), self._look_at, self._inquiry.until)
+        return min((due for due in dues if due is not None), default=None)
 
     def _enter(self, letter: Letter) -> None:
         """Write one letter into the book."""
         book, site, payload, word = self.book, letter.site, letter.payload, letter.word
-        if word is Word.signed and letter.asked not in self._asked:
+        if word is Word.signed and letter.asked not in self._turns.bodies:
             payload, word = None, Word.other
         if word and site in book and self.words.get(site) not in (Word.forged, Word.other):
             self.words[site] = word
         if payload is None:
-            if word:
-                pass  # forged, or said of something else: it must not be read
-            elif letter.gone:
-                book.gone(site, letter.at)
-            else:
-                book.bounced(site, letter.at, letter.text)
-        elif isinstance(payload, Accepted):
+            if not word:  # forged, or said of something else: it must not be read
+                self._moved(letter)
+            return
+        self._inquiry.heard(site, letter.at)
+        if isinstance(payload, Accepted):
             book.accepted(site, letter.at)
         elif isinstance(payload, Progress):
             book.progress(site, letter.at, payload.text, payload.fraction)
-        elif isinstance(payload, NeedsWord) and site in book and self._may_ask_back(payload):
+        elif isinstance(payload, NeedsWord) and site in book and self._may_ask_back(site, payload):
             self.asking[site] = payload
             book.hold(site, letter.at)
+        elif isinstance(payload, Output | Chunk) and site in book:
+            book.progress(site, letter.at)
+            self.more(site, payload)
         elif isinstance(payload, Ended):
             self.asking.pop(site, None)
-            book.ended(outcome_of(site, payload), letter.at)
+            if self._inquiry.is_unknown(site, payload):
+                book.unknown(site, letter.at)
+            else:
+                book.ended(outcome_of(site, payload), letter.at)
 
-    def _may_ask_back(self, payload: NeedsWord) -> bool:
-        """A site cannot ask for ever: once for a yes, once for a signature."""
-        return not self._sent.confirmed or (payload.signature and not self._sent.sealed)
+    def _may_ask_back(self, site: str, payload: NeedsWord) -> bool:
+        """A site cannot ask for ever: once for a yes, once for a signature; and not before it was asked itself."""
+        sent = self._turns.sent.get(site)
+        if sent is None or self.book[site].waits.unasked:
+            return False
+        return not sent.confirmed or (payload.signature and not sent.sealed)
+
+    # Who comes and goes
+
+    def _moved(self, letter: Letter) -> None:
+        """What was sent bounced, or somebody came or went, we ourselves among them."""
+        book, site, at = self.book, letter.site, letter.at
+        if not site and letter.here:  # what was said meanwhile was said to nobody
+            self._fetch([row.site for row in book.rows() if not row.state.ended and not row.waits])
+        if site not in book:
+            return
+        row = book[site]
+        if letter.here:
+            self._came(row)
+            return
+        self._inquiry.heard(site, at)
+        if self.job.queue_until is not None and row.state is State.pending and not row.waits.unasked:
+            self._queue(site)  # should it have the request, it does nothing twice
+        elif letter.gone or letter.of == "fetch":
+            book.gone(site, at)
+        else:
+            book.bounced(site, at, letter.text)
+
+    def _queue(self, site: str) -> None:
+        """It is not there: its turn comes again when it is."""
+        assert self.job.queue_until is not None
+        now, epoch = self._clock.monotonic(), self._clock.time()
+        self.asking.pop(site, None)
+        self.book.hold(site, now, Wait.offline, f"offline; waits until {moment(self.job.queue_until, epoch)}")
+        if self._look_at is None:
+            self._look_at = now + _LOOK_AGAIN
+
+    def _came(self, row: Row) -> None:
+        """A site is there again: what waited for it may begin, and what it was lost with may be known."""
+        now, until = self._clock.monotonic(), self.job.queue_until
+        if row.waits is Wait.offline and until is not None and self._clock.time() < until:
+            self.book.hold(row.site, now, Wait.turn, "waits for its turn")
+            self._turns.rollout.back(row.site)
+        elif row.state in (State.silent, State.lost) and not row.reported:
+            self._fetch([row.site])
+
+    def _look_for_queued(self, now: float) -> None:
+        """Presence that overtook the bounce, or was never told."""
+        self._look_at = None
+        for row in self.book.rows():
+            if row.waits is Wait.offline:
+                self._look_at = now + _LOOK_AGAIN
+                if self._fleet.sites[row.site].online:
+                    self._came(row)
+
+
+def _online(fleet: Fleet, job: Job) -> frozenset[str]:
+    """Who is there, where it matters."""
+    sites = fleet.sites
+    return frozenset(name for name in job.names if job.plan.canary and name in sites and sites[name].online)
 
 
 @contextlib.contextmanager
-def gathering(fleet: Fleet, room: str | None, job: Job, clock: Clock) -> Iterator[Gathering]:
-    """The mailbox of the job is open while the block lasts."""
-    with fleet.mail(job.id) as letters:
-        yield Gathering(fleet, room, job, clock, letters)
+def gathering(
+    fleet: Fleet, room: str | None, job: Job, clock: Clock, seal: Seal | None = None, sign: bool = False
+) -> Iterator[Gathering]:
+    """The mailbox of the job is open while the block lasts.
 
-
-def deliver(fleet: Fleet, room: str | None, job: Job) -> list[str]:
-    """Send the job on its way; the names it went to through the room. Raises `Failed` when the session is gone.
-
-    Sites that are not seen online get it direct even where there is a room: if they really are not there it comes back
-    at once, and that is a fact, where missing presence is a guess.
+    seal: signs the job for some of its sites when it is their turn (`Session.signed`); without it, what `job.sealed`
+    has is sent, however old. sign: from the first message on, also where `job.sealed` is empty.
     """
-    by_room = _by_room(fleet, room, job)
-    through = [name for name in job.names if by_room and fleet.sites[name].online]
-    sent = True
-    if through and room is not None:
-        body = f"!{job.line} @{','.join(through)}"
-        payload = job.sealed.get(through[0]) or encode(request_of(job, through))
-        sent = fleet.connection.send_payload(room, payload, id=job.id, body=body)
-    for name in job.names:
-        if name not in through:
-            sent = _direct(fleet, job, name) and sent
-    if not sent:
-        raise Failed("the connection to the server was lost while sending; ask again")
-    return through
-
-
-def _direct(fleet: Fleet, job: Job, name: str) -> bool:
-    payload = job.sealed.get(name) or encode(request_of(job, (name,)))
-    return fleet.connection.send_payload(fleet.sites[name].address, payload, id=f"{job.id}-ask")
-
-
-def bodies(job: Job, through: Sequence[str]) -> Iterator[str]:
-    """All that `deliver` sends, and sends again to one alone, as a site sees it. through: what it gave back."""
-    yield from (unseal(text).body for text in set(job.sealed.values()))
-    plain = [name for name in job.names if name not in job.sealed]
-    yield from (body_of(request_of(job, names)) for names in (through, *((name,) for name in plain)) if names)
-
-
-def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:
-    state = fleet.rooms.get(room or "")
-    return state is not None and state.joined and 1 < len(job.names) <= min(ROOM_MOST, PACK)
-
-
-def request_of(job: Job, names: Sequence[str]) -> Request:
-    """What the sites of these names are asked, who are all of the job's or one pack of them."""
-    local = tuple(name.partition("@")[0] for name in names)  # a site knows itself by its own name
-    return Request(job.id, local, job.line, job.deadline, len(job.names), job.dry_run, job.confirmed)
-
-
-def outcome_of(site: str, payload: Ended) -> Outcome:
-    """A payload as an outcome; a state that is none of ours counts as failed, with the word shown."""
-    columns = tuple(Column(*column) for column in payload.columns)
-    try:
-        state, text = State(payload.state), payload.text
-    except ValueError:
-        state, text = State.failed, f"unknown state {payload.state!r}: {payload.text}"
-    told = payload.whole
-    whole = Whole(told.size, told.digest, told.lines, told.cut) if told is not None else None
-    return Outcome(site, state, Answer(text, payload.data, columns), payload.seconds, payload.cut, whole)
+    envelopes = Envelopes(seal, sign)
+    with fleet.mail(job.id) as letters:
+        try:
+            yield Gathering(fleet, room, job, clock, letters, envelopes)
+        finally:
+            envelopes.close()

@@ -22,8 +22,10 @@ _KNOWN_MOST = 20_000  # senders
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline.
+    """Something that came back from a site. payload None: what was sent to it bounced, or it went offline or came.
 
+    of: what it was that bounced: `ask`, `fetch`, `cancel`; empty for what went through the room.
+    site empty: our own connection is there again; with `here`, in a new session, which missed what came meanwhile.
     word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about. asked: digest of the
     body that a signed one answers.
     """
@@ -32,6 +34,8 @@ class Letter:
     payload: Payload | None
     at: float
     gone: bool = False
+    here: bool = False
+    of: str = ""
     text: str = ""
     word: Word = Word.none
     size: int = 0
@@ -82,6 +86,7 @@ class Mailbox(asyncio.Queue[Letter]):
         self._left = kept_most
         self._waiting: Counter[str] = Counter()
         self._notes: dict[str, list[Letter]] = {}
+        self._arrived: set[str] = set()
 
     def tamed(self, payload: Payload, written: int) -> tuple[Payload, int]:
         """The payload, `written` in so many characters, as it may be kept.
@@ -95,6 +100,8 @@ class Mailbox(asyncio.Queue[Letter]):
         self._queue: deque[list[Letter]] = deque()
 
     def _put(self, letter: Letter) -> None:
+        if letter.here and letter.site in self._arrived:
+            return  # that it came once more says nothing new
         is_note = isinstance(letter.payload, Progress)
         if is_note and letter.site in self._notes:
             self._notes[letter.site][0] = letter
@@ -109,6 +116,8 @@ class Mailbox(asyncio.Queue[Letter]):
         entry = [letter]
         if is_note:
             self._notes[letter.site] = entry
+        if letter.here:
+            self._arrived.add(letter.site)
         self._waiting[letter.site] += 1
         self._queue.append(entry)
 
@@ -120,4 +129,6 @@ class Mailbox(asyncio.Queue[Letter]):
         self._waiting[letter.site] -= 1
         if not self._waiting[letter.site]:
             del self._waiting[letter.site]
+        if letter.here:
+            self._arrived.discard(letter.site)
         return letter

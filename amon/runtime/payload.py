@@ -42,7 +42,7 @@ from amon.wire import (
     seal,
     unseal,
 )
-from amon.words import Asker, Effect, State
+from amon.words import NOT_KNOWN, Asker, Effect, State
 from amon.xmpp.events import Received
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class PayloadFront:
         replies = self._replies(asker, fetch.id, asked)
         try:
             if not await self._dispatch.repeat((self.door.account, asker.jid, fetch.id), replies):
-                replies.ended(Ended(fetch.id, State.expired, "this request is not known here, or not any more"))
+                replies.ended(Ended(fetch.id, State.expired, NOT_KNOWN))
             replies.accept_now()
         except Failed as fault:  # no word is better than a wrong one: the asker's book says that it is not known
             self._log.error("%s", fault)
