@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amon.access import Decision, Quota, Wanted
@@ -47,6 +48,7 @@ from amon.wire import Ended, encode
 from amon.words import Asker, Effect, State
 
 if TYPE_CHECKING:
+    from amon.runtime.outputs import Outputs
     from amon.runtime.sessions import Sessions
 
 _MOST_CALLS = 256  # under way at once; a flood is refused, not queued
@@ -57,7 +59,8 @@ _NO_KEYS = "this has to be signed, and this site knows nobody's key; its owner n
 class Dispatch:
     """grammar: asked anew each time, because instances come and go. find: where an instance's module is.
 
-    changed: called whenever something was changed here that somebody asked for, well or not.
+    changed: called whenever something was changed here that somebody asked for, well or not. folder: for what is too
+    long for one message.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Dispatch:
         journal: Journal,
         clock: Clock,
         changed: Callable[[], None] = lambda: None,
+        folder: Path | None = None,
     ) -> None:
         self._grammar = grammar
         self._find = find
@@ -78,6 +82,8 @@ class Dispatch:
         self._rates = Rates()
         self._seconds = Seconds(clock)
         self._sessions: Sessions | None = None
+        self._folder = folder
+        self._outputs: Outputs | None = None
         self.seals = Seals()
         self._log = logging.getLogger("amon.dispatch")
         self.handled = 0
@@ -94,6 +100,8 @@ class Dispatch:
             await self._refuse(incoming, self._named(incoming.line), decision, audience)
             return
         try:
+            if incoming.unread:
+                raise Invalid(incoming.unread)
             ask = self._grammar().read(normal_line(incoming.line))
         except Invalid as wrong:
             audience.ended(Ended(incoming.id, State.invalid, wrong.pointed()))
@@ -153,6 +161,14 @@ class Dispatch:
             self._sessions = Sessions(self._clock)
         return self._sessions
 
+    def outputs(self) -> "Outputs":
+        """What was too long for one message."""
+        if self._outputs is None:
+            from amon.runtime.outputs import Outputs  # most calls never need it
+
+            self._outputs = Outputs(self._folder)
+        return self._outputs
+
     def end_sessions(self, instances: Iterable[str]) -> None:
         """Those of instances that are about to be stopped."""
         if self._sessions is not None:
@@ -200,7 +216,7 @@ class Dispatch:
             return
         may = partial(self._may, incoming)
         hold = partial(self._hold, asked)
-        work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock, hold)
+        work = Work(incoming, asked.ask, asked.decision, may, audience, self._clock, hold, self.outputs)
         work.keep = partial(self._keep, incoming)
         self._under[key] = work
         try:

@@ -35,7 +35,8 @@ class Incoming:
     """id: names the request everywhere. deadline: seconds the asker waits. sites: how many the whole job is for.
 
     confirmed: the asker has seen what it would do and said yes. typed: by a person, whose client may send it again.
-    careful: whatever the policy says, what changes anything is only planned until it is confirmed.
+    careful: whatever the policy says, what changes anything is only planned until it is confirmed. unread: why nobody
+    here can read it, if that is so.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Incoming:
     dry_run: bool = False
     typed: bool = False
     careful: bool = False
+    unread: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -87,6 +89,10 @@ class Output(Protocol):
 
     def take(self, items: int, size: int) -> Part | None:
         """The oldest that waits: at most so many items, and bytes of them; None when there is nothing."""
+        ...
+
+    def skip(self, keep: int) -> None:
+        """Leave out, and count, all that waits but the newest `keep`."""
         ...
 
     def heard(self) -> None:

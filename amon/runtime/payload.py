@@ -21,6 +21,7 @@ from amon.ids import digest, new_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.policing import Accept, PolicyFront
+from amon.runtime.seals import Unreadable
 from amon.wire import (
     Accepted,
     Cancel,
@@ -92,7 +93,7 @@ class PayloadFront:
         """Handle one payload to its end."""
         if message.sender is None or message.private_in_room or message.payload is None:
             return
-        asker = Asker(message.sender, message.reply_to, message.room)
+        asker, sealed = Asker(message.sender, message.reply_to, message.room), None
         try:
             sealed = unseal(message.payload)
             if sealed.sig is not None and not (message.delayed and message.room):
@@ -100,8 +101,11 @@ class PayloadFront:
             elif sealed.sig is None and not message.delayed:
                 await self._unsigned(read_payload(sealed.body), asker, digest(sealed.body))
         except WireError as wrong:
-            # What strangers send must not fill the log.
-            self._log.log(logging.WARNING if self._is_known(asker) else logging.DEBUG, "from %s: %s", asker, wrong)
+            # What strangers send must not fill the log, and is not answered.
+            known = self._is_known(asker)
+            self._log.log(logging.WARNING if known else logging.DEBUG, "from %s: %s", asker, wrong)
+            if known and sealed is not None:
+                await self._unread(sealed, asker)
 
     async def _signed(self, sealed: Sealed, asker: Asker, ident: str) -> None:
         """The request's own id is not read before the signature; a refusal goes by the id of the message."""
@@ -109,11 +113,23 @@ class PayloadFront:
         try:
             request, key = self._dispatch.seals.open(sealed, asker.jid, door, now)
         except BadSignature as bad:
+            if isinstance(bad, Unreadable) and await self._unread(sealed, asker):
+                return
             known = _ID.fullmatch(ident)
             incoming = Incoming(known[1] if known else new_id(now), asker, "", door)
             await self._dispatch.reject(incoming, str(bad), self._replies(asker, incoming.id, asked))
             return
         await self._request(request, replace(asker, key=key), asked)
+
+    async def _unread(self, sealed: Sealed, asker: Asker) -> bool:
+        """An order of a newer version: not done, and said so. Of what is signed, the signature was verified before."""
+        from amon.runtime.unread import unread
+
+        found = unread(sealed.body, self._site, asker.room is None)
+        if found is not None:
+            incoming = Incoming(found.id, asker, found.line, self.door, unread=found.why)
+            await self._dispatch.handle(incoming, self._replies(asker, found.id, digest(sealed.body)))
+        return found is not None
 
     async def _unsigned(self, payload: Payload, asker: Asker, asked: str) -> None:
         if isinstance(payload, Request):

@@ -14,6 +14,10 @@ _AHEAD = 60.0  # seconds that the asker's clock may be ahead of ours
 REFUSAL = "the signature was not accepted here; why stands in the log of this site"
 
 
+class Unreadable(BadSignature):
+    """The signature is right. What it is over is no request that this version can read."""
+
+
 class Seals:
     """born: when this site's journal was made. What is older may have been done, and forgotten with one before it."""
 
@@ -28,7 +32,7 @@ class Seals:
         try:
             envelope = read_envelope(sealed.body)
         except WireError as wrong:
-            raise BadSignature(f"it is over something else: {wrong}") from None
+            raise Unreadable(f"it is over something else: {wrong}") from None
         self._check(envelope, sender, door, now)
         return envelope.request, key.fingerprint
 

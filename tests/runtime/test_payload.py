@@ -117,7 +117,7 @@ async def test_what_is_not_an_order_from_a_real_address_in_time_is_dropped(line:
     "text",
     [
         "", "{}", "null", "[" * 100_000, "x" * (LONGEST_PAYLOAD + 1), '{"v":2,"body":""}', '{"v":1,"body":"{}"}',
-        json.dumps({"v": 1, "body": json.dumps({"type": "exec", "id": ID})}),
+        json.dumps({"v": 1, "body": json.dumps({"type": "exec", "id": "mine"})}),
     ],
     ids=lambda text: text[:20],
 )  # fmt: skip
