@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from admin_console.session import Session
 from admin_console.wish import Wish
-from amon.job import Row
+from amon.job import Plan, Row
 from amon.runtime.gather import Gathering, Job, outcome_of
 from amon.runtime.proofs import Word
 from amon.store.ledger import KeptJob, KeptRow, Ledger
@@ -29,6 +29,7 @@ class Keeping:
         self._changed: dict[str, Row] = {}
         self._stir = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
+        self._held = contextlib.ExitStack()
 
     async def begin(self, job: Job, wish: Wish) -> None:
         """On the disk when it returns."""
@@ -49,6 +50,8 @@ class Keeping:
             job.queue_until,
             self._detached,
         )
+        if job.queue_until is not None or job.plan.batch or job.plan.canary or job.plan.splay:
+            self._held.enter_context(self._ledger.holding(job.id))  # so that nobody else begins those who wait
         await self._ledger.begin(kept)
 
     def note(self, job: Gathering, rows: Iterable[Row]) -> None:
@@ -68,6 +71,7 @@ class Keeping:
         await self._flush(job)
         if self._ledger is not None and job.book.closed:
             await self._ledger.end(job.job.id, self._session.clock.time())
+        self._held.close()
 
     async def _write(self, job: Gathering) -> None:
         while True:

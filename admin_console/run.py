@@ -138,7 +138,8 @@ class Run:
     async def _drive(self) -> Report:
         session = self._session
         job = self._resumed or await self._job()
-        with gathering(session.fleet, session.room, job, session.clock) as under_way:
+        sign = self.wish.sign
+        with gathering(session.fleet, session.room, job, session.clock, session.signed, sign) as under_way:
             self._gathering = under_way
             under_way.watch = self._changed
             self.on_begin()
@@ -147,13 +148,16 @@ class Run:
             finally:  # also where nobody waits any more: the book of jobs has what is known until now
                 self._changed()
                 await self._keeping.close(under_way)
-            exit_code = ExitCode.refused if self._unasked else judged(under_way)
+            exit_code = ExitCode.refused if self._unasked else judged(under_way.book, under_way.words)
             self.report = Report(self.wish, job, under_way.book, exit_code, under_way.words)
         return self.report
 
     async def _at_work(self, job: Gathering) -> None:
         await self._keeping.begin(job.job, self.wish)
         job.send()
+        await self._collected(job)
+
+    async def _collected(self, job: Gathering) -> None:
         await job.collect()
         while job.asking:  # for a yes, and then perhaps for a signature
             self._unasked = not await self._settle(job) or self._unasked
@@ -167,7 +171,7 @@ class Run:
         names = wish.rolling.names(meant, seed)
         if len(names) < len(meant):
             self.note(f"{len(names)} of {len(meant)} sites; --seed {seed} takes the same again")
-        job = Job(
+        return Job(
             new_id(now),
             wish.line,
             names,
@@ -178,7 +182,6 @@ class Run:
             plan=wish.rolling.plan(len(names), seed),
             queue_until=wish.queue_until,
         )
-        return await self._session.signed(job) if wish.sign else job
 
     async def _settle(self, job: Gathering) -> bool:
         """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""

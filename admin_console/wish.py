@@ -8,7 +8,7 @@ from admin_console.tables import MOST_LISTED, shared_names
 from amon.errors import Refused
 from amon.job import PRECEDENCE, Book, ExitCode, Plan, parse_share, sample
 from amon.runtime.fleet import Site
-from amon.runtime.gather import Gathering, Job
+from amon.runtime.gather import Job
 from amon.runtime.proofs import Word
 from amon.target import Expression, select, unknown_names
 from amon.target.expression import PartState, Tagged
@@ -95,10 +95,10 @@ async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
     return names
 
 
-def judged(job: Gathering) -> ExitCode:
+def judged(book: Book, words: Mapping[str, Word]) -> ExitCode:
     """The book's code, unless somebody may have made up an answer: then nobody knows how it ended there."""
-    code = job.book.exit_code()
-    unproven = any(word not in (Word.none, Word.signed) for word in job.words.values())
+    code = book.exit_code()
+    unproven = any(word not in (Word.none, Word.signed) for word in words.values())
     return next(one for one in PRECEDENCE if one in ({code, ExitCode.no_answer} if unproven else {code}))
 
 

@@ -127,17 +127,20 @@ class Gathering:
         self.book.cancel(self._clock.monotonic())
         self._cancelled.set()
 
-    def resume(self, rows: "Iterable[KeptRow]") -> None:
+    def resume(self, rows: "Iterable[KeptRow]", *, begins: bool = True) -> None:
         """Take up, instead of `send`, a job of which these rows were kept; then `fetch`, then `collect`.
 
         Rows that were not asked, as far as it was written down, are asked when it is their turn: a site that has the
         request all the same knows it by its id, says what became of it and does nothing twice. A time for the whole job
-        (`plan.within`) counts from now: whoever resumes it takes off what has passed.
+        (`plan.within`) counts from now: whoever resumes it takes off what has passed. begins: False for who only wants
+        to know how it stands; then nobody is asked whose turn has not come.
         """
         now, epoch = self._clock.monotonic(), self._clock.time()
         kept = {row.site: row for row in rows if row.site in self.book}
         begun = tuple(name for name in self.book.names if name in kept and kept[name].asked)
         self._turns.rollout = Rollout(self.job.plan, self.job.names, _online(self._fleet, self.job), now, begun)
+        if not begins:
+            self._turns.rollout.stop("nobody is begun by a look")
         for row in kept.values():
             self.book.restore(restored(row, now, epoch), now)
             if row.word:

@@ -9,13 +9,14 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from amon.errors import Failed, Refused
+from amon.store.hold import hold, holder
 from amon.store.writer import Writer, open_database
 
 T = TypeVar("T")
@@ -98,6 +99,7 @@ class Ledger:
         self._writer = writer
         self._say = say
         self._complained = False
+        self._path: Path | None = None
 
     @classmethod
     @asynccontextmanager
@@ -121,6 +123,7 @@ class Ledger:
         writer = Writer(db, fsync, "the book of jobs")
         running = asyncio.create_task(writer.run(), name="ledger writer")
         ledger = cls(writer, say)
+        ledger._path = db.path
         try:
             await ledger._do(_create, None)
             yield ledger
@@ -181,6 +184,19 @@ class Ledger:
     async def forget(self, before: float) -> None:
         """Drop the jobs from before then (epoch seconds), and the oldest of those that are too many or too large."""
         await self._do(lambda db: _forget(db, before), None)
+
+    @contextmanager
+    def holding(self, ident: str) -> Iterator[bool]:
+        """While the block lasts we are who delivers this job; False: another process is."""
+        if self._path is None:
+            yield True
+            return
+        with hold(self._path.with_name(f"held-{ident}")) as ours:
+            yield ours
+
+    def is_held(self, ident: str) -> bool:
+        """Whether some process delivers this job."""
+        return self._path is not None and holder(self._path.with_name(f"held-{ident}")) != 0
 
     async def _do(self, work: Callable[[sqlite3.Connection], T], otherwise: T, *, durable: bool = False) -> T:
         """A book that is broken is one that knows nothing: whoever reads it hears why, once."""

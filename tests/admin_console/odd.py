@@ -16,7 +16,8 @@ Words = Annotated[str, Field("any words", pattern=r"[^\n]*", longest=2000)]
 @dataclass(frozen=True, slots=True)
 class Settings:
     well: Annotated[bool, Field("whether its health is good")] = True
-    fails: Annotated[bool, Field("whether `try` fails")] = False
+    fails: Annotated[bool, Field("whether `try` and `late` fail")] = False
+    waits: Annotated[bool, Field("whether `late` and `write` wait for the gate")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class OddModule(Module[Settings]):
     def __init__(self, env: Env[Settings]) -> None:
         super().__init__(env)
         self._kept = env.state / "kept"
+        self.gate = asyncio.Event()
 
     @command(role="observer")
     async def echo(self, call: Call, words: Words = "") -> Said:
@@ -59,6 +61,14 @@ class OddModule(Module[Settings]):
     async def deny(self, call: Call) -> Said:
         """Is refused by the module itself."""
         raise Refused("not today; ask on Monday")
+
+    @command(role="observer", timeout=3600.0)
+    async def late(self, call: Call) -> Said:
+        """As `try`, and where it is set to wait only after the gate was opened."""
+        if self.env.settings.waits:
+            call.progress(1, 4, "waiting at the gate")
+            await self.gate.wait()
+        return await self.try_(call)
 
     @command(role="observer", timeout=3600.0)
     async def hang(self, call: Call) -> Said:

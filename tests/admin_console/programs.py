@@ -115,7 +115,9 @@ async def on_terminal(
 
 def _environment(folder: Path, more: dict[str, str]) -> dict[str, str]:
     """Temporary files, caches and configurations lie below `folder`."""
-    own = {name: str(folder) for name in ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    own = {
+        name: str(folder) for name in ("TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+    }
     return {**os.environ, **own, **more}
 
 

@@ -1,0 +1,143 @@
+"""What brings queued jobs to sites that come back, when nobody sits at the console: one process for a book of jobs.
+
+All it knows is in the book, so one that was killed is replaced by another that does the rest. There is one because it
+holds a lock (flock(2)), which ends with the process, however it ends. It is in a session of its own (setsid(2)), so
+that the terminal it was begun from can go.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from admin_console.api import Console
+from admin_console.jobs.earlier import taken_up
+from admin_console.session import Setup
+from amon.errors import Failed, Refused
+from amon.store.hold import hold, holder
+from amon.store.ledger import Ledger
+
+LOOK_EVERY = 2.0  # seconds between two looks into the book for jobs that are new
+_AGAIN = (5.0, 60.0)  # seconds before the server is tried again, and at most
+_TRIES, _TRY_EVERY = 50, 0.2  # times and seconds for a courier that is there to end
+_LOG_MOST = 1_000_000  # bytes; a log longer than that is begun anew
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def lock_of(ledger: Path) -> Path:
+    return ledger.with_name("courier.lock")
+
+
+def log_of(ledger: Path) -> Path:
+    return ledger.with_name("courier.log")
+
+
+def is_running(ledger: Path) -> bool:
+    """Whether a courier delivers what is queued in this book."""
+    return holder(lock_of(ledger)) != 0
+
+
+def start(ledger: Path, words: Sequence[str]) -> int:
+    """Begin a courier that outlives us; its process id. words: the command, as `amon --config FILE courier`.
+
+    One that finds another at work waits a moment for its end and goes: a job that is new is found by whoever is there.
+    """
+    log = log_of(ledger)
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > _LOG_MOST:
+            log.unlink()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, start_new_session=True, cwd="/"
+        )
+    except OSError as fault:
+        raise Failed(f"no courier could be begun: {fault.strerror}") from None
+    finally:
+        os.close(descriptor)
+    return process.pid
+
+
+def words_for(setup: Setup) -> tuple[str, ...]:
+    """How to call ourselves, whichever way we were called."""
+    program = (sys.executable, "-P", "-c", "from admin_console.cli.main import main; main()")
+    return *program, "--config", str(setup.config.absolute()), "courier"
+
+
+async def serve(setup: Setup, sleep: Sleep = asyncio.sleep) -> None:
+    """What `amon courier` does: be the only one, and deliver."""
+    from amon.log import set_up
+
+    set_up("info")
+    ledger, log = _book(setup), logging.getLogger("amon.courier")
+    for _ in range(_TRIES):  # one that is just ending has not seen the job that we were begun for
+        with hold(lock_of(ledger)) as ours:
+            if ours:
+                await deliver(setup, sleep)
+                return
+        await sleep(_TRY_EVERY)
+    log.info("another courier is at work; it finds what is new")
+
+
+async def deliver(setup: Setup, sleep: Sleep = asyncio.sleep) -> None:
+    """Until nothing is queued any more. Says to the log what it does; a server that is away is tried again."""
+    log, (wait, longest) = logging.getLogger("amon.courier"), _AGAIN
+    async with Ledger.open(_book(setup), log.error) as book:
+        while await book.queued():
+            try:
+                await _connected(setup, book, log, sleep)
+                wait = _AGAIN[0]
+            except (Failed, Refused) as fault:
+                log.warning("%s; trying again in %g s", fault, wait)
+                await sleep(wait)
+                wait = min(2 * wait, longest)
+    log.info("nothing is queued any more")
+
+
+async def _connected(setup: Setup, book: Ledger, log: logging.Logger, sleep: Sleep) -> None:
+    """With a session that is up: each queued job in a task of its own, and those that come meanwhile.
+
+    What is not queued any more was cancelled by another console, and is let go.
+    """
+    async with Console(setup=setup, say=log.error) as console:
+        under: dict[str, asyncio.Task[None]] = {}
+        try:
+            while jobs := await book.queued():
+                idents = {job.id for job in jobs}
+                for ident in idents - under.keys():
+                    under[ident] = asyncio.create_task(_one(console, ident, log), name=f"job {ident}")
+                for ident, task in list(under.items()):
+                    if task.done():  # somebody else held it, or it was not to be had: look again
+                        del under[ident]
+                    elif ident not in idents:
+                        task.cancel()
+                await sleep(LOOK_EVERY)
+        finally:
+            for task in under.values():
+                task.cancel()
+            if under:
+                await asyncio.wait(under.values())
+
+
+async def _one(console: Console, ident: str, log: logging.Logger) -> None:
+    assert console.ledger is not None
+    try:
+        run = await taken_up(console.session, console.ledger, ident, follow=True)
+        run.note = lambda text: log.info("%s: %s", ident, text)
+        log.info("%s: taken up", ident)
+        report = await run.finish()
+        log.info("%s: %s", ident, report.book.summary())
+    except (Failed, Refused) as fault:
+        log.info("%s: %s", ident, fault)
+
+
+def _book(setup: Setup) -> Path:
+    if setup.ledger is None:
+        raise Failed("this console keeps no book of jobs, so nothing can be queued")
+    setup.ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return setup.ledger

@@ -1,0 +1,187 @@
+"""A job that was begun before, by this console or one that is gone, taken up from the book of jobs.
+
+All sites that have not reported their end are asked again (`Fetch`), and what they know amends the book. A site never
+does it twice: it knows the id of the job.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from admin_console.keeping import Keeping
+from admin_console.run import Run
+from admin_console.session import Session
+from admin_console.wish import Report, Rolling, Wish, judged
+from amon.errors import Invalid, Refused
+from amon.job import Book, Plan
+from amon.runtime.delivery import tell
+from amon.runtime.gather import Gathering, Job
+from amon.runtime.proofs import Word
+from amon.runtime.resuming import restored
+from amon.store.ledger import KeptJob, KeptRow, Ledger
+from amon.target import All, Expression, parse
+from amon.target.jobs import OfJob
+from amon.wire import Cancel
+from amon.words import State
+
+_FOLLOWED = 86_400.0  # seconds that a site may be at it, for who follows
+REMEMBERED = 6 * 86_400.0
+"""Seconds after which nobody is begun any more: after seven days sites forget what they did, and would do it again."""
+
+FAILED = (State.failed, State.lost, State.silent, State.not_here, State.not_started, State.expired)
+"""Ends after which the same may be asked once more."""
+
+
+class Earlier(Run):
+    """follow: until every site has said its end, and those who are not there had their time; begins whose turn it is.
+
+    Else nobody is begun, and those who are at it are waited for as long as the job was meant to take, no longer.
+    cancels: tell whoever may be at it to stop.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        ledger: Ledger,
+        kept: KeptJob,
+        rows: Sequence[KeptRow],
+        *,
+        follow: bool = False,
+        cancels: bool = False,
+    ) -> None:
+        super().__init__(session, wish_of(kept), Keeping(ledger, session), job_of(kept, session.clock.time()))
+        self.kept = kept
+        self._ledger = ledger
+        self._rows = rows
+        self._follow = follow
+        self._cancels = cancels
+
+    async def _at_work(self, job: Gathering) -> None:
+        if not self._follow:
+            job.resume(self._rows, begins=False)
+            await job.fetch()
+            await (self._end_it(job) if self._cancels else self._as_long_as_meant(job))
+            return
+        with self._ledger.holding(self.kept.id) as ours:
+            if not ours:
+                raise Refused(f"another amon of yours is at it; next: follow it there, or amon job {self.kept.id[-6:]}")
+            job.book.deadline = _FOLLOWED
+            now = self._session.clock.time()
+            job.resume(self._rows, begins=now - self.kept.created < REMEMBERED)
+            if now - self.kept.created >= REMEMBERED:
+                job.book.stop("its turn did not come while sites remember", self._session.clock.monotonic())
+            await job.fetch()
+            await self._collected(job)
+            await job.until(lambda: self.stopped or not _running(job))
+
+    async def _as_long_as_meant(self, job: Gathering) -> None:
+        left = self.kept.created + self.kept.deadline + job.book.grace - self._session.clock.time()
+        await self._at_most(left, job, lambda: not job.book.under_way)
+
+    async def _end_it(self, job: Gathering) -> None:
+        for name in _running(job):
+            tell(self._session.fleet, name, Cancel(job.job.id))
+        self._stopped = True
+        job.cancel()
+        await self._at_most(job.book.grace + 0.5, job, lambda: job.book.closed and not _running(job))
+
+    async def _at_most(self, seconds: float, job: Gathering, condition: Callable[[], bool]) -> None:
+        if seconds <= 0 or condition():
+            return
+        waiting = {
+            asyncio.ensure_future(job.until(condition)),
+            asyncio.ensure_future(self._session.clock.sleep(seconds)),
+        }
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+            await asyncio.wait(waiting)
+        for one in done:
+            one.result()
+
+
+def _running(job: Gathering) -> list[str]:
+    """Sites that said that they are still at it, when their time was up."""
+    return [row.site for row in job.book.rows() if row.state is State.running]
+
+
+async def taken_up(
+    session: Session, ledger: Ledger, ident: str, *, follow: bool = False, cancels: bool = False
+) -> Earlier:
+    """The job whose id ends so, ready to be waited for with `finish`. `Refused` if it is not here, or not yours."""
+    kept = await ledger.find(ident)
+    if kept.asker != session.connection.account:
+        raise Refused(
+            f"{kept.asker} asked for {kept.id[-6:]}, and sites tell nobody else what became of it; "
+            "next: use the configuration of that account"
+        )
+    return Earlier(session, ledger, kept, await ledger.rows(kept.id), follow=follow, cancels=cancels)
+
+
+def job_of(kept: KeptJob, now: float) -> Job:
+    """As it was sent, with the time that is left. Sites that have left the fleet stay in it: what they said counts."""
+    plan = plan_of(kept)
+    if plan.within is not None:
+        plan = replace(plan, within=max(0.0, kept.created + plan.within - now))
+    told = (kept.deadline, kept.accept_by, kept.dry_run, kept.confirmed)
+    return Job(kept.id, kept.line, kept.names, *told, plan=plan, queue_until=kept.queue_until)
+
+
+def wish_of(kept: KeptJob) -> Wish:
+    told = (kept.deadline, kept.accept_by, kept.dry_run, kept.confirmed)
+    return Wish(_target(kept), kept.line, *told, queue_until=kept.queue_until)
+
+
+def plan_of(kept: KeptJob) -> Plan:
+    """How it was spread over its sites; all at once where that was written by another version."""
+    try:
+        return Plan(**json.loads(kept.plan))
+    except (TypeError, ValueError):
+        return Plan()
+
+
+def kept_report(kept: KeptJob, rows: Sequence[KeptRow], now: float, epoch: float) -> Report:
+    """How it stands by the book alone. now, epoch: the same moment, monotonic and since the epoch."""
+    book = Book(kept.id, kept.names, now, kept.accept_by, kept.deadline, turns=True)
+    for row in rows:
+        if row.site in book:
+            book.restore(restored(row, now, epoch), now)
+    words = {row.site: Word(row.word) for row in rows if row.word in set(Word)}
+    return Report(wish_of(kept), job_of(kept, epoch), book, judged(book, words), words)
+
+
+def is_known(rows: Sequence[KeptRow]) -> bool:
+    """Whether every site has said its end, so that nobody needs to be asked."""
+    return all(row.reported and row.state != State.running for row in rows)
+
+
+async def once_more(ledger: Ledger, ident: str, *, yes: bool = False, sign: bool = False) -> Wish:
+    """What to ask so that the sites where it did not end well get the same again, as a new job.
+
+    `Refused` where there are none. It goes through the sites at the pace of the first.
+    """
+    kept = await ledger.find(ident)
+    failed = [row.site for row in await ledger.rows(kept.id) if row.state in FAILED]
+    if not failed:
+        raise Refused(f"nothing of {kept.id} failed, by the book; next: amon job {kept.id[-6:]}, which asks the sites")
+    target = OfJob(kept.id, tuple(FAILED), frozenset(name.lower() for name in failed))
+    plan = plan_of(kept)
+    rolling = Rolling(
+        batch=str(plan.batch) if plan.batch else "",
+        canary=min(plan.canary, len(failed)),
+        max_failures="" if plan.max_failures is None else str(plan.max_failures),
+        splay=plan.splay,
+        within=plan.within,
+    )
+    return Wish(target, kept.line, kept.deadline, kept.accept_by, kept.dry_run, yes, sign, rolling)
+
+
+def _target(kept: KeptJob) -> Expression:
+    """As it was written; only shown, since the names are frozen."""
+    try:
+        return parse(kept.target, jobs=True)
+    except Invalid:
+        return All()
