@@ -5,8 +5,10 @@ goes to the asker alone, unless exactly one site was named. One to one the prefi
 what came late, was edited, was sent by another agent, or has nobody's real address behind it.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from amon.access import BadSignature, Quota
@@ -14,18 +16,19 @@ from amon.clock import Clock
 from amon.errors import Invalid
 from amon.ids import new_id, typed_id
 from amon.runtime.dispatch import Dispatch
-from amon.runtime.incoming import Door, Incoming
+from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.loops import SAME, Loops
 from amon.runtime.pages import Pages, shown
 from amon.runtime.questions import CONFIRM_WITHIN, Questions
 from amon.runtime.seals import REFUSAL
-from amon.runtime.spoken import Reach, Spoken, said_error
+from amon.runtime.spoken import Reach, Say, Spoken, said_error
 from amon.runtime.typed import Line, direct, named, prefixed
 from amon.target import Facts
 from amon.words import Asker
 from amon.xmpp.events import Received
 
 if TYPE_CHECKING:
+    from amon.runtime.following import Followings
     from amon.runtime.gathered import Gatherer, Telling
 
 _NOTICE_EVERY = 3600.0
@@ -38,11 +41,15 @@ _PRIVATE = "I answer in the room or to my own address, not to private messages o
 class Voice(Protocol):
     """How an account speaks; each says whether it went out."""
 
-    def say(self, to: str, text: str) -> bool: ...
+    def say(self, to: str, text: str, *, unstyled: bool = False, id: str = "", replaces: str = "") -> bool: ...  # noqa: A002
 
     def say_room(self, room: str, text: str) -> bool: ...
 
     def composing(self, to: str, on: bool) -> bool: ...
+
+    async def ping(self, to: str) -> bool | None:
+        """Whether the client at that address is there; None if it does not say."""
+        ...
 
 
 class Chat:
@@ -78,6 +85,8 @@ class Chat:
         self._pages = Pages(clock)
         self._questions = Questions(site, door, clock)
         self._under: dict[str, Spoken] = {}
+        self._noted: dict[str, str] = {}
+        self._followings: Followings | None = None
         self._notices = Quota(1, _NOTICE_EVERY)
         self._mistakes = Quota(mistakes, _MISTAKES_WITHIN)
         self._loops = Loops(clock, alarm, same)
@@ -119,7 +128,7 @@ class Chat:
                 await self._do(message, asker, Line(message.text.strip(), Reach.alone))
             return
         if odd:
-            self._voice.say(asker.reply_to, odd)
+            self._tell(asker.reply_to, odd)
             return
         try:
             line = direct(message.text, self.prefix)
@@ -129,7 +138,7 @@ class Chat:
         if line.target is None or line.target.matches(self._facts()):
             await self._do(message, asker, line)
         else:
-            self._voice.say(asker.reply_to, f"{self._site} is not in {line.target}; nothing was done")
+            self._tell(asker.reply_to, f"{self._site} is not in {line.target}; nothing was done")
 
     async def _do(self, message: Received, asker: Asker, line: Line) -> None:
         incoming = self._incoming(message, asker, line)
@@ -145,6 +154,8 @@ class Chat:
             self._more(asker, line)
         elif line.text.lower() == "cancel":
             self._cancel(asker, line)
+        elif line.first == "stop" and self._stop(asker, line):
+            pass
         elif line.text:
             await self._ask(incoming, line)
 
@@ -163,6 +174,8 @@ class Chat:
             lambda *about: self._questions.ask(incoming, line, self.prefix, *about),
             lambda: self._may_complain(asker),
             self._clock,
+            partial(self._follow, asker),
+            partial(self._note, asker.reply_to) if asker.room is None else None,
         )
         if asker.room is None:
             self._voice.composing(asker.reply_to, True)
@@ -193,7 +206,7 @@ class Chat:
 
         def notice(text: str, rest: str = "") -> None:
             why = self.door.authority.decide(asker, None, self._clock.time()).reason
-            self._voice.say(asker.reply_to, f"{self._site}: {why}")
+            self._tell(asker.reply_to, f"{self._site}: {why}")
 
         def complain() -> bool:
             return line.alone and self._notices.take(asker.jid, self._clock.monotonic()) > 0
@@ -259,6 +272,27 @@ class Chat:
         if not [key for key in keys if self._dispatch.cancel(key)] and line.alone:
             self._answer(asker, line.alone, "nothing of yours is under way here")
 
+    def _follow(self, asker: Asker, session: Output) -> Say:
+        """What a session says goes to its asker alone, wherever he asked for it; so does how it ended."""
+        if self._followings is None:
+            from amon.runtime.following import Followings
+
+            self._followings = Followings(self._tell, self._voice.ping, self._clock)
+        self._followings.tell(asker, session)
+        return lambda text, rest="": self._answer(asker, False, text, rest)
+
+    def _stop(self, asker: Asker, line: Line) -> bool:
+        """End the session that is meant, or all. False: none is; then it is a line like others (`stop httpd`)."""
+        mine = self._followings.of(asker) if self._followings is not None else {}
+        if self._followings is None or not mine:
+            return False
+        meant = self._followings.named(asker, line.rest.upper())
+        for ident in meant:
+            self._dispatch.cancel((self.door.account, asker.jid, ident))
+        if not meant and not line.rest:
+            self._answer(asker, line.alone, f"several are open: {', '.join(mine.values())}; say stop ID, or stop all")
+        return bool(meant) or not line.rest
+
     def _more(self, asker: Asker, line: Line) -> None:
         text = self._pages.more(self._where(asker, line.alone))
         if text is not None:
@@ -276,14 +310,28 @@ class Chat:
         if where[1] is not None:
             self._voice.say_room(where[1], page)
         else:
-            self._voice.say(asker.reply_to, page)
+            self._tell(asker.reply_to, page)
+
+    def _tell(self, to: str, text: str, *, unstyled: bool = False) -> bool:
+        self._noted.pop(to, None)  # it is not the last thing said there any more
+        return self._voice.say(to, text, unstyled=unstyled)
+
+    def _note(self, to: str, text: str, replaces: str) -> str:
+        """How far it is, in the place of the last message to that address; see `Note`."""
+        if replaces and self._noted.get(to) != replaces:
+            return ""
+        ident = secrets.token_hex(8)
+        if not self._voice.say(to, text, id=ident, replaces=replaces):
+            return ""
+        self._noted[to] = replaces or ident
+        return self._noted[to]
 
     def _where(self, asker: Asker, alone: bool) -> tuple[str, str | None]:
         return asker.jid, asker.room if alone else None
 
     def _mistaken(self, asker: Asker, wrong: Invalid) -> None:
         if self._is_known(asker) and self._may_complain(asker):
-            self._voice.say(asker.reply_to, said_error(self._site, wrong))
+            self._tell(asker.reply_to, said_error(self._site, wrong))
 
     def _may_complain(self, asker: Asker) -> bool:
         return self._mistakes.take(asker.jid, self._clock.monotonic()) > 0

@@ -142,6 +142,15 @@ class Session:
             self.end("it has told all")
         return Part(tuple(values), tuple(lines), self._columns, missed) if values or missed else None
 
+    def skip(self, keep: int) -> None:
+        while len(self._waiting) > keep:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._size -= self._waiting.popleft()[2]
+        self.missed += 1
+        self._untold += 1
+
     def heard(self) -> None:
         self._heard_at, self._was_heard = self._clock.monotonic(), True
 
@@ -200,9 +209,7 @@ class Session:
         self._waiting.append((value, text, size))
         self._size += size
         while len(self._waiting) > self._limits.waiting or self._size > self._limits.waiting_bytes:
-            self._size -= self._waiting.popleft()[2]
-            self.missed += 1
-            self._untold += 1
+            self._drop()
         if was_empty:
             self._tell()
         if self.said >= self._limits.items or self._total >= self._limits.size:

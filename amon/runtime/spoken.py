@@ -15,6 +15,7 @@ from amon.wire import Ended
 from amon.words import Effect, State
 
 _PATIENCE = 3.0  # seconds before a person is told that it is being done
+_CORRECT_EVERY, _CORRECTIONS = 10.0, 6  # seconds between two corrections, and how many: some clients show each
 _VERDICT = 200  # characters of a summarised answer
 
 
@@ -38,6 +39,12 @@ class Say(Protocol):
         ...
 
 
+class Note(Protocol):
+    def __call__(self, text: str, replaces: str, /) -> str:
+        """Say how far it is, instead of the message of that id, if any: the id of that line; empty if it could not."""
+        ...
+
+
 class Ask(Protocol):
     def __call__(self, effect: Effect, plan: str, signature: bool, /) -> str:
         """What to say instead of doing it."""
@@ -47,11 +54,21 @@ class Ask(Protocol):
 class Spoken:
     """The `Replies` of a typed line. line: what was asked; never said again, there may be a secret in it.
 
-    complain: whether it may still be said that something was wrong with it.
+    complain: whether it may still be said that something was wrong with it. follow: tells a session, and gives how what
+    follows of it is said. note: says how far it is where that can be corrected in place.
     """
 
     def __init__(
-        self, site: str, line: str, reach: Reach, say: Say, ask: Ask, complain: Callable[[], bool], clock: Clock
+        self,
+        site: str,
+        line: str,
+        reach: Reach,
+        say: Say,
+        ask: Ask,
+        complain: Callable[[], bool],
+        clock: Clock,
+        follow: Callable[[Output], Say] | None = None,
+        note: Note | None = None,
     ) -> None:
         self._site = site
         self._what = line.partition(" ")[0]
@@ -60,7 +77,10 @@ class Spoken:
         self._ask = ask
         self._complain = complain
         self._clock = clock
+        self._follow = follow
+        self._note = note
         self._doing = ""
+        self._is_session = self._moves = self._is_noted = False
 
     def accepted(self, what: str) -> None:
         self._what = what
@@ -69,6 +89,7 @@ class Spoken:
     def progress(self, text: str, fraction: float | None) -> None:
         share = f" ({fraction:.0%})" if fraction is not None else ""
         self._doing = f"{text}{share}"
+        self._moves = True
 
     def needs_word(self, effect: Effect, plan: str, signature: bool) -> None:
         self.say(self.asks_back(effect, plan, signature))
@@ -81,9 +102,16 @@ class Spoken:
         self._say(text)
 
     def output(self, session: Output) -> None:
-        session.gone("sessions are not told here")
+        self._doing = ""
+        self._is_session = True
+        if self._follow is not None:
+            self._say = self._follow(session)
+        else:
+            session.gone("nobody reads it")
 
     def ended(self, outcome: Ended) -> None:
+        if outcome.state == State.running and self._is_noted:
+            return  # a line above says so already, and goes on saying it
         if outcome.state == State.invalid and self._reach.broad:
             return
         if outcome.state == State.refused and self._reach is Reach.unsaid:
@@ -103,12 +131,35 @@ class Spoken:
 
     async def _say_doing(self) -> None:
         await self._clock.sleep(_PATIENCE)
-        if self._doing and not self._reach.broad:
-            self._say(f"{self._name()}{self._doing}: {self._what}")
+        if not self._doing or self._reach.broad:
+            return
+        if self._note is None:
+            self._say(self._how_far())
+        else:
+            await self._go_on_saying(self._note)
+
+    async def _go_on_saying(self, note: "Note") -> None:
+        """One line, corrected now and then while it is the last thing that was said (XEP-0308)."""
+        said = self._how_far()
+        ident = note(said, "")
+        self._is_noted = bool(ident) and self._moves
+        for _ in range(_CORRECTIONS):
+            await self._clock.sleep(_CORRECT_EVERY)
+            if self._how_far() != said:
+                said = self._how_far()
+                ident = ident and note(said, ident)
+                self._is_noted = bool(ident)
+            if not ident:
+                return
+
+    def _how_far(self) -> str:
+        return f"{self._name()}{self._doing}: {self._what}"
 
     def _words(self, outcome: Ended) -> tuple[str, str]:
         """What is said now, and what only on `more`."""
         text = outcome.text or "nothing"
+        if self._is_session:
+            return f"{self._name()}{self._what} {'ended' if outcome.state == State.done else outcome.state}: {text}", ""
         if outcome.state != State.done:
             return f"{self._name()}{outcome.state}: {text}", ""
         found = visible(verdict(outcome), lines=False)  # of data, which only its reader makes visible

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,13 @@ from amon.health import Health, Picture
 from amon.ids import new_id
 from amon.module import Module
 from amon.runtime.chat import Chat
-from amon.runtime.incoming import Door, Incoming, Output
+from amon.runtime.incoming import Door, Incoming, Output, Part
 from amon.runtime.node import Node, Spec
 from amon.store import Journal
 from amon.target import Facts
 from amon.testing.clock import FakeClock
 from amon.wire import Ended
-from amon.words import Asker, Effect
+from amon.words import Asker, Effect, State
 from amon.xmpp.events import Received
 
 OWNER = "owner@example.org"
@@ -49,10 +49,37 @@ class _Ear:
         self.plan = plan
 
     def output(self, session: Output) -> None:
-        session.gone("nobody follows it; see Stage.follow")
+        session.gone("it goes on and on: nobody follows it, see Stage.follow")
 
     def ended(self, outcome: Ended) -> None:
         self.outcomes.append(outcome)
+
+
+class _Reader(_Ear):
+    """Lets one read a session item by item."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session: Output | None = None
+        self.stirred = asyncio.Event()
+
+    def output(self, session: Output) -> None:
+        self.session = session
+        session.heard()
+        self.stirred.set()
+
+    def ended(self, outcome: Ended) -> None:
+        super().ended(outcome)
+        self.stirred.set()
+
+    async def next(self) -> Part | None:
+        """One item; None when there is no more."""
+        while True:
+            self.stirred.clear()
+            part = self.session.take(1, 2**20) if self.session is not None else None
+            if part is not None or self.outcomes:
+                return part
+            await self.stirred.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +116,25 @@ class Stage:
             raise Failed(f"no outcome but a question: {ear.plan}")
         return ear.outcomes[-1]
 
+    async def follow(self, line: str, by: str = OWNER) -> AsyncGenerator[Any, None]:
+        """What the session of `line` says, as data, item by item; to close this stops it, as its asker would.
+
+        Ends when the session has told all; `Failed` with state and text where it did not end well. What is not read
+        waits in the session's buffer, which drops the oldest beyond a thousand.
+        """
+        reader, incoming = _Reader(), Incoming(new_id(self.clock.time()), Asker(by), line, DOOR)
+        task = asyncio.create_task(self.node.dispatch.handle(incoming, reader), name=f"follow {line}")
+        try:
+            while (part := await reader.next()) is not None:
+                for item in part.items:
+                    yield item
+            outcome = reader.outcomes[-1]
+            if outcome.state != State.done:
+                raise Failed(f"{outcome.state}: {outcome.text}")
+        finally:
+            self.node.dispatch.cancel(incoming.key)
+            await task
+
     @property
     def module(self) -> Any:
         """The running module itself."""
@@ -124,8 +170,11 @@ class _Voice:
     def __init__(self, said: list[str]) -> None:
         self._said = said
 
-    def say(self, to: str, text: str) -> bool:
+    def say(self, to: str, text: str, *, unstyled: bool = False, id: str = "", replaces: str = "") -> bool:  # noqa: A002
         self._said.append(text)
+        return True
+
+    async def ping(self, to: str) -> bool:
         return True
 
     def say_room(self, room: str, text: str) -> bool:

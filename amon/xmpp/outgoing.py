@@ -1,4 +1,4 @@
-"""What we say, as stanzas. Pure. Sources: RFC 6121; XEP-0085, 0334, 0393, 0428, 0461; for rooms XEP-0045."""
+"""What we say, as stanzas. Pure. Sources: RFC 6121; XEP-0085, 0308, 0334, 0393, 0428, 0461; for rooms XEP-0045."""
 
 from typing import Literal
 from xml.etree.ElementTree import Element
@@ -30,11 +30,22 @@ def payload_message(to: str, payload: str, *, id: str, body: str | None, kind: s
     return made
 
 
-def text_message(to: str, text: str, *, id: str, kind: str, in_reply_to: str | None, unstyled: bool) -> Element:  # noqa: A002
+def text_message(
+    to: str,
+    text: str,
+    *,
+    id: str,  # noqa: A002
+    kind: str,
+    in_reply_to: str | None,
+    unstyled: bool,
+    replaces: str = "",
+) -> Element:
     made = message(to, kind, id)
     child(made, names.BODY, text)
     if in_reply_to:
         child(made, names.REPLY, to=to, id=in_reply_to)
+    if replaces:
+        child(made, names.REPLACE, id=replaces)
     if unstyled:
         child(made, names.UNSTYLED)
     if kind == "chat":

@@ -18,11 +18,18 @@ class Voice:
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
+        self.unstyled: set[str] = set()
+        self.ids: list[tuple[str, str]] = []  # of each message, with the id of the one it replaces
+        self.is_there: bool | None = True
+        self.pings = 0
         self.typing: set[str] = set()
         self.changed = asyncio.Event()
 
-    def say(self, to: str, text: str) -> bool:
+    def say(self, to: str, text: str, *, unstyled: bool = False, id: str = "", replaces: str = "") -> bool:  # noqa: A002
         self.said.append((to, text))
+        self.ids.append((id, replaces))
+        if unstyled:
+            self.unstyled.add(text)
         self.typing.discard(to)
         self.changed.set()
         return True
@@ -33,6 +40,10 @@ class Voice:
     def composing(self, to: str, on: bool) -> bool:
         (self.typing.add if on else self.typing.discard)(to)
         return True
+
+    async def ping(self, to: str) -> bool | None:
+        self.pings += 1
+        return self.is_there
 
 
 class Talk:

@@ -61,7 +61,7 @@ class Wire:
     async def review(self) -> None:
         self.reviews += 1
 
-    def say(self, to: str, text: str) -> bool:
+    def say(self, to: str, text: str, *, unstyled: bool = False, id: str = "", replaces: str = "") -> bool:  # noqa: A002
         self.said.append((to, text))
         self.changed.set()
         return True
@@ -70,6 +70,9 @@ class Wire:
         return self.say(room, text)
 
     def composing(self, to: str, on: bool) -> bool:
+        return True
+
+    async def ping(self, to: str) -> bool | None:
         return True
 
     def send_payload(self, to: str, payload: str, *, id: str, body: str | None = None) -> bool:  # noqa: A002
@@ -338,7 +341,7 @@ async def test_calls_of_an_earlier_agent_are_told_once_to_people_and_programs_al
 
 
 async def test_a_bug_in_a_front_costs_one_line_in_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    def say(to: str, text: str) -> bool:
+    def say(to: str, text: str, **more: object) -> bool:
         raise ZeroDivisionError("on purpose")
 
     desk.wire.say = say  # type: ignore[method-assign]

@@ -58,13 +58,16 @@ class Fronts:
 
 
 class _Silent:
-    def say(self, to: str, text: str) -> bool:
+    def say(self, to: str, text: str, *, unstyled: bool = False, id: str = "", replaces: str = "") -> bool:  # noqa: A002
         return True
 
     def say_room(self, room: str, text: str) -> bool:
         return True
 
     def composing(self, to: str, on: bool) -> bool:
+        return True
+
+    async def ping(self, to: str) -> bool | None:
         return True
 
 

@@ -1,7 +1,8 @@
 """The stage as an author of a module uses it: a module of one page, and its test below it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +39,18 @@ class TankModule(Module[Settings]):
         """How full the tank is."""
         return Tank(self.read())
 
+    @command()
+    async def follow(
+        self, call: Call, until: Annotated[float, Field("stop there", unit="%")] = 100
+    ) -> AsyncIterator[Tank]:
+        """Tell the level each second, until it is full."""
+        try:
+            while self.read() < until:
+                yield Tank(self.read())
+                await self.env.clock.sleep(1)
+        finally:
+            self.env.log.info("let go")
+
     @command(role="operator", effect="change")
     async def drain(self, call: Call, to: Annotated[float, Field("how far", unit="%", least=0)]) -> Tank:
         """Drain the tank."""
@@ -66,7 +79,35 @@ async def test_it_drains_only_downwards() -> None:
         assert (await site.ask("drain 10%")).data == {"level": 10.0}
 
 
+async def test_the_level_is_told_each_second_until_the_tank_is_full() -> None:
+    clock, level = FakeClock(), [20.0]
+    async with stage(TankModule, Settings(), clock=clock, read=lambda: level[0]) as site:
+        told = []
+        async for row in site.follow("tank follow"):
+            told.append(row["level"])
+            level[0] += 40
+            await clock.wait_sleepers(3)  # its second, the look at sessions, housekeeping
+            clock.advance(1)
+        assert told == [20.0, 60.0]
+
+
 # The stage itself
+
+
+async def test_who_stops_following_ends_the_session_and_what_it_holds() -> None:
+    clock = FakeClock()
+    async with stage(TankModule, Settings(), clock=clock, read=lambda: 1.0) as site:
+        async with aclosing(site.follow("tank follow")) as rows:
+            assert await anext(rows) == {"level": 1.0}
+            assert len(site.node.dispatch.sessions.all()) == 1
+        assert site.node.dispatch.sessions.all() == []
+
+
+async def test_who_may_not_follow_is_told_so() -> None:
+    async with stage(TankModule, Settings(), read=lambda: 1.0) as site:
+        with pytest.raises(Failed, match="has no role"):
+            await anext(site.follow("tank follow", by="eve@elsewhere.example.org"))
+        assert (await site.ask("tank follow")).text.startswith("it goes on and on: nobody follows it")
 
 
 class Wild(Module[None]):

@@ -43,6 +43,13 @@ def test_an_answer_to_a_person_ends_the_typing_and_may_point_at_the_question() -
     assert children(made) == {"body", "reply", "unstyled", "active"}
 
 
+def test_a_correction_names_the_message_that_it_takes_the_place_of() -> None:
+    made = outgoing.text_message("a@b/c", "80 %", id="2", kind="chat", in_reply_to=None, unstyled=False, replaces="1")
+    replace = made.find(names.REPLACE)
+    assert replace is not None
+    assert (made.get("id"), replace.get("id")) == ("2", "1")
+
+
 def test_typing_is_shown_and_stored_nowhere() -> None:
     assert children(outgoing.chat_state("a@b/c", "composing")) == {"composing", "no-store"}
 

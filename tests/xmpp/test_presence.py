@@ -159,3 +159,14 @@ async def test_who_does_not_guard_its_presence_takes_it_from_nobody_and_lets_no_
             await stranger.ear.wait(Seen, lambda event: event.refused and event.jid == ALICE)
             assert [contact.jid for contact in await console.connection.roster() if contact.sees_us] == [EVE]
         assert not any(event.refused for event in eve.ear.all(Seen))
+
+
+async def test_a_client_that_is_there_answers_a_ping_and_of_one_that_is_gone_its_server_says_so(world: World) -> None:
+    async with world.party(ALICE) as alice:
+        async with world.party(CERN) as cern:
+            await alice.settled()
+            await cern.settled()
+            there = cern.connection.jid
+            assert await alice.connection.ping(there) is True
+        assert await alice.connection.ping(there) is False
+    assert await alice.connection.ping(there) is None  # without a session nobody knows

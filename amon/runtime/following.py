@@ -1,0 +1,147 @@
+"""Sessions told to people who typed for them: some lines every two seconds, and whether their client is still there.
+
+Twenty lines in two seconds are what a person reads and a phone bears; the rest is counted. Of a client that is gone
+its server tells, by the error to a ping (XEP-0199); one that sleeps may (XEP-0198), for less than two minutes. What
+programs write into logs is no markup: several lines stand in a fence, a single one is unstyled (XEP-0393).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from amon.clock import Clock
+from amon.ids import short
+from amon.runtime.incoming import Output
+from amon.words import Asker
+
+_EVERY = 2.0  # seconds between messages
+_LINES, _LINE, _CHARACTERS = 20, 500, 4096  # of a message, of a line, of a message
+_ASK_EVERY = 30.0  # seconds between two pings
+_PATIENCE = 120.0  # seconds without an answer to any
+
+
+class Say(Protocol):
+    def __call__(self, to: str, text: str, /, *, unstyled: bool = False) -> bool: ...
+
+
+class Following:
+    """One session, told to one client."""
+
+    def __init__(
+        self,
+        session: Output,
+        head: Callable[[], str],
+        say: Callable[[str, bool], object],
+        ping: Callable[[], Awaitable[bool | None]],
+        clock: Clock,
+    ) -> None:
+        """head: what its messages begin with, if anything. ping: False if the client is gone, None if nobody knows."""
+        session.patience = _PATIENCE
+        self._session = session
+        self._head = head
+        self._say = say
+        self._ping = ping
+        self._clock = clock
+        self._said_at: float | None = None
+        self._asked_at = clock.monotonic()
+        self._pace: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    def go(self) -> None:
+        """There is something to take, or it is time to look."""
+        now = self._clock.monotonic()
+        if self._session.over:
+            self.close()
+            self._tell()
+            return
+        if now - self._asked_at >= _ASK_EVERY and (self._asking is None or self._asking.done()):
+            self._asked_at = now
+            self._asking = asyncio.create_task(self._ask(), name=f"ping for {self._session.id}")
+        if self._pace is None:
+            wait = 0.0 if self._said_at is None else self._said_at + _EVERY - now
+            if wait > 0:
+                self._pace = asyncio.create_task(self._wait(wait), name=f"pace of {self._session.id}")
+            else:
+                self._tell()
+
+    def close(self) -> None:
+        for task in (self._pace, self._asking):
+            if task is not None:
+                task.cancel()
+
+    async def _wait(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._pace = None
+        self._tell()
+
+    async def _ask(self) -> None:
+        is_there = await self._ping()
+        if is_there:
+            self._session.heard()
+        elif is_there is False:
+            self._session.gone("your client is gone")
+
+    def _tell(self) -> None:
+        self._session.skip(_LINES)
+        part = self._session.take(_LINES, _CHARACTERS)
+        if part is None:
+            return
+        self._said_at = self._clock.monotonic()
+        missed = f"({part.missed:,} line{'' if part.missed == 1 else 's'} left out)" if part.missed else ""
+        above = [line for line in (self._head(), missed) if line]
+        lines = [_shown(line) for line in part.lines]
+        if len(lines) == 1 and not above:
+            self._say(lines[0], True)
+        else:
+            self._say("\n".join([*above, "```", *lines, "```"] if lines else above), False)
+
+
+class Followings:
+    """Those of one account's chat, by the id of their request."""
+
+    def __init__(self, say: Say, ping: Callable[[str], Awaitable[bool | None]], clock: Clock) -> None:
+        self._say = say
+        self._ping = ping
+        self._clock = clock
+        self._open: dict[str, tuple[Asker, Output, Following]] = {}
+
+    def tell(self, asker: Asker, session: Output) -> None:
+        """What there is of it now; the first time, the last time and each time between."""
+        if session.id not in self._open:
+            is_first = True
+
+            def head() -> str:
+                nonlocal is_first
+                told = f"{self.name_of(session.id)} {session.name}"
+                if is_first:
+                    is_first = False
+                    return f"{told}, until you say stop"
+                return told if len(self.of(asker)) > 1 else ""
+
+            to = asker.reply_to
+            say, ping = lambda text, raw: self._say(to, text, unstyled=raw), lambda: self._ping(to)
+            self._open[session.id] = asker, session, Following(session, head, say, ping, self._clock)
+        following = self._open[session.id][2]
+        following.go()
+        if session.over:
+            del self._open[session.id]
+
+    def of(self, asker: Asker) -> dict[str, str]:
+        """Ids of this person's sessions, with what they are called."""
+        mine = {ident: one.name for ident, (who, one, _) in self._open.items() if who.jid == asker.jid}
+        return {ident: f"{self.name_of(ident)} {name}" for ident, name in mine.items()}
+
+    def named(self, asker: Asker, word: str) -> list[str]:
+        """Ids of those that are meant by `all` or the end of an id; none if no session is meant."""
+        mine = list(self.of(asker))
+        if word == "ALL":
+            return mine
+        found = [ident for ident in mine if ident.endswith(word)] if word else mine
+        return found if len(found) == 1 else []
+
+    def name_of(self, ident: str) -> str:
+        return short(ident, self._open)
+
+
+def _shown(line: str) -> str:
+    return line.replace("```", "'''")[:_LINE]
