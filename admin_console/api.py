@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 
+from admin_console.jobs.naming import meant
 from admin_console.keeping import Keeping
 from admin_console.run import Ask, Question, Run, Unasked, nobody
 from admin_console.session import Session, Setup, in_fleet
@@ -21,7 +22,7 @@ from admin_console.settings import default_path, load
 from admin_console.wish import NobodyMeant, Report, Rolling, Wish, chosen
 from amon.runtime.fleet import Site
 from amon.store.ledger import Ledger
-from amon.target import Expression, parse
+from amon.target import Expression
 
 __all__ = ["Ask", "Console", "NobodyMeant", "Question", "Report", "Rolling", "Run", "Site", "Unasked", "Wish"]
 
@@ -44,11 +45,13 @@ class Console:
         self._config = Path(config or os.environ.get("AMON_CONFIG") or default_path())
         self._setup = setup
         self._say = say
+        self._book: Path | None = None
         self._open = AsyncExitStack()
         self._session: Session | None = None
 
     async def __aenter__(self) -> "Console":
         setup = self._setup or Setup.of(load(self._config), self._config)
+        self._book = setup.ledger
         if setup.ledger is not None:
             self.ledger = await self._open.enter_async_context(Ledger.open(setup.ledger, self._say))
         try:
@@ -72,7 +75,7 @@ class Console:
     async def sites(self, target: str | Expression = "all") -> list[Site]:
         """The sites that are meant as their presence shows them now, by name; nobody is asked."""
         await self.session.fleet.look_up()
-        return [self.session.fleet.sites[name] for name in await chosen(self.session, _expression(target))]
+        return [self.session.fleet.sites[name] for name in await chosen(self.session, self._expression(target))]
 
     def run(
         self,
@@ -95,7 +98,7 @@ class Console:
         rolling: in batches, a canary first, a sample of them. queue_until: epoch seconds, for sites that are offline.
         """
         accept_by = min(accept_by, deadline)
-        wish = Wish(_expression(target), line, deadline, accept_by, dry_run, yes, sign, rolling, queue_until)
+        wish = Wish(self._expression(target), line, deadline, accept_by, dry_run, yes, sign, rolling, queue_until)
         made = self.wished(wish)
         made.ask = ask
         return made
@@ -104,6 +107,5 @@ class Console:
         """The same where what is wanted was put together before. detached: nobody waits for its end."""
         return Run(self.session, wish, Keeping(self.ledger, self.session, detached=detached))
 
-
-def _expression(target: str | Expression) -> Expression:
-    return parse(target) if isinstance(target, str) else target
+    def _expression(self, target: str | Expression) -> Expression:
+        return meant(target, self._book) if isinstance(target, str) else target

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from admin_console.session import Session
 from admin_console.wish import Wish
-from amon.job import Plan, Row
+from amon.job import Row
 from amon.runtime.gather import Gathering, Job, outcome_of
 from amon.runtime.proofs import Word
 from amon.store.ledger import KeptJob, KeptRow, Ledger

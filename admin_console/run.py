@@ -171,7 +171,7 @@ class Run:
         names = wish.rolling.names(meant, seed)
         if len(names) < len(meant):
             self.note(f"{len(names)} of {len(meant)} sites; --seed {seed} takes the same again")
-        return Job(
+        job = Job(
             new_id(now),
             wish.line,
             names,
@@ -182,6 +182,8 @@ class Run:
             plan=wish.rolling.plan(len(names), seed),
             queue_until=wish.queue_until,
         )
+        # Whoever cannot sign hears it before anything is sent; in a batch each signature is made when its turn comes.
+        return await self._session.signed(job) if wish.sign and not job.plan.batch else job
 
     async def _settle(self, job: Gathering) -> bool:
         """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""

@@ -7,10 +7,12 @@ import click
 
 from admin_console.cli.audit import audit
 from admin_console.cli.enroll import enroll
+from admin_console.cli.jobs import courier, job, jobs
 from admin_console.cli.policy import policy
 from admin_console.cli.provision import admin, approve, restore, revoke
 from admin_console.cli.run import run_command
 from admin_console.cli.setup import room, server
+from admin_console.cli.shell import shell
 from admin_console.cli.sign import sign_challenge
 from admin_console.completion import complete_target
 from admin_console.program import Amon, Options, Output, console_of, face_of, output_options, run
@@ -40,10 +42,13 @@ def cli(ctx: click.Context, config: Path | None, debug: bool) -> None:
 def sites(options: Options, target: str | None, output: Output) -> None:
     """How every site is, worst first, by presence: nobody is asked. -o quiet: only names of those that are not well."""
     from admin_console.fleet import show_sites
+    from admin_console.jobs.naming import meant
     from amon.target import parse
 
-    wanted = parse(target if target is not None else "all")
-    run(show_sites(console_of(options), face_of(output), wanted))
+    target = target if target is not None else "all"
+    parse(target, jobs=True)  # whoever typed it wrong wants to know before anything is read
+    setup = console_of(options)
+    run(show_sites(setup, face_of(output), meant(target, setup.ledger)))
 
 
 @cli.command()
@@ -87,10 +92,14 @@ for command in (enroll, approve, revoke, admin):
     cli.add_command(command)
 server.add_command(restore)
 cli.add_command(audit)
+cli.add_command(courier)
+cli.add_command(job)
+cli.add_command(jobs)
 cli.add_command(policy)
 cli.add_command(room)
 cli.add_command(run_command)
 cli.add_command(server)
+cli.add_command(shell)
 cli.add_command(sign_challenge)
 
 

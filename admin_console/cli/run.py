@@ -89,6 +89,8 @@ def pace_options(command: Any) -> Any:
 @click.option("--yes", is_flag=True, help="Do not ask before changing several sites.")
 @click.option("--sign", is_flag=True, help="Sign it with your own key from the start.")
 @pace_options
+@click.option("--queue-until", type=Until(), help="Sites that are offline get it when they are back, until then.")
+@click.option("--detach", is_flag=True, help="End when the sites have taken it, and print the job's id.")
 @output_options
 @click.argument("target", shell_complete=complete_target)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -99,6 +101,7 @@ def run_command(
     *,
     target: str,
     command: tuple[str, ...],
+    detach: bool,
     output: Output,
     **options: Any,
 ) -> None:
@@ -106,7 +109,7 @@ def run_command(
 
     What follows TARGET is the command, as one would type it in a chat. --json, --yes and --dry-run may stand anywhere,
     the other options before TARGET. What a site wants signed is signed with `key` of the configuration, once you said
-    yes to its plan.
+    yes to its plan. TARGET may name the sites of an earlier job: @job:7Q2K:failed.
 
     \b
     amon run all uptime
@@ -118,6 +121,8 @@ def run_command(
     refused, 14 some are still at it, 15 cancelled.
     """
     from admin_console.fleet import run_broadcast
+    from admin_console.jobs.detach import check, run_detached
+    from admin_console.jobs.naming import meant
     from admin_console.words import line_of, own_flags
     from amon.target import parse
 
@@ -125,8 +130,16 @@ def run_command(
     output.format = "json" if "--json" in flags else output.format
     options["dry_run"] |= "--dry-run" in flags
     options["yes"] |= "--yes" in flags
-    wish = wish_of(parse(target), line_of(words), options)
-    report = run(run_broadcast(console_of(ctx.obj), face_of(output), wish))
+    parse(target, jobs=True)  # whoever typed it wrong wants to know before anything is read
+    line = line_of(words)
+    setup, face = console_of(ctx.obj), face_of(output)
+    wish = wish_of(meant(target, setup.ledger), line, options)
+    check(wish, setup.clock.time(), detach=detach)
+    if detach:
+        name, code = run(run_detached(setup, face, wish))
+        click.echo(name)
+        ctx.exit(code)
+    report = run(run_broadcast(setup, face, wish))
     ctx.exit(int(report.exit))
 
 
@@ -145,4 +158,4 @@ def wish_of(target: Any, line: str, options: dict[str, Any]) -> Any:
         o["within"],
     )
     accept_by = min(o["accept_by"], o["timeout"])
-    return Wish(target, line, o["timeout"], accept_by, o["dry_run"], o["yes"], o["sign"], rolling)
+    return Wish(target, line, o["timeout"], accept_by, o["dry_run"], o["yes"], o["sign"], rolling, o["queue_until"])
