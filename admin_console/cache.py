@@ -10,12 +10,16 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from admin_console.shell.kinds import Kind
 
 Known = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 _MOST = 16 * 1024 * 1024  # bytes read; of a large fleet with many parts, some 4 KiB for each site
 _MOST_MARKS = 20_000
+_MOST_KINDS = 64  # whose words are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,34 @@ class Cache:
         shown = set(marks)
         kept = {mark: facts for mark, facts in list(known.items())[:_MOST_MARKS] if mark in shown}
         rooms = self._read()
+        before = rooms.get(room)
         fresh = {"names": sorted(names), "known": {mark: dict(facts) for mark, facts in kept.items()}}
-        if _plain(rooms.get(room)) == _plain(fresh):
+        if isinstance(before, dict) and "asked" in before:
+            fresh["asked"] = before["asked"]
+        if _plain(before) == _plain(fresh):
             return
         self._write({**rooms, room: fresh})
+
+    def learnt(self, room: str) -> "dict[str, Kind]":
+        """What sites of each kind can be asked, as `learn` was given it."""
+        from admin_console.shell.kinds import Kind
+
+        held = self._read().get(room)
+        asked = held.get("asked") if isinstance(held, dict) else None
+        pairs = list(asked.items())[-_MOST_KINDS:] if isinstance(asked, dict) else []
+        return {mark: Kind.of(data) for mark, data in pairs}
+
+    def all_learnt(self) -> "list[Kind]":
+        """Of all rooms together."""
+        return [kind for room in self._read() for kind in self.learnt(room).values()]
+
+    def learn(self, room: str, kinds: "Mapping[str, Kind]") -> None:
+        rooms = self._read()
+        held = rooms.get(room)
+        before = held if isinstance(held, dict) else {}
+        asked = {mark: kind.data() for mark, kind in list(kinds.items())[-_MOST_KINDS:] if kind.words}
+        if _plain(before.get("asked", {})) != _plain(asked):
+            self._write({**rooms, room: {**before, "asked": asked}})
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -1,12 +1,16 @@
 """What may come next in a target, from what the last run learnt: no server is asked while somebody types."""
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from admin_console.cache import Cache, Memory
+from admin_console.words import OWN_FLAGS
 
 if TYPE_CHECKING:
     import click
+
+    from admin_console.shell.kinds import Kind
 
 _WORD = re.compile(r"[^\s(),]*$")
 # The shell puts in what is proposed as it is, and sites chose these words: none may mean anything to a shell.
@@ -22,6 +26,23 @@ def complete_target(ctx: "click.Context", param: "click.Parameter", incomplete: 
 def complete_site(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
     """The same where one site is meant, and no target."""
     return [name for name in Cache().everything().names if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
+
+
+def complete_command(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
+    """The words of COMMAND behind a target, as far as `amon shell` has learnt them from sites."""
+    return commands(list(ctx.params.get("command") or ()), incomplete, Cache().all_learnt())
+
+
+def commands(words: Sequence[str], incomplete: str, kinds: "Iterable[Kind]") -> list[str]:
+    """What may come after these words at a site of any kind."""
+    found: dict[str, None] = {}
+    for kind in kinds:
+        line, command = kind.question(words), kind.command_of(words)
+        found.update(dict.fromkeys(kind.words.get(line, ()) if line is not None else ()))
+        page = kind.pages.get(command) if command is not None else None
+        found.update(dict.fromkeys(f"--{name}" for name in (page.params if page is not None else ())))
+    known = [*found, *OWN_FLAGS]
+    return [one for one in known if one.startswith(incomplete) and _PLAIN.fullmatch(one)]
 
 
 def targets(incomplete: str, memory: Memory) -> list[str]:

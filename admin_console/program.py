@@ -76,7 +76,7 @@ class Amon(click.Group):
                 from amon.log import traceback_of
 
                 click.echo(traceback_of(error), nl=False, err=True)
-            ctx.exit(_told(ctx, *_trouble(error)))
+            ctx.exit(_told(ctx, *trouble(error)))
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             ctx.exit(INTERRUPTED)
@@ -110,7 +110,7 @@ def _told(ctx: click.Context, text: str, code: int) -> int:
     return code
 
 
-def _trouble(error: Exception) -> tuple[str, int]:
+def trouble(error: Exception) -> tuple[str, int]:
     """The words for this trouble, and the exit code."""
     from admin_console.wish import NobodyMeant
     from amon.job import ExitCode
@@ -177,8 +177,11 @@ def output_options(command: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
-def face_of(output: Output | None = None) -> "PlainFace":
-    """The face that suits what is wanted and where standard output goes. rich is imported for colours only."""
+def face_of(output: Output | None = None, *, moving: bool = True) -> "PlainFace":
+    """The face that suits what is wanted and where standard output goes. rich is imported for colours only.
+
+    moving: whether a picture may be drawn while sites work.
+    """
     output = output or Output()
     if output.format == "json":
         from admin_console.report import JsonFace
@@ -188,17 +191,18 @@ def face_of(output: Output | None = None) -> "PlainFace":
         from admin_console import formats
 
         return {"jsonl": formats.LinesFace, "csv": formats.CsvFace, "quiet": formats.QuietFace}[output.format]()
-    if sys.stdout.isatty() or _coloured(output.color):
+    if sys.stdout.isatty() or coloured(output.color):
         from admin_console.live import LiveFace, console_for
 
-        coloured = _coloured(output.color)
-        return LiveFace(console=console_for(sys.stdout, coloured, coloured or None), moving=sys.stderr.isatty())
+        colours = coloured(output.color)
+        console = console_for(sys.stdout, colours, colours or None)
+        return LiveFace(console=console, moving=moving and sys.stderr.isatty())
     from admin_console.plain import PlainFace
 
     return PlainFace()
 
 
-def _coloured(color: str) -> bool:
+def coloured(color: str) -> bool:
     """Sources: no-color.org, force-color.org; what is said to us goes before what is said to everybody."""
     said = os.environ.get
     if color != "auto" or said("NO_COLOR") or said("TERM") == "dumb":

@@ -287,6 +287,7 @@ async def test_one_asks_for_a_format_and_gets_only_data(ground: Ground) -> None:
         return await to_end("--config", config, *words, folder=ground.folder)
 
     text, code = await out("run", "-o", "jsonl", "all", "odd", "disks")
+    assert code == 11, text
     *sites, last = map(json.loads, text.splitlines())
     assert sorted(one["site"] for one in sites) == ["away", "cern"]
     assert last["summary"]["exit"] == code == 11

@@ -1,0 +1,220 @@
+"""The shell at a terminal: a prompt that stays while results and sessions print above it. Source: prompt_toolkit.
+
+One prompt is open all the time. A question of a job takes its place until it is answered; what was being typed comes
+back afterwards. Ctrl-C says no to a question, stops the line that is under way, or empties the prompt: it never ends
+the shell; Ctrl-D and `exit` do.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import in_terminal
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output import Output as Screen
+from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.styles import Style
+
+from admin_console.plain import PlainFace
+from admin_console.program import Output, coloured, face_of
+from admin_console.shell import picture
+from admin_console.shell.completer import ShellCompleter
+from admin_console.shell.desk import Desk, Leave
+from admin_console.shell.history import KeptHistory
+from admin_console.shell.link import told_of_the_connection
+from amon.command import split
+from amon.errors import Invalid, Refused
+from amon.ids import short
+from amon.text import visible
+
+_LOOK_EVERY = 30.0  # seconds between two looks at the tags of sites that are new
+_REDRAW = 1.0  # seconds; the clock in the toolbar
+
+
+class TerminalFront:
+    """The person at the terminal. Only one question is open at a time; the others wait for it."""
+
+    can_ask = True
+
+    def __init__(self) -> None:
+        self.question = ""
+        self.changed = asyncio.Event()
+        self._answer: asyncio.Future[str] | None = None
+        self._turn = asyncio.Lock()
+
+    async def ask(self, question: str) -> str:
+        async with self._turn:
+            self._answer = asyncio.get_running_loop().create_future()
+            self.question = question
+            self.changed.set()
+            try:
+                return await self._answer
+            finally:
+                self.question, self._answer = "", None
+                self.changed.set()
+
+    def answer(self, text: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(text)
+
+    def face(self, output: Output) -> PlainFace:
+        """Without a picture that moves: what moves here is the line below the prompt."""
+        return face_of(output, moving=False)
+
+    @contextlib.asynccontextmanager
+    async def apart(self) -> AsyncIterator[None]:
+        async with in_terminal():
+            yield
+
+
+class Terminal:
+    """screen, keys: where prompt_toolkit reads and draws, if that is not the terminal of this program."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        front: TerminalFront,
+        history: KeptHistory,
+        keys: Input | None = None,
+        screen: Screen | None = None,
+    ) -> None:
+        self._desk, self._front = desk, front
+        self._draft: Document | None = None  # what was being typed when a question came
+        self._shown = ""
+        asking = Condition(lambda: bool(front.question))
+        self._prompt: PromptSession[str] = PromptSession(
+            self._message,
+            completer=ShellCompleter(desk),
+            complete_while_typing=~asking,
+            enable_history_search=True,
+            history=history,
+            bottom_toolbar=self._toolbar,
+            refresh_interval=_REDRAW,
+            style=Style.from_dict({**picture.STYLES, "bottom-toolbar": "noreverse ansibrightblack"}),
+            color_depth=None if coloured(desk.output.color) else ColorDepth.DEPTH_1_BIT,
+            key_bindings=self._keys(),
+            input=keys,
+            output=screen,
+        )
+
+    async def live(self) -> int:
+        """Until somebody leaves."""
+        with patch_stdout(raw=True):
+            note = self._front.face(Output()).note
+            async with told_of_the_connection(self._desk, note), _kept(self._look()), _kept(self._follow()):
+                while True:
+                    try:
+                        line = await self._prompt.prompt_async()
+                    except EOFError:
+                        return 0
+                    except KeyboardInterrupt:
+                        continue
+                    if not self._taken(line):
+                        return 0
+
+    def _taken(self, line: str) -> bool:
+        """Whether the shell goes on."""
+        if self._draft is not None:  # not `question`: it may have come while the line was on its way
+            self._front.answer(line)
+            return True
+        try:
+            self._desk.enter(line)
+        except Leave:
+            return False
+        except Refused as error:
+            self._desk.tell(error)
+        return True
+
+    def _message(self) -> FormattedText:
+        if self._front.question:
+            return FormattedText([("bold", visible(self._front.question, lines=False))])
+        session = self._desk.session
+        trouble = "lost" if session.fleet.trouble is not None else ""
+        return FormattedText(picture.prompt(self._desk.target, session.sites(), trouble))
+
+    def _toolbar(self) -> FormattedText:
+        return FormattedText([("", picture.toolbar(self._usage(), self._under_way(), len(self._desk.work.waiting)))])
+
+    def _under_way(self) -> list[tuple[str, str, int, int, float]]:
+        now = asyncio.get_running_loop().time()
+        known = [doing.id for doing in self._desk.work.under_way if doing.id]
+        found = []
+        for doing in self._desk.work.under_way:
+            book = doing.run.book if doing.run is not None else None
+            ended = sum(row.state.ended for row in book.rows()) if book is not None else 0
+            ident = short(doing.id, known) if doing.id else "..."
+            found.append((ident, doing.line, ended, len(book) if book is not None else 0, now - doing.began))
+        return found
+
+    def _usage(self) -> str:
+        """Of the command that is being typed, once its name stands there."""
+        text = self._prompt.default_buffer.document.text_before_cursor
+        if " " not in text or text.startswith("@") or self._front.question:
+            return ""
+        try:
+            words = [word.text for word in split(text)]
+        except Invalid:
+            return ""
+        page = self._desk.learner.known_page(self._desk.sites(self._desk.target), words)
+        return page.usage if page is not None else ""
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("c-c")
+        def _(event: KeyPressEvent) -> None:
+            self._interrupted(event)
+
+        return keys
+
+    def _interrupted(self, event: KeyPressEvent) -> None:
+        front = self._front.face(Output())
+        if self._front.question:
+            event.current_buffer.reset()
+            self._front.answer("")
+        elif event.current_buffer.text:
+            event.current_buffer.reset()
+        elif not self._desk.work.interrupt():
+            sessions = bool(self._desk.work.under_way)
+            front.note("stop ends sessions, exit leaves" if sessions else "exit leaves, or Ctrl-D")
+
+    async def _follow(self) -> None:
+        """A question takes the place of what was being typed, and gives it back."""
+        while True:
+            await self._front.changed.wait()
+            self._front.changed.clear()
+            buffer = self._prompt.default_buffer
+            if self._front.question and self._draft is None:
+                self._draft = buffer.document
+                buffer.reset()
+            elif not self._front.question and self._draft is not None:
+                buffer.set_document(self._draft)
+                self._draft = None
+            self._prompt.app.invalidate()
+
+    async def _look(self) -> None:
+        """What sites of kinds that are new are called by and can be asked."""
+        while True:
+            with contextlib.suppress(Refused):
+                await self._desk.session.fleet.look_up()
+                await self._desk.learner.all_names(self._desk.session.sites())
+            self._prompt.app.invalidate()
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+@contextlib.asynccontextmanager
+async def _kept(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """At work while the block lasts."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))

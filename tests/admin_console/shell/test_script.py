@@ -1,0 +1,124 @@
+"""`amon shell` without a terminal: lines from a pipe, one after the other, and the exit code of the worst."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from tests.admin_console.ground import Ground
+from tests.admin_console.programs import AMON
+
+
+async def shell(ground: Ground, lines: str, *words: str) -> tuple[str, str, int]:
+    """Standard output, the rest, and the exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *AMON, "--config", str(ground.console().config), "shell", *words,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment(ground.folder),
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        out, notes = await process.communicate(lines.encode())
+    return out.decode(), notes.decode(), process.returncode or 0
+
+
+def environment(folder: Path) -> dict[str, str]:
+    names = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+    return {**os.environ, **{name: str(folder / "home") for name in names}}
+
+
+async def test_lines_are_done_one_after_the_other(ground: Ground) -> None:
+    for name in ("cern", "fnal"):
+        await ground.site(name)
+    out, notes, code = await shell(
+        ground, "# a remark\n\ntarget all\nodd echo one\n@cern odd echo two\nodd echo three\nexit\nodd echo never\n"
+    )
+    said = [line for line in out.splitlines() if "done:" in line]
+    assert not notes
+    assert sorted(said[:2]) == ["cern: done: one", "fnal: done: one"]
+    assert said[2] == "cern: done: two"
+    assert sorted(said[3:]) == ["cern: done: three", "fnal: done: three"]
+    assert (notes, code) == ("", 0)
+
+
+async def test_the_worst_line_is_the_exit_code_and_the_others_are_done_all_the_same(ground: Ground) -> None:
+    await ground.site("cern", "[instance.odd.settings]\nfails = true\n")
+    out, notes, code = await shell(ground, "odd deny\nodd try\nodd echo well\n", "cern")
+    assert ("cern: refused" in out, "the disk is full" in out, "cern: done: well" in out) == (True, True, True)
+    assert code == 10
+    out, notes, code = await shell(
+        ground, "odd echo no\ntarget nosuch\nodd echo still\noutput tabel\nstop\n@cern uptme\n"
+    )
+    assert out.splitlines()[0].startswith("cern: invalid")
+    assert code == 2
+    assert "amon: no target is selected; say target EXPR first" in notes
+    assert "amon: no site named nosuch" in notes
+    assert "did you mean table?" in notes
+    assert "amon: nothing is under way" in notes
+
+
+async def test_a_target_and_a_format_hold_until_the_next(ground: Ground) -> None:
+    await ground.site("cern", tags='tags = { tier = "1" }')
+    await ground.site("fnal", tags='tags = { tier = "2" }')
+    out, notes, code = await shell(
+        ground,
+        "target tag:tier=2\noutput jsonl\nodd echo a\n@(tag:tier=1 and not fnal) odd echo b\n"
+        "sites cern\noutput quiet\nodd deny\n",
+    )
+    assert (notes, code) == ("", 13)
+    *lines, last = out.splitlines()
+    documents = [json.loads(line) for line in lines]
+    assert [one["site"] for one in documents if "site" in one] == ["fnal", "cern", "cern"]
+    assert [one["text"] for one in documents if "state" in one] == ["a", "b"]
+    assert last == "fnal"
+
+
+async def test_nobody_is_there_to_say_yes_but_the_line_itself_may(ground: Ground) -> None:
+    for name in ("cern", "fnal"):
+        await ground.site(name)
+    out, notes, code = await shell(ground, "odd keep treasure\n", "all")
+    assert (code, "nobody is here to say yes" in notes) == (13, True)
+    out, notes, code = await shell(ground, "odd keep --yes treasure\nodd keep gold --dry-run\n", "all")
+    assert code == 0
+    assert "cern: done: kept treasure" in out
+    assert "cern: done: would keep gold" in out
+
+
+async def test_options_of_amon_run_hold_for_one_line(ground: Ground) -> None:
+    await ground.site("cern")
+    out, notes, code = await shell(
+        ground,
+        "run --timeout 0.5s odd hang\nrun -o json odd echo x\nrun --nosuch odd echo\nrun\nrun --detach odd echo\n",
+        "all",
+    )
+    assert "cern: running" in out
+    assert '"text": "x"' in out
+    assert "amon run has no option '--nosuch'" in notes
+    assert "what is to be said?" in notes
+    assert "--detach and --save are for amon run" in notes
+    assert code == 2
+
+
+async def test_help_is_that_of_one_site(ground: Ground) -> None:
+    for name in ("cern", "fnal"):
+        await ground.site(name)
+    out, _, code = await shell(ground, "help\nhelp odd keep\n", "all")
+    assert "target EXPR" in out
+    assert out.count("odd keep WORDS") == 1
+    assert code == 0
+
+
+async def test_what_was_asked_is_in_the_book_of_jobs(ground: Ground) -> None:
+    await ground.site("cern")
+    out, _, code = await shell(ground, "odd echo kept\noutput json\njobs\n", "all")
+    (job,) = json.loads(out[out.index("{") :])["jobs"]
+    assert job["line"] == "odd echo kept"
+    out, _, code = await shell(ground, f"job {job['short']}\njob nosuch\njob\n")
+    assert "cern: done: kept" in out
+    assert code in (1, 2)
+
+
+async def test_a_trouble_is_json_for_who_reads_json(ground: Ground) -> None:
+    await ground.site("cern")
+    out, notes, code = await shell(ground, "@nosuch status\n", "-o", "jsonl")
+    assert json.loads(out)["exit"] == code == 12
+    assert "no site named 'nosuch'" in notes
