@@ -60,6 +60,8 @@ def described(param: Param) -> str:
     if not param.required and not any(param.default is nothing for nothing in (None, False, (), "")):
         unit = param.item.field.unit
         parts.append(f"else {'***' if param.secret else cell(to_data(param.default), unit)}")
+    if param.secret:
+        parts.append("secret")  # consoles look for this word, and write down no line of such a command
     return "; ".join(part for part in parts if part)
 
 
