@@ -7,6 +7,7 @@ import click
 
 from admin_console.cli.audit import audit
 from admin_console.cli.enroll import enroll
+from admin_console.cli.hub import hub
 from admin_console.cli.jobs import courier, job, jobs
 from admin_console.cli.policy import policy
 from admin_console.cli.provision import admin, approve, restore, revoke
@@ -92,6 +93,7 @@ for command in (enroll, approve, revoke, admin):
     cli.add_command(command)
 server.add_command(restore)
 cli.add_command(audit)
+cli.add_command(hub)
 cli.add_command(courier)
 cli.add_command(job)
 cli.add_command(jobs)
