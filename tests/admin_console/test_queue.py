@@ -1,0 +1,196 @@
+"""Jobs for sites that are offline: delivered when they come back, once, by whichever process is there."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from admin_console.jobs.courier import is_running, lock_of, log_of
+from amon.store.hold import holder
+from amon.store.look import job_in, known_ids
+from tests.admin_console.ground import ALICE, BOB, Ground
+from tests.admin_console.programs import in_pipe
+from tests.admin_console.test_jobs import Amon, back, kept, until
+
+
+@pytest.fixture
+async def amon(ground: Ground, tmp_path: Path) -> AsyncIterator[Amon]:
+    """No courier outlives its test."""
+    made = Amon(ground, tmp_path)
+    yield made
+    pid = holder(lock_of(made.book))
+    if pid > 0:
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not is_running(made.book))
+
+
+def states(amon: Amon, ident: str) -> dict[str, str]:
+    return {row.site: row.state for row in job_in(amon.book, ident)[1]}
+
+
+async def queued(amon: Amon, *words: str, until_: str = "1h") -> str:
+    """The id of a job that was begun for all and detached; its first line on standard output is the short id."""
+    text, code = await amon.done("run", "--queue-until", until_, "--detach", "--yes", "all", *words)
+    ident = known_ids(amon.book)[0]
+    assert f"{ident[-4:]}\n" in text, text
+    assert code == 0, text
+    return ident
+
+
+async def test_a_site_that_comes_back_gets_what_was_queued_once_and_the_courier_goes(
+    ground: Ground, amon: Amon
+) -> None:
+    await ground.site("cern")
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one")
+    await until(lambda: is_running(amon.book))
+    assert states(amon, ident)["desy"] == "pending"
+    text, _ = await amon.done("jobs")
+    assert f"{ident[-4:]}: queued for 1 site until " in text
+    assert "courier" in text
+    await back(ground, "desy")
+    await until(lambda: states(amon, ident) == {"cern": "done", "desy": "done"})
+    await until(lambda: not is_running(amon.book))
+    assert (kept(ground, "cern"), kept(ground, "desy")) == ("one\n", "one\n")
+    assert job_in(amon.book, ident)[0].ended is not None
+    assert "nothing is queued any more" in log_of(amon.book).read_text()
+
+
+async def test_a_courier_that_was_killed_is_replaced_and_nothing_is_done_twice(ground: Ground, amon: Amon) -> None:
+    await ground.site("cern")
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one")
+    await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+    first = holder(lock_of(amon.book))
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: not is_running(amon.book))
+    text, _ = await amon.done("jobs")
+    assert f"nobody delivers it; next: amon job {ident[-4:]} --follow" in text
+    await back(ground, "desy")
+    async with in_pipe("--config", amon.config, "courier", folder=amon.folder) as courier:
+        assert await courier.ended() == 0
+    assert states(amon, ident) == {"cern": "done", "desy": "done"}
+    assert (kept(ground, "cern"), kept(ground, "desy")) == ("one\n", "one\n")
+
+
+async def test_a_second_courier_finds_the_first_at_work_and_goes(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    await queued(amon, "odd keep one")
+    await until(lambda: is_running(amon.book))
+    first = holder(lock_of(amon.book))
+    await queued(amon, "odd keep two")
+    async with in_pipe("--config", amon.config, "courier", folder=amon.folder) as courier:
+        assert await courier.ended() == 0
+        await courier.wait_for("another courier is at work")
+    assert holder(lock_of(amon.book)) == first
+    await back(ground, "desy")
+    await until(lambda: not is_running(amon.book))
+    assert sorted(kept(ground, "desy").split()) == ["one", "two"]
+
+
+async def test_what_is_delivered_is_judged_by_the_policy_of_that_moment(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one")
+    await back(ground, "desy", policy=f'admin = ["{BOB}"]\nobserver = ["{ALICE}"]')
+    await until(lambda: states(amon, ident) == {"desy": "refused"})
+    assert kept(ground, "desy") == ""
+
+
+async def test_what_nobody_came_for_has_expired_in_the_end(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one", until_="4s")
+    await until(lambda: states(amon, ident) == {"desy": "expired"})
+    await until(lambda: not is_running(amon.book))
+    _, code = await amon.done("job", ident)
+    assert code == 11
+
+
+async def test_what_was_cancelled_is_not_delivered_any_more(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one")
+    await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+    text, code = await amon.done("job", ident, "--cancel")
+    assert (code, "desy: not-started: was cancelled before its turn came" in text) == (15, True), text
+    await until(lambda: not is_running(amon.book))
+    agent = await back(ground, "desy")
+    _, code = await amon.done("job", ident)
+    assert (code, kept(ground, "desy"), agent.node.dispatch.handled) == (15, "", 0)
+
+
+async def test_one_who_follows_delivers_and_a_second_one_is_told_so(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    async with amon("run", "--queue-until", "1h", "--yes", "all", "odd keep one") as program:
+        await until(lambda: bool(known_ids(amon.book)))
+        ident = known_ids(amon.book)[0]
+        await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+        text, code = await amon.done("job", ident, "--follow")
+        assert (code, "another amon of yours is at it" in text) == (1, True)
+        program.process.kill()
+        await program.process.wait()
+    async with amon("job", ident, "--follow") as program:
+        await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+        await back(ground, "desy")
+        assert await program.ended() == 0
+    assert (states(amon, ident), kept(ground, "desy")) == ({"desy": "done"}, "one\n")
+
+
+async def test_detached_ends_when_the_sites_have_taken_it_and_prints_only_the_id(ground: Ground, amon: Amon) -> None:
+    gated = await ground.site("triumf", "[instance.odd]\n[instance.odd.settings]\nwaits = true\n")
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'exec "$@" 2>/dev/null', "sh", *_words(amon, "run", "--detach", "all", "odd late"),
+        env={**os.environ, "XDG_STATE_HOME": str(amon.folder), "XDG_CACHE_HOME": str(amon.folder)},
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    (ident,) = known_ids(amon.book)
+    assert (process.returncode, out.decode()) == (0, f"{ident[-4:]}\n")
+    assert gated.node.dispatch.under_way() == 1
+    assert states(amon, ident) == {"triumf": "accepted"}
+    assert not is_running(amon.book)
+
+
+async def test_detached_says_at_once_who_did_not_take_it(ground: Ground, amon: Amon) -> None:
+    await ground.site("cern")
+    await ground.member("desy")
+    text, code = await amon.done("run", "--detach", "all", "odd echo hello")
+    assert code == 11
+    assert "2 sites: 1 done, 1 not-here; next: amon job" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--detach", "--batch", "2"), "--detach leaves nobody who begins the next sites"),
+        (("--queue-until", "1h"), "say --yes at once"),
+        (("--queue-until", "7d", "--yes"), "--queue-until is at most 6 days ahead: sites remember for 7 days"),
+    ],
+)
+async def test_what_nobody_would_be_there_to_do_is_refused(amon: Amon, words: tuple[str, ...], why: str) -> None:
+    text, code = await amon.done("run", *words, "all", "odd keep one")
+    assert (code, why in text) == (2, True), text
+    assert known_ids(amon.book) == []
+
+
+def _words(amon: Amon, *words: str) -> tuple[str, ...]:
+    from tests.admin_console.programs import AMON
+
+    return *AMON, "--config", amon.config, *words
+
+
+async def test_a_courier_is_in_a_session_of_its_own_and_keeps_no_stream_of_ours(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    await queued(amon, "odd keep one")
+    await until(lambda: holder(lock_of(amon.book)) > 0)
+    pid = holder(lock_of(amon.book))
+    courier = psutil.Process(pid)
+    assert os.getsid(pid) == pid
+    assert courier.cwd() == "/"
+    log = str(log_of(amon.book))
+    assert [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in (0, 1, 2)] == ["/dev/null", log, log]
+    assert log_of(amon.book).stat().st_mode & 0o777 == 0o600
+    assert json.dumps(courier.cmdline()).count("correct horse") == 0
