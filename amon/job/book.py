@@ -7,7 +7,8 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from amon.job.apart import Apart
 from amon.job.exits import ExitCode, exit_code

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from amon.words import Outcome, State
 
 BEST_FIRST = (State.done, *(state for state in State if state.ended and state is not State.done))
@@ -35,9 +37,11 @@ class Wait(StrEnum):
 _UNASKED = frozenset({Wait.turn, Wait.offline, Wait.signature})
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One targeted site as it stands. Times are those of the clock that the book is fed with."""
+class Row(msgspec.Struct, frozen=True):
+    """One targeted site as it stands. Times are those of the clock that the book is fed with.
+
+    A row is written anew five times at least; msgspec does that ten times faster than a dataclass.
+    """
 
     site: str
     asked: float
