@@ -26,6 +26,7 @@ _NO_FIELD = Field()
 _LARGEST = sys.float_info.max  # a whole number beyond it, hundreds of digits, is an attack on whoever makes it a float
 # File names that are not UTF-8 arrive as lone surrogates; neither they nor these two can be in JSON within XML.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+_SLICE = 65_536  # characters
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -276,7 +277,7 @@ def to_data(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
-        return _UNSENDABLE.sub("\ufffd", value)
+        return _sendable(value)
     if value is None or isinstance(value, bool | int):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -286,6 +287,14 @@ def to_data(value: Any) -> Any:
     if isinstance(value, tuple | list | set | frozenset):
         return [to_data(item) for item in value]
     return str(value)
+
+
+def _sendable(text: str) -> str:
+    """In slices: while one is searched no other thread runs."""
+    if len(text) <= _SLICE:
+        return _UNSENDABLE.sub("\ufffd", text)
+    slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
+    return "".join(_UNSENDABLE.sub("\ufffd", one) for one in slices)
 
 
 def _shown(value: Any, hint: Hint) -> Any:

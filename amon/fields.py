@@ -5,7 +5,7 @@ Both are used alike for settings, command parameters and results.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from hmac import compare_digest
@@ -124,13 +124,18 @@ LEAST_HIDDEN = 6
 """Characters: what is shorter stands in many a text by chance."""
 
 
+def shapes(also: Iterable[Secret] = ()) -> Iterator[str]:
+    """All forms of all secrets that `discreet` hides, for who reads a text in pieces."""
+    told = [*also, *(one for one in list(_ALIVE.values()) if len(one.reveal()) >= LEAST_HIDDEN)]
+    return (shape for secret in told for shape in secret.shapes())
+
+
 def discreet(text: str, also: Iterable[Secret] = ()) -> str:
     """`text` with *** for every living secret in it, as it is or as Python, JSON or XML would quote it.
 
     The second fence: whoever writes a text has to leave secrets out of it. also: secrets that are hidden however short.
     """
-    told = [*also, *(one for one in list(_ALIVE.values()) if len(one.reveal()) >= LEAST_HIDDEN)]
-    found = {shape for secret in told for shape in secret.shapes() if shape in text}
+    found = {shape for shape in shapes(also) if shape in text}
     # The longest first: one may be the beginning of another.
     for shape in sorted(found, key=len, reverse=True):
         text = text.replace(shape, "***")

@@ -31,13 +31,18 @@ def text_of(result: Any) -> str:
     if isinstance(result, list | tuple):
         if not result:
             return "nothing"
-        if _speaks(result[0]) or not dataclasses.is_dataclass(result[0]):
+        if not is_table(result):
             return "\n".join(str(one) for one in result)
         rows = [to_data(one) for one in result]
         return table_text(columns_of(type(result[0])), rows)
     if _speaks(result) or not dataclasses.is_dataclass(result):
         return str(result)
     return _lines(result)
+
+
+def is_table(rows: Sequence[Any]) -> bool:
+    """Whether these, at least one, are shown in columns and not line by line."""
+    return dataclasses.is_dataclass(rows[0]) and not _speaks(rows[0])
 
 
 def _speaks(value: Any) -> bool:

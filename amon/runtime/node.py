@@ -56,7 +56,9 @@ class Node:
     def __init__(self, tasks: asyncio.TaskGroup, journal: Journal, clock: Clock, state: Path) -> None:
         self.clock = clock
         self.journal = journal
-        self.dispatch = Dispatch(lambda: Grammar(self.offered()), self.find, journal, clock, self._asked_for)
+        self.dispatch = Dispatch(
+            lambda: Grammar(self.offered()), self.find, journal, clock, self._asked_for, state / "outputs"
+        )
         self._tasks = tasks
         self._state = state
         self._board = Board()
@@ -280,6 +282,15 @@ class Node:
             try:
                 now = self.clock.time()
                 await self.journal.forget(now - _REMEMBER, now=now)
+                await self._forget_outputs(now - _REMEMBER)
             except Failed as fault:
                 self._log.error("%s", fault)
             await self.clock.sleep(3600)
+
+    async def _forget_outputs(self, before: float) -> None:
+        """With the records of their calls."""
+        folder = self._state / "outputs"
+        if folder.is_dir():
+            from amon.runtime.outputs import forget
+
+            await asyncio.to_thread(forget, folder, before)

@@ -25,6 +25,7 @@ from amon.wire import Ended
 from amon.words import Answer, Role, State
 
 if TYPE_CHECKING:
+    from amon.runtime.outputs import Outputs
     from amon.runtime.sessions import Session, Sessions
 
 _PROGRESS_EVERY = 0.25  # seconds between two notes of progress
@@ -45,7 +46,15 @@ class Work:
     """
 
     def __init__(
-        self, incoming: Incoming, ask: Ask, decision: Decision, may: May, audience: Audience, clock: Clock, hold: Hold
+        self,
+        incoming: Incoming,
+        ask: Ask,
+        decision: Decision,
+        may: May,
+        audience: Audience,
+        clock: Clock,
+        hold: Hold,
+        outputs: "Callable[[], Outputs]",
     ) -> None:
         self.audience = audience
         self.incoming = incoming
@@ -67,6 +76,9 @@ class Work:
         self._kept = -_KEEP_EVERY
         self._hold = hold
         self._session: Session | None = None
+        self._outputs = outputs
+        self._gave: Any = None
+        self._whole: caps.Kept | None = None
         self._task: asyncio.Task[Any] | None = None
         self.stopped = asyncio.Event()
         self._over = False
@@ -118,9 +130,26 @@ class Work:
             answer = Answer(f"{answer.text}; {course.text}", course.data, course.columns)
         try:
             answer = caps.discreetly(answer, self._ask.hidden)
-            return caps.ended(self.incoming.id, state, answer, seconds, cut_before=is_cut)
+            return await self._ended(state, answer, seconds, is_cut)
         except Exception:  # what a module gives back need not be what JSON can hold
             return caps.ended(self.incoming.id, State.failed, self._incident(), seconds)
+
+    async def _ended(self, state: State, answer: Answer, seconds: float, is_cut: bool) -> Ended:
+        """The outcome, and beside it all of what does not fit into it: the text, or else the data."""
+        ident, typed = self.incoming.id, self.incoming.typed
+        made = caps.ended(ident, state, answer, seconds, cut_before=is_cut, kept=self._whole, typed=typed)
+        text_cut = not made.text.startswith(answer.text)
+        is_there = self._whole is not None if text_cut else typed  # who reads it in a chat has no use for data
+        if not made.cut or is_there or self._gave is None:
+            return made
+        await self._keep(self._gave, data=not text_cut)
+        return caps.ended(ident, state, answer, seconds, cut_before=is_cut, kept=self._whole, typed=typed)
+
+    async def _keep(self, result: Any, *, data: bool = False) -> tuple[Answer, bool]:
+        """What of a long result fits into a message, and whether some data is missing; all is kept (outputs.py)."""
+        self._gave, now = result, self._clock.time()
+        self._whole = await self._outputs().keep(self.incoming.key, result, self._ask.hidden, now, data=data)
+        return self._whole.answer, self._whole.data_cut
 
     def _unwanted(self) -> bool:
         return self.stopped.is_set()
@@ -130,13 +159,17 @@ class Work:
         try:
             async with limit:
                 result = await self._result(method, find)
-            result, is_cut = caps.rows(result)
-            return State.done, answer_of(result, caps.TEXT_MOST + 1), is_cut
+            if caps.is_long(result):
+                return State.done, *await self._keep(result)
+            self._gave = result
+            return State.done, answer_of(result), False
         except Invalid as wrong:
             return State.invalid, _said(wrong.pointed()), False
         except Refused as refused:
             return State.refused, _said(str(refused)), False
         except Failed as failed:
+            if caps.is_long(str(failed)):
+                return State.failed, *await self._keep(str(failed))
             return State.failed, _said(str(failed)), False
         except TimeoutError as late:
             if limit.expired():
