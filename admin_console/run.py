@@ -142,6 +142,7 @@ class Run:
         with gathering(session.fleet, session.room, job, session.clock, session.signed, sign) as under_way:
             self._gathering = under_way
             under_way.watch = self._changed
+            under_way.on_output = None if self.on_output is _no_output else self.on_output
             self.on_begin()
             try:
                 await self._at_work(under_way)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from amon.job import ALL_AT_ONCE, Plan
 from amon.runtime.fleet import Fleet
-from amon.wire import Cancel, Ended, Fetch, Request, body_of, encode, unseal
+from amon.wire import Cancel, Ended, Fetch, Heard, Request, body_of, encode, unseal
 from amon.words import Answer, Column, Outcome, State, Whole
 
 PACK = 200  # names in one request
@@ -64,7 +64,7 @@ def direct(fleet: Fleet, job: Job, name: str) -> bool:
     return fleet.connection.send_payload(fleet.sites[name].address, payload, id=f"{job.id}-ask")
 
 
-def tell(fleet: Fleet, name: str, order: Cancel | Fetch) -> bool:
+def tell(fleet: Fleet, name: str, order: Cancel | Fetch | Heard) -> bool:
     """Send an order that is about a job to one of its sites, which may have left the fleet meanwhile."""
     site, kind = fleet.sites.get(name), type(order).__name__.lower()
     return site is not None and fleet.connection.send_payload(site.address, encode(order), id=f"{order.id}-{kind}")

@@ -205,7 +205,9 @@ class Fleet:
             stranger = message.sender if "@" in message.sender else f"@{message.sender}"
             payload, size = queue.tamed(found.payload, len(message.payload)) if found.payload is not None else (None, 0)
             now, who = self._clock.monotonic(), known or stranger
-            queue.put_nowait(Letter(who, payload, now, word=found.word, size=size, asked=found.asked))
+            queue.put_nowait(
+                Letter(who, payload, now, word=found.word, size=size, asked=found.asked, written=len(message.payload))
+            )
 
     def _complain(self, who: str, text: str) -> None:
         """A line for each mistake of a site, as long as they are few."""

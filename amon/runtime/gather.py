@@ -12,6 +12,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amon.clock import Clock
@@ -29,6 +30,7 @@ from amon.wire import Accepted, Cancel, Chunk, Ended, Fetch, NeedsWord, Output, 
 from amon.words import State
 
 if TYPE_CHECKING:
+    from amon.runtime.listening import Listening
     from amon.store.ledger import KeptRow
 
 __all__ = ["PACK", "ROOM_MOST", "Gathering", "Job", "deliver", "gathering", "outcome_of", "request_of"]
@@ -41,8 +43,10 @@ class Gathering:
 
     asking: sites that did nothing yet because somebody must say yes first, or sign, with their plans. words: how far
     the answer of each site is to be trusted, where a key of it is known. watch: called after each change of the book.
-    more: called with what is no end and no progress: what a session says, a part of a long output. latest: when it is
-    over at the latest (monotonic), not counting the time that a person thinks.
+    more: called with what is no end and no progress: a part of a long output. on_output: gets what sessions say, with
+    the site; where it gives something to wait for, that is waited for, and sites send no more than is read. Without it
+    sessions end, for nobody hears them. latest: when it is over at the latest (monotonic), not counting the time that a
+    person thinks, nor sessions.
     """
 
     def __init__(
@@ -58,7 +62,9 @@ class Gathering:
         self.asking: dict[str, NeedsWord] = {}
         self.words: dict[str, Word] = {}
         self.watch: Callable[[], None] = lambda: None
-        self.more: Callable[[str, Output | Chunk], None] = lambda site, payload: None
+        self.more: Callable[[str, Chunk], None] = lambda site, payload: None
+        self.on_output: Callable[[str, Output], Any] | None = None
+        self._listening: Listening | None = None
         self._fleet = fleet
         self._clock = clock
         self._letters = letters
@@ -84,6 +90,8 @@ class Gathering:
         """Until the book is closed, or nothing is under way but questions."""
         self._turns.begin_more()
         await self.until(self._settled)
+        if self._listening is not None:
+            await self._listening.rest()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Read what comes back until `condition`, also after the book has closed: late outcomes amend it."""
@@ -182,6 +190,8 @@ class Gathering:
             for one in waiting:
                 one.cancel()
         self._cancelled.clear()
+        if self._listening is not None:
+            self._listening.keep(self.book, self._clock.monotonic())
         for one in done & waiting:
             letter = one.result()
             if isinstance(letter, Letter):
@@ -228,15 +238,37 @@ class Gathering:
         elif isinstance(payload, NeedsWord) and site in book and self._may_ask_back(site, payload):
             self.asking[site] = payload
             book.hold(site, letter.at)
-        elif isinstance(payload, Output | Chunk) and site in book:
+        elif isinstance(payload, Output | Chunk) and site in book and not book[site].waits.unasked:
             book.progress(site, letter.at)
-            self.more(site, payload)
+            self._hears(letter, payload)
         elif isinstance(payload, Ended):
             self.asking.pop(site, None)
+            if self._listening is not None:
+                self._listening.ended(site)
             if self._inquiry.is_unknown(site, payload):
                 book.unknown(site, letter.at)
             else:
                 book.ended(outcome_of(site, payload), letter.at)
+
+    def _hears(self, letter: Letter, part: Output | Chunk) -> None:
+        """A part of a long output, or of what a session says."""
+        if isinstance(part, Chunk):
+            self.more(letter.site, part)
+            return
+        if self.on_output is None:
+            return
+        if self._listening is None:
+            from amon.runtime.listening import Listening
+
+            say = partial(tell, self._fleet)
+            self._listening = Listening(self.job.id, say, self.on_output, self._letters.read, self._clock)
+        self._listening.came(letter, part)
+        self._listening.keep(self.book, letter.at)
+
+    def close(self) -> None:
+        """What runs beside it ends with it."""
+        if self._listening is not None:
+            self._listening.close()
 
     def _may_ask_back(self, site: str, payload: NeedsWord) -> bool:
         """A site cannot ask for ever: once for a yes, once for a signature; and not before it was asked itself."""
@@ -311,7 +343,9 @@ def gathering(
     """
     envelopes = Envelopes(seal, sign)
     with fleet.mail(job.id) as letters:
+        under_way = Gathering(fleet, room, job, clock, letters, envelopes)
         try:
-            yield Gathering(fleet, room, job, clock, letters, envelopes)
+            yield under_way
         finally:
+            under_way.close()
             envelopes.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from amon.runtime.proofs import Word
 from amon.runtime.tame import tame, without_data
-from amon.wire import Payload, Progress
+from amon.wire import Output, Payload, Progress
 
 WAITING_MOST = 16  # letters of one site; an honest one sends five, besides progress
 KEPT_MOST = 512 * 1024 * 1024  # bytes of all letters of a job
@@ -26,8 +26,8 @@ class Letter:
 
     of: what it was that bounced: `ask`, `fetch`, `cancel`; empty for what went through the room.
     site empty: our own connection is there again; with `here`, in a new session, which missed what came meanwhile.
-    word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about. asked: digest of the
-    body that a signed one answers.
+    word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about; written: characters it
+    came in. asked: digest of the body that a signed one answers.
     """
 
     site: str
@@ -40,6 +40,7 @@ class Letter:
     word: Word = Word.none
     size: int = 0
     asked: str = ""
+    written: int = 0
 
 
 class Gate:
@@ -71,6 +72,12 @@ class Gate:
         if sender in self._left or len(self._left) < _KNOWN_MOST:
             self._left[sender] = now, letters, characters
         return takes
+
+    def give(self, sender: str, size: int) -> None:
+        """One letter of that size has done no harm: another may come instead."""
+        if sender in self._left:
+            since, letters, characters = self._left[sender]
+            self._left[sender] = since, min(self._most[0], letters + 1), min(self._most[1], characters + size)
 
 
 class Mailbox(asyncio.Queue[Letter]):
@@ -131,4 +138,10 @@ class Mailbox(asyncio.Queue[Letter]):
             del self._waiting[letter.site]
         if letter.here:
             self._arrived.discard(letter.site)
+        if isinstance(letter.payload, Output):  # it is not kept: who reads it has room of his own (listening.py)
+            self._left += letter.size
         return letter
+
+    def read(self, letter: Letter) -> None:
+        """A part of a session has been read: its site may send another."""
+        self.gate.give(letter.site, letter.written)

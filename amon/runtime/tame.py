@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from amon.wire import Ended, NeedsWord, Payload, Progress
+from amon.wire import Ended, NeedsWord, Output, Payload, Progress
 
 TEXT_MOST = 16_500  # characters; an agent cuts at 16,384 and says so behind it
 NOTE_MOST = 200
@@ -34,6 +34,8 @@ def tame(payload: Payload) -> tuple[Payload, int]:
         return replace(payload, text=payload.text[:NOTE_MOST], fraction=fraction), _COST + 4 * NOTE_MOST
     if isinstance(payload, NeedsWord):
         return replace(payload, text=payload.text[:TEXT_MOST]), _COST + 4 * len(payload.text[:TEXT_MOST])
+    if isinstance(payload, Output):
+        return _tame_part(payload)
     return _tame_end(payload) if isinstance(payload, Ended) else (payload, _COST)
 
 
@@ -45,13 +47,26 @@ def without_data(payload: Payload) -> Payload:
     return replace(payload, text=text, data=None, columns=(), cut=True)
 
 
+def _tame_part(part: Output) -> tuple[Output, int]:
+    """Of a session. What an honest site sends at once is a quarter of this."""
+    budget = _Budget()
+    items = tuple(_tame_list(list(part.items), DEEPEST, budget))
+    columns, text = _columns(part.columns), part.text[:TEXT_MOST]
+    cost = _COST * (NODES_MOST - budget.nodes + 4 * len(columns)) + 4 * (budget.characters + len(text))
+    return replace(part, items=items, text=text, columns=columns, missed=min(part.missed, _LARGEST)), cost
+
+
+def _columns(columns: tuple[tuple[str, str | None, str], ...]) -> tuple[tuple[str, str | None, str], ...]:
+    return tuple(
+        (name[:_NAME_MOST], None if unit is None else unit[:_UNIT_MOST], about[:NOTE_MOST])
+        for name, unit, about in columns
+    )
+
+
 def _tame_end(ended: Ended) -> tuple[Ended, int]:
     budget = _Budget()
     data = _tame(ended.data, DEEPEST, budget)
-    columns = tuple(
-        (name[:_NAME_MOST], None if unit is None else unit[:_UNIT_MOST], about[:NOTE_MOST])
-        for name, unit, about in ended.columns
-    )
+    columns = _columns(ended.columns)
     seconds = ended.seconds if ended.seconds is not None and 0 <= ended.seconds < _LARGEST else None
     text = ended.text[:TEXT_MOST]
     was_cut = ended.cut or budget.was_cut or len(text) < len(ended.text)
