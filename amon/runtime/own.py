@@ -6,7 +6,7 @@ They are declared like any module's, so that the same grammar, rights, journal a
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from amon.command import Call, Grammar, command, split
 from amon.command.complete import complete
@@ -17,11 +17,15 @@ from amon.fields import Field
 from amon.module import Env, Module
 from amon.runtime.about import amon_version
 from amon.units import age
+from amon.words import Role
 
 if TYPE_CHECKING:
     from amon.runtime.node import Node
+    from amon.runtime.sessions import Session
 
 Names = Annotated[tuple[Annotated[str, Field(pattern=r"[\w.@-]+", longest=64)], ...], Field("a command", longest=3)]
+Do = Annotated[Literal["list", "stop"], Field("what to do")]
+Ends = Annotated[str, Field("the end of its id, or all", pattern=r"[0-9A-Za-z]*", longest=26)]
 Word = Annotated[str, Field("the letters that were said", pattern=r"[0-9A-Za-z]+", longest=26)]
 Words = Annotated[str, Field("what to look up", pattern=r"[\w ./@:=-]*", longest=200)]
 
@@ -80,6 +84,18 @@ class Version:
 
     def __str__(self) -> str:
         return f"amon {self.agent}, Python {self.python}, {self.system}, agent up {age(self.up)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that is open."""
+
+    id: Annotated[str, Field("the end of its id; sessions stop ID ends it")]
+    who: Annotated[str, Field("whose it is")]
+    what: Annotated[str, Field("what it tells")]
+    age: Annotated[float, Field("since when", unit="s")]
+    sent: Annotated[int, Field("lines or rows that were taken")]
+    missed: Annotated[int, Field("of those left out: nobody was there fast enough")]
 
 
 class AgentModule(Module[None]):
@@ -145,6 +161,37 @@ class AgentModule(Module[None]):
     async def approve(self, call: Call, word: Word) -> Page:
         """See what somebody else's request is that waits for a second person, and say yes to it."""
         return Page(self._node.dispatch.approve(call.asker, call.id, word))
+
+    @command()
+    async def sessions(self, call: Call, do: Do = "list", which: Ends = "") -> list[Opened] | Page:
+        """The sessions that are open here; `sessions stop ID` ends one of them.
+
+        Everybody sees and ends his own, an admin everybody's. `sessions stop all` ends all of one's own.
+        """
+        held = self._node.dispatch.sessions
+        mine = [one for one in held.all() if self._is_his(call, one)]
+        if do == "list":
+            now = self.env.clock.monotonic()
+            return [
+                Opened(held.name_of(one), one.incoming.asker.jid, one.name, now - one.began, one.taken, one.missed)
+                for one in mine
+            ]
+        if which.lower() == "all":
+            meant = [one for one in mine if one.incoming.asker.jid == call.asker.jid]
+        else:
+            meant = [one for one in mine if which and one.id.endswith(which.upper())]
+            if len(meant) > 1:
+                raise Refused(f"{len(meant)} sessions end in {which}; say more of its id")
+        if not meant:
+            raise Refused(f"there is no session {which or 'of no name'!r} of yours here; see: sessions")
+        for one in meant:
+            one.end("stopped by you" if one.incoming.asker.jid == call.asker.jid else f"stopped by {call.asker.jid}")
+        return Page("\n".join(f"stopped {held.name_of(one)} {one.name} of {one.incoming.asker.jid}" for one in meant))
+
+    def _is_his(self, call: Call, session: "Session") -> bool:
+        """Those that came through another account are another organisation's business."""
+        asker, through = session.incoming.asker, session.incoming.door.account
+        return through == call.account and (asker.jid == call.asker.jid or call.role >= Role.admin)
 
     def _allowed(self, call: Call) -> Callable[[str, Command], bool]:
         return call.may

@@ -370,3 +370,60 @@ async def test_nothing_of_it_runs_on_when_the_last_has_ended(scene: tuple[Site, 
     await ended(task)
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == before
+
+
+# Seeing and ending them by a command of the agent
+
+
+async def test_everybody_sees_his_own_and_an_admin_everybodys(scene: tuple[Site, Tap]) -> None:
+    made, tap = scene
+    _, mine = await begun(made, tap)
+    _, bobs = await begun(made, tap, by=BOB)
+    made.clock.advance(60)
+    (row,) = (await made.ask("sessions", by=BOB)).last.data
+    assert (row["who"], row["what"], row["age"], row["sent"], row["missed"]) == (BOB, "tap follow", 60.0, 0, 0)
+    rows = (await made.ask("sessions")).last.data
+    assert [one["who"] for one in rows] == [ALICE, BOB]
+    assert len({one["id"] for one in rows}) == 2
+    elsewhere = door(account="other")
+    assert (await made.ask("sessions", door=elsewhere)).last.data == []
+    refused = await made.ask(f"sessions stop {rows[0]['id']}", by=BOB)
+    assert refused.last.state == "refused"
+    assert (await made.ask(f"sessions stop {rows[0]['id']}", door=elsewhere)).last.state == "refused"
+    assert tap.open == 2
+    await made.ask("sessions stop all")
+    await ended(mine)
+    await made.ask(f"sessions stop {rows[1]['id'].lower()}")
+    await ended(bobs)
+
+
+async def test_who_stopped_it_is_said_to_whose_it_was(scene: tuple[Site, Tap]) -> None:
+    made, tap = scene
+    reader, task = await begun(made, tap, by=BOB)
+    (row,) = (await made.ask("sessions")).last.data
+    said = await made.ask(f"sessions stop {row['id']}")
+    await ended(task)
+    assert said.last.text == f"stopped {row['id']} tap follow of {BOB}"
+    assert reader.last.text == f"0 lines, 0 s; stopped by {ALICE}"
+
+
+async def test_all_are_ones_own_also_for_an_admin(scene: tuple[Site, Tap]) -> None:
+    made, tap = scene
+    _, task = await begun(made, tap, by=BOB)
+    assert (await made.ask("sessions stop all")).last.state == "refused"
+    assert (await made.ask("sessions stop")).last.state == "refused"
+    assert tap.open == 1
+    await made.ask("sessions stop all", by=BOB)
+    await ended(task)
+
+
+async def test_an_end_that_fits_several_names_none(scene: tuple[Site, Tap]) -> None:
+    made, tap = scene
+    _, first = await begun(made, tap, ident="01JD8M5W8X1V6Q2R3S4T5V6W7X")
+    _, second = await begun(made, tap, ident="01JD8M5W8X1V6Q2R3S4T5V6A7X")
+    refused = await made.ask("sessions stop 7X")
+    assert refused.last.text == "2 sessions end in 7X; say more of its id"
+    await made.ask("sessions stop W7X")
+    await ended(first)
+    await made.ask("sessions stop A7X")
+    await ended(second)
