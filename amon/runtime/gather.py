@@ -283,7 +283,8 @@ class Gathering:
         """What was sent bounced, or somebody came or went, we ourselves among them."""
         book, site, at = self.book, letter.site, letter.at
         if not site and letter.here:  # what was said meanwhile was said to nobody
-            self._fetch([row.site for row in book.rows() if not row.state.ended and not row.waits])
+            self._turns.repeat()
+            self._fetch([row.site for row in book.rows() if row.state is State.accepted])
         if site not in book:
             return
         row = book[site]
@@ -310,7 +311,9 @@ class Gathering:
     def _came(self, row: Row) -> None:
         """A site is there again: what waited for it may begin, and what it was lost with may be known."""
         now, until = self._clock.monotonic(), self.job.queue_until
-        if row.waits is Wait.offline and until is not None and self._clock.time() < until:
+        if row.waits is Wait.offline and until is not None and self._clock.time() >= until:
+            self.book.expire(row.site, now)  # the machine slept meanwhile, and its monotonic time with it
+        elif row.waits is Wait.offline:
             self.book.hold(row.site, now, Wait.turn, "waits for its turn")
             self._turns.rollout.back(row.site)
         elif row.state in (State.silent, State.lost) and not row.reported:

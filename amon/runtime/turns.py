@@ -119,6 +119,13 @@ class Turns:
             self.rollout.back(name)
         return not unsent or len(unsent) < len(job.names)
 
+    def repeat(self) -> None:
+        """Our connection was lost, and it may be that what was sent before never arrived."""
+        for name, job in self.sent.items():
+            row = self.book[name]
+            if row.state is State.pending and not row.waits:
+                direct(self._fleet, job, name)
+
     def remind(self) -> None:
         """Ask those direct whom the room has not reached: online, but thrown out of it and not back yet.
 

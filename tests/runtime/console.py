@@ -117,7 +117,8 @@ class Desk:
             name = to.partition("@")[0]
             reached = [] if name in self.not_there else [name]
             if name in self.not_there:
-                self.fleet.bounced(Bounced(to, f"{payload.id}-ask", "service-unavailable"))
+                kind = "ask" if isinstance(payload, Request) else type(payload).__name__.lower()
+                self.fleet.bounced(Bounced(to, f"{payload.id}-{kind}", "service-unavailable"))
         for name in reached:
             for said in self.replies(name, payload):
                 self.hear(jid(name), said)
