@@ -23,7 +23,7 @@ from amon.store.ledger import Ledger
 
 LOOK_EVERY = 2.0  # seconds between two looks into the book for jobs that are new
 _AGAIN = (5.0, 60.0)  # seconds before the server is tried again, and at most
-_TRIES, _TRY_EVERY = 50, 0.2  # times and seconds for a courier that is there to end
+_TRIES, _TRY_EVERY = 25, 0.2  # times and seconds for a courier that is there to end
 _LOG_MOST = 1_000_000  # bytes; a log longer than that is begun anew
 
 Sleep = Callable[[float], Awaitable[None]]
