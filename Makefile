@@ -4,7 +4,7 @@
 BIN := .venv/bin
 DEMO := prosody
 TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
-ALL := $(TEST) ejabberd profanity tmux iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
+ALL := $(TEST) ejabberd profanity poezio tmux chromium-headless-shell npm iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
 # Each test has servers, ports and folders of its own. make test SIDE_BY_SIDE= runs them one after the other.
 SIDE_BY_SIDE := -n auto --dist worksteal
@@ -26,6 +26,7 @@ test: ## what every change must pass: lint, types, contracts, tests
 
 test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the lab (root)
 	@.ci/setup $(ALL)
+	@.ci/converse
 	$(BIN)/pytest -m "$(MARKED)" $(SIDE_BY_SIDE)
 
 bench: ## measure the budgets: figure, budget, ratio

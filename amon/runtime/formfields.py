@@ -20,8 +20,13 @@ from amon.xmpp.commands import Entry
 
 FEW = 20  # values an instance knows that are offered to choose from; of more, a form shows the first
 _HINTED = 5
+_WIDE = 38  # characters
 _LONGEST = 8192  # characters of a value that is given again
 _YES = frozenset({"1", "true"})  # XEP-0004, 3.3: the lexical space of xs:boolean
+
+UNCHOSEN = ("(none)", "-")
+"""What stands in a list before anything is chosen. Clients draw the first as chosen, whether or not it is; profanity
+shows no list where nothing is, and ends at an empty value."""
 
 Given = Mapping[str, tuple[str, ...]]
 Known = Callable[[Param], Iterable[str]]
@@ -57,10 +62,15 @@ def _choice(param: Param, label: str, value: str, words: list[str]) -> Entry:
     value = value or default
     if value and value not in words:
         words = [value, *words]
-    options = [(word, word) for word in words]
-    if not param.required and not default:
-        options.insert(0, ("", "-"))
-    return Entry(param.name, "list-single", label, value, tuple(options), param.required)
+    options = [(word, short(word)) for word in words]
+    if not value:
+        options.insert(0, UNCHOSEN)
+    return Entry(param.name, "list-single", label, value or UNCHOSEN[0], tuple(options), param.required)
+
+
+def short(label: str) -> str:
+    """Of one option. poezio draws it in the right half of the screen, and nothing of what is wider than that."""
+    return label if len(label) <= _WIDE else label[: _WIDE - 1] + "…"
 
 
 def _words(param: Param, known: Known) -> list[str]:
@@ -136,7 +146,7 @@ def _items(param: Param, values: tuple[str, ...]) -> list[str]:
     """The texts of one field: several of a list, with commas or line ends between them; else one."""
     if not param.many:
         whole = _normal("\n".join(values))
-        return [whole] if whole else []
+        return [whole] if whole and whole != UNCHOSEN[0] else []
     return [_normal(item) for value in values for item in value.replace("\n", ",").split(",") if item.strip()]
 
 

@@ -1,15 +1,15 @@
 """What a person sees at each stage of a form. Pure: from a session and what it came to, to records for amon.xmpp.
 
-Each page is shown by every client that was tried (docs/forms.md): a note of one line, which some show alone, and fields
-of the kinds that all draw. There is never a page without a field while it goes on: some clients show no form then, and
-with it no way to go on.
+Each page is shown by every client that was tried (docs/forms.md), each of which leaves something out. While a form
+goes on, profanity shows no note, poezio neither note nor instructions, Converse only the first title; so what is wrong
+stands in all three. There is never a page without a field then: some show no form, and with it no way to go on.
 """
 
 from collections.abc import Mapping
 
 from amon.command import Command
 from amon.command.grammar import title
-from amon.runtime.formfields import Given, Known, entries_of, line_of
+from amon.runtime.formfields import UNCHOSEN, Given, Known, entries_of, line_of, short
 from amon.runtime.formsession import Session
 from amon.runtime.formshown import Note, lines_of, note_of, rows_of
 from amon.runtime.seals import LONGEST_LIFE
@@ -23,9 +23,9 @@ _PLAN = 40  # lines of a plan
 
 
 def choose(session: Session, commands: Mapping[str, Command], note: Note | None) -> Stage:
-    options = tuple((name, f"{name}: {one.summary}") for name, one in commands.items())
-    entry = Entry("command", "list-single", "what to do", options=options, required=True)
-    return _stage(session, note, f"{session.instance}: choose a command", (entry,), ("next",))
+    options = (UNCHOSEN, *((name, short(f"{name}: {one.summary}")) for name, one in commands.items()))
+    entry = Entry("command", "list-single", "what to do", UNCHOSEN[0], options, required=True)
+    return _stage(session, note, "choose a command", (entry,), ("next",))
 
 
 def fields(session: Session, known: Known, wrong: Mapping[str, str], outcome: Ended | None) -> Stage:
@@ -66,11 +66,11 @@ def doing(session: Session, how_far: str) -> Stage:
 
 def result(session: Session, outcome: Ended) -> Stage:
     typed, said = _typed(session), tuple(session.heard.lines)
-    rows = (*lines_of(said), *rows_of(outcome, typed))
+    rows = (*lines_of(said, "said"), *rows_of(outcome, typed))
     note = note_of(outcome, _name(session))
     if _command(session).streams:
-        rows = (*rows, *lines_of([f"a form shows the beginning only; to go on, type {typed}"]))
-    return Stage(session.node, session.id, "completed", note, _name(session), "", rows)
+        rows = (*rows, *lines_of([f"a form shows the beginning only; to go on, type {typed}"], "more"))
+    return Stage(session.node, session.id, "completed", note, note[1], "", rows)
 
 
 def refusal(session: Session, outcome: Ended | None) -> Stage:
@@ -97,7 +97,9 @@ def _stage(
     session: Session, note: Note | None, text: str, entries: tuple[Entry, ...], actions: tuple[Action, ...]
 ) -> Stage:
     name = _name(session) if session.command is not None else session.instance
-    return Stage(session.node, session.id, "executing", note, name, text, entries, actions)
+    title = f"{name}: {note[1] if note is not None else text}"
+    told = f"{note[1]} -- {text}" if note is not None else text
+    return Stage(session.node, session.id, "executing", note, title, told, entries, actions)
 
 
 def _planned(plan: str) -> tuple[Entry, ...]:

@@ -171,7 +171,7 @@ class Forms:
         return await self._plan(session)
 
     async def _plan(self, session: Session) -> Reply:
-        """Read and judged; done if it only reads, else planned. Sent again it is the same request: its id is derived."""
+        """Read and judged; done if it only reads, else planned. Sent again it is the same request by its id."""
         assert session.command is not None
         line = line_of(session.instance, session.command, session.given)
         ident = typed_id(session.asker.jid, None, f"form {session.id} {line}")

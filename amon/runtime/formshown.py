@@ -54,13 +54,14 @@ def rows_of(outcome: Ended, typed: str) -> tuple[Entry, ...]:
     return (*made, _rest("this is not all", typed)) if outcome.cut else tuple(made)
 
 
-def lines_of(lines: Iterable[str]) -> tuple[Entry, ...]:
-    """One field each: of a field with several lines some clients show the first."""
-    return tuple(Entry("", "fixed", value=_line(line, _LONGEST)) for line in lines)
+def lines_of(lines: Iterable[str], name: str = "line") -> tuple[Entry, ...]:
+    """One field each, with a name of its own: of several lines in one field, or of fields without a name, poezio shows
+    only one."""
+    return tuple(Entry(f"{name}{n + 1}", "fixed", value=_line(line, _LONGEST)) for n, line in enumerate(lines))
 
 
 def _rest(what: str, typed: str) -> Entry:
-    return Entry("", "fixed", value=_line(f"{what}: type {typed}", _LONGEST))
+    return lines_of([f"{what}: type {typed}"], "rest")[0]
 
 
 def _is_listed(data: Mapping[str, Any], text: str) -> bool:

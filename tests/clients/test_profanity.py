@@ -49,9 +49,7 @@ async def test_a_person_speaks_in_the_room_and_sees_the_answer(server: PrivateSe
         await alice.connect()
         await alice.join(ROOM)
         await alice.type(f"/affiliation set member {BOB}")
-        await alice.wait_for(
-            rf'RECV: <message [^\n]*affiliation="member"[^\n]*jid="{BOB}"|RECV: <iq [^\n]*type="result"'
-        )
+        await alice.wait_for(rf'SENT: <iq id="([^"]+)"[^\n]*{BOB}[\s\S]*RECV: <iq [^\n>]*id="\1"')
         await bob.join(ROOM, "bob")
         await alice.say("!status")
         asked = await bob.next_message()

@@ -37,7 +37,7 @@ class Filler:
         return Asked("do", self.by, self.full, ident or f"iq{self.count}", self.node, action, self.session, values)
 
     async def do(self, action: Action = "execute", ident: str = "", **values: str) -> Reply:
-        filled = {name: (value,) for name, value in values.items()} if values else None
+        filled: dict[str, tuple[str, ...]] | None = {name: (one,) for name, one in values.items()} or None
         return self._took(await self.reply(self.asked(action, filled, ident)))
 
     async def begin(self, node: str) -> Stage:

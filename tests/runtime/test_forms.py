@@ -94,7 +94,7 @@ async def test_a_yes_in_the_first_form_confirms_nothing(alice: Filler) -> None:
 async def test_a_policy_that_wants_no_codes_does_not_skip_the_confirmation(lab: Site) -> None:
     alice = Filler(lab, door(Policy(admin=(ALICE,), confirm=(), rate=0)))
     await alice.begin("lab restart")
-    assert entry(await alice.go_on(what="httpd"), "confirm")
+    assert entry(await alice.go_on(what="httpd"), "confirm").value == "false"
     assert lab.log == ["plan httpd"]
 
 
