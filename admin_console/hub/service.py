@@ -238,15 +238,18 @@ class Hub:
     async def _run(self, gathering: Gathering) -> None:
         ident = gathering.line.typed.id
         try:
-            with self.fleet.mail(ident) as letters:
-                self.fleet.deliver_early(ident)
-                self._keep()
-                await gathering.run(letters)
+            await self._gathered(gathering, ident)
         except Exception:  # one line costs one line in the log; its sites say themselves what was not said
             self._log.exception("line %s", ident)
-        finally:
-            del self._under_way[ident]
+        # Not where the hub itself ends: its next life goes on with what is kept.
+        del self._under_way[ident]
+        self._keep()
+
+    async def _gathered(self, gathering: Gathering, ident: str) -> None:
+        with self.fleet.mail(ident) as letters:
+            self.fleet.deliver_early(ident)
             self._keep()
+            await gathering.run(letters)
 
     def _yes(self, sender: str, message: Received, word: str) -> None:
         """The sites hear it themselves; here it is known who is at it now."""

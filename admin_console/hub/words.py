@@ -47,8 +47,8 @@ def question(line: TypedLine, prefix: str) -> str:
     """The plans of those that ask back, and the word for all of them."""
     asking, total, word = line.asking, len(line.book), code(line.typed.id)
     how = f"within {CONFIRM_WITHIN:g} s say {prefix}yes {word} in the room"
-    of = f"{len(asking)} of {total}" if len(asking) < total else "all" if total > 1 else "its"
-    head = f"{_name(line)} would change {of} {_sites(total)}: {how}"
+    of = f"{len(asking)} of {total} sites" if len(asking) < total else f"all {total} sites" if total > 1 else "one site"
+    head = f"{_name(line)} would change {of}: {how}"
     ends = [row.outcome for row in line.book.rows() if row.outcome is not None]
     lines = _together((one.site, _not_done(one)) for one in ends)
     lines += _together((site, _plan(asked.text)) for site, asked in sorted(asking.items()))
