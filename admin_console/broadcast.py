@@ -88,6 +88,8 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
     def stop() -> None:
         if not run.stopped:
             face.note("telling the sites to stop; Ctrl-C again to stop waiting for them")
+        else:
+            face.note(f"not waiting any more; where it was begun the job goes on; next: amon job {run.id[-6:]}")
         run.cancel()
 
     def draw() -> None:

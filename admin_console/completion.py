@@ -20,7 +20,14 @@ _HEALTH = ("ok", "warn", "crit", "unknown", "maint")
 
 def complete_target(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
     """For click's `shell_complete`."""
-    return targets(incomplete, Cache().everything())
+    from admin_console.jobs.naming import job_words, known_here
+
+    found = targets(incomplete, Cache().everything())
+    word = _WORD.search(incomplete)
+    assert word is not None  # it fits an empty text too
+    if word[0].startswith("@"):
+        found += [incomplete[: word.start()] + term for term in job_words(word[0], known_here())]
+    return found
 
 
 def complete_site(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:

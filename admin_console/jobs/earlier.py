@@ -149,7 +149,7 @@ def kept_report(kept: KeptJob, rows: Sequence[KeptRow], now: float, epoch: float
     for row in rows:
         if row.site in book:
             book.restore(restored(row, now, epoch), now)
-    words = {row.site: Word(row.word) for row in rows if row.word in set(Word)}
+    words = {row.site: Word(row.word) for row in rows if row.word and row.word in set(Word)}
     return Report(wish_of(kept), job_of(kept, epoch), book, judged(book, words), words)
 
 

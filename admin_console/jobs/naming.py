@@ -1,6 +1,7 @@
 """Jobs as people name them: by the shortest end of the id that no other job here has; and as targets."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,15 +70,19 @@ def job_words(incomplete: str, idents: Iterable[str]) -> list[str]:
 
 def complete_job(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
     """Ids of jobs, newest first, for click's `shell_complete`: from the book, no server is asked."""
-    found = shorts(known_here()).values()
-    return [one for one in found if one.startswith(incomplete.upper())][:_PROPOSED]
+    return job_ids(incomplete, known_here())
 
 
-def known_here() -> list[str]:
+def job_ids(incomplete: str, idents: Iterable[str]) -> list[str]:
+    """The short ids that begin like this."""
+    return [one for one in shorts(idents).values() if one.startswith(incomplete.upper())][:_PROPOSED]
+
+
+def known_here(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Ids of the last jobs in all rooms of this user: whoever completes a line has read no configuration."""
     from admin_console.settings import state_path
 
     found: list[str] = []
-    for path in sorted(state_path("room").parent.glob("*/jobs.db")):
+    for path in sorted(state_path("room", environment).parent.glob("*/jobs.db")):
         found += known_ids(path)
     return sorted(found, reverse=True)

@@ -11,6 +11,7 @@ import pytest
 
 from admin_console.settings import state_path
 from amon.store.look import job_in, known_ids
+from amon.wire import Accepted
 from site_agent.agent import Agent
 from tests.admin_console.ground import ALICE, BOB, OPS, Ground
 from tests.admin_console.odd import OddModule
@@ -262,3 +263,18 @@ async def test_what_cannot_be_meant_is_said_before_anything_is_done(
 ) -> None:
     text, code = await amon.done(*words)
     assert (code in (1, 2), why in text) == (True, True), text
+
+
+async def test_whoever_stops_waiting_is_told_that_the_job_goes_on_and_how_to_ask_for_it(
+    ground: Ground, amon: Amon
+) -> None:
+    await ground.false_site("mute", lambda request: [Accepted(request.id)])
+    async with amon("run", "all", "odd late") as program:
+        await until(lambda: bool(known_ids(amon.book)))
+        ident = known_ids(amon.book)[0]
+        await until(lambda: job_in(amon.book, ident)[1][0].state == "accepted")
+        program.process.send_signal(signal.SIGINT)
+        await program.wait_for("Ctrl-C again")
+        program.process.send_signal(signal.SIGINT)
+        await program.wait_for(f"the job goes on; next: amon job {ident[-6:]}")
+        assert await program.ended() == 15
