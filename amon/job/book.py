@@ -258,6 +258,8 @@ class Book:
         """Read the table; what is not in it changes nothing, nor does what a site says that was not asked."""
         if (row.state, event) not in TABLE or (row.waits.unasked and event not in OF_UNASKED):
             return
+        if row.reported and row.state is not State.running:
+            return
         state, words = TABLE[row.state, event]
         if not state.ended:
             self._open(replace(row, state=state, accepted=at, changed=at, waits=Wait.nothing))

@@ -60,6 +60,8 @@ class Turns:
         names = self.rollout.ready(self.book, now)
         if self.rollout.stopped:
             self.stop(self.rollout.stopped)
+        if not names:
+            return True
         unsigned = self.envelopes.missing(names, now)
         for name in unsigned:
             self.book.hold(name, now, Wait.signature, "waits for your signature")

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from amon.job import Book, Row
+from amon.job import Book, Row, Wait
 from amon.job.states import CORRECTABLE, REPORTS, TABLE, Event
 from amon.words import Answer, Outcome, State
 
@@ -13,6 +13,8 @@ SITE = st.sampled_from([*SITES, "stranger"])
 STEP = st.sampled_from([0.0, 0.0, 0.1, 1.0, 4.9, 7.0, 30.0])
 TEXTS = st.sampled_from(["", "one", "two"])
 ACCEPT_BY, DEADLINE, GRACE, START = 5.0, 30.0, 2.0, 1000.0
+ENDS, QUEUE_ENDS = START + 100.0, START + 60.0
+LAST = ENDS + DEADLINE + GRACE
 
 
 class AnyJob(RuleBasedStateMachine):
@@ -20,16 +22,23 @@ class AnyJob(RuleBasedStateMachine):
 
     outcomes = Bundle("outcomes")
 
-    @initialize(names=st.sets(st.sampled_from(SITES)))
-    def begin(self, names: set[str]) -> None:
+    @initialize(names=st.sets(st.sampled_from(SITES)), turns=st.booleans())
+    def begin(self, names: set[str], turns: bool) -> None:
         self.now = START
         self.names = sorted(names)
-        self.job = Book("01J", self.names, self.now, ACCEPT_BY, DEADLINE, GRACE)
-        self.twin = Book("01J", self.names, self.now, ACCEPT_BY, DEADLINE, GRACE)
+        self.job, self.twin = (
+            Book("01J", self.names, START, ACCEPT_BY, DEADLINE, GRACE, turns=turns, ends=ENDS, queue_ends=QUEUE_ENDS)
+            for _ in range(2)
+        )
         self.before: dict[str, Row] = {}
         self.was_closed = False
+        self.mirror = {name: self.job[name] for name in self.names}
 
-    @rule(step=STEP, site=SITE, event=st.sampled_from(["accepted", "bounced", "offline", "gone", "skip", "expire"]))
+    @rule(
+        step=STEP,
+        site=SITE,
+        event=st.sampled_from(["accepted", "bounced", "offline", "gone", "skip", "expire", "unknown"]),
+    )
     def something_happens(self, step: float, site: str, event: str) -> None:
         self.now += step
         for book in (self.job, self.twin):
@@ -55,6 +64,33 @@ class AnyJob(RuleBasedStateMachine):
         for book in (self.job, self.twin):
             book.ended(outcome, self.now)
 
+    @rule(step=STEP, site=st.sampled_from(SITES))
+    def its_turn_comes(self, step: float, site: str) -> None:
+        self.now += step
+        for book in (self.job, self.twin):
+            book.tick(self.now)
+            if site in book and book[site].waits:
+                book.ask(site, self.now)
+
+    @rule(step=STEP, site=SITE, waits=st.sampled_from([wait for wait in Wait if wait]))
+    def it_has_to_wait(self, step: float, site: str, waits: Wait) -> None:
+        self.now += step
+        for book in (self.job, self.twin):
+            book.hold(site, self.now, waits, "waits")
+
+    @rule(step=STEP)
+    def the_job_stops(self, step: float) -> None:
+        self.now += step
+        for book in (self.job, self.twin):
+            book.stop("enough", self.now)
+            assert not any(row.waits for row in book.rows())
+
+    @rule()
+    def somebody_writes_down_what_changed(self) -> None:
+        self.mirror.update((row.site, row) for row in self.job.take_changed())
+        assert self.mirror == {row.site: row for row in self.job.rows()}
+        assert self.job.take_changed() == ()
+
     @rule(wait=st.none() | st.sampled_from([0.0, 1.0, 100.0]))
     def cancel(self, wait: float | None) -> None:
         for book in (self.job, self.twin):
@@ -77,11 +113,13 @@ class AnyJob(RuleBasedStateMachine):
     def an_end_is_an_end(self) -> None:
         for row in self.job.rows():
             assert row.state.ended == (row.outcome is not None)
+            assert not (row.state.ended and row.waits)
+            assert not row.waits or row.state is State.pending
             assert row.outcome is None or (row.outcome.state, row.outcome.site) == (row.state, row.site)
             was = self.before.get(row.site)
             if was is not None and was.state.ended:
                 assert row.state.ended
-                assert row == was or (row.late and was.state in CORRECTABLE)
+                assert row == was or (row.late and was.state in CORRECTABLE) or (row.state is was.state is State.silent)
             self.before[row.site] = row
 
     @invariant()
@@ -90,12 +128,19 @@ class AnyJob(RuleBasedStateMachine):
         self.was_closed = self.job.closed
         due = self.job.next_due()
         assert (due is None) == self.job.closed
-        assert due is None or due <= START + DEADLINE + GRACE
+        assert due is None or due <= LAST
+
+    @invariant()
+    def who_waits_is_counted_apart_from_who_is_under_way(self) -> None:
+        rows = [row for row in self.job.rows() if not row.state.ended]
+        waiting = [row for row in rows if row.waits in (Wait.turn, Wait.offline)]
+        assert (self.job.waiting, self.job.under_way) == (len(waiting), len(rows) - len(waiting))
+        assert self.job.asking_back == sum(row.waits is Wait.word for row in rows)
 
     def teardown(self) -> None:
         if not hasattr(self, "job"):
             return
-        end = max(self.now, START + DEADLINE + GRACE)
+        end = max(self.now, LAST)
         for book in (self.job, self.twin):
             book.tick(end)
             assert book.closed

@@ -64,10 +64,10 @@ class World:
             self.turn()
             if self.book.closed:
                 return
-            dues = (self.book.next_due(), self.rollout.next_due(), self.cancel_at, *(at for at, _, _ in self.events))
-            due = min((due for due in dues if due is not None and due > self.now), default=None)
-            assert due is not None or self.events, "nothing is due and the book is open"
-            self.now = due if due is not None else self.now
+            dues = [self.book.next_due(), self.rollout.next_due(), self.cancel_at, *(at for at, _, _ in self.events)]
+            due = min(due for due in dues if due is not None)
+            assert due < math.inf, "nothing is due and the book is open"
+            self.now = max(due, self.now)
             for event in sorted(event for event in self.events if event[0] <= self.now):
                 self.events.remove(event)
                 self.happen(*event[1:])
