@@ -127,7 +127,8 @@ class Work:
         seconds = self._clock.monotonic() - began
         if self._session is not None and state is not State.done:  # what it had told until then
             course = answer_of(self._session.course())
-            answer = Answer(f"{answer.text}; {course.text}", course.data, course.columns)
+            told = f"; {course.text}" if self._session.said else ""
+            answer = Answer(f"{answer.text}{told}", course.data, course.columns)
         try:
             answer = caps.discreetly(answer, self._ask.hidden)
             return await self._ended(state, answer, seconds, is_cut)

@@ -1,6 +1,6 @@
 """How this host is: the commands that tell it, and a look at the limits every half minute."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 from amon.command import Call, command
@@ -15,7 +15,7 @@ from .disks import Answer, ask_all, worth_a_look
 from .limits import Levels
 from .settings import Settings
 from .traffic import Rates
-from .watch import Look, parts_of
+from .watch import Look, moment, parts_of
 from .world import Heat, Machine, Mount, Space, Task, World
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ _FIRST_LOOK = 0.5  # seconds a mount has to answer while the instance starts: a 
 _SLOW = 10.0  # seconds for what is slow but does answer: sensors, drivers, a full process table
 _MEASURE = 1.0  # seconds between the two looks at the processes
 
+Every = Annotated[float, Field("time between two looks", unit="s", least=1, most=3600)]
 Count = Annotated[int, Field("how many", least=1, most=100)]
 By = Annotated[Literal["cpu", "memory"], Field("what to sort by")]
 
@@ -111,6 +112,15 @@ class HostModule(Module[Settings]):
         rows = [_process(one, one.cpu - before.get((one.pid, one.began), 0.0), seconds, self._now) for one in tasks]
         rows.sort(key=lambda row: (-(row.cpu if by == "cpu" else row.memory), row.pid))
         return rows[:count]
+
+    @command()
+    async def watch(self, call: Call, every: Every = 5) -> AsyncIterator[results.Moment]:
+        """Load, memory and the worst of what is looked at, again and again until you stop it."""
+        levels = Levels(self.env.settings.slack)  # its own: health must not depend on who watches
+        while True:
+            look = await self._look(self.env.settings.answer_within)
+            yield moment(look, parts_of(look, self.env.settings, levels, self._now), self._now)
+            await self.env.clock.sleep(every)
 
     @property
     def _now(self) -> float:

@@ -34,6 +34,21 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """The host as it was at one look."""
+
+    at: Annotated[str, Field("when, UTC")]
+    load: Annotated[float, Field("tasks that run or wait, per core, over 1 min", unit="1")]
+    memory: Annotated[float, Field("used", unit="%")]
+    level: Annotated[str, Field("the worst of all that is looked at")]
+    worst: Annotated[str, Field("what that is, if it is not well")] = ""
+
+    def __str__(self) -> str:
+        words = f"{self.at} {self.level}: load {self.load:.2f} per core, memory {self.memory:.0f} %"
+        return f"{words}, {self.worst}" if self.worst else words
+
+
+@dataclass(frozen=True, slots=True)
 class Disk:
     mount: Annotated[str, Field("where")]
     size: Annotated[int | None, Field("whole", unit="B")] = None

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from amon.health import Health, Level
 
 from .disks import Answer, Silence, part_names
 from .limits import Levels
+from .results import Moment
 from .settings import Limits, Settings
 from .world import Heat, Load, Mount, Room, Space
 
@@ -68,6 +70,19 @@ def parts_of(look: Look, settings: Settings, levels: Levels, now: float) -> Mapp
         parts.update(_disks(look, settings, judge))
     levels.keep_only(judge.judged)
     return parts
+
+
+def moment(look: Look, parts: Mapping[str, Health], now: float) -> Moment:
+    """What is told of it to who watches. now: epoch seconds."""
+    name, worst = max(parts.items(), key=lambda pair: pair[1].level, default=("", Health.good()))
+    is_well = worst.level is Level.ok
+    return Moment(
+        at=datetime.fromtimestamp(now, UTC).strftime("%H:%M:%SZ"),
+        load=round(look.load.minutes[0] / look.load.cores, 2),
+        memory=round(look.memory.percent, 1),
+        level=worst.level.word,
+        worst="" if is_well else f"{name} {worst.state}: {worst.text}",
+    )
 
 
 def _disks(look: Look, settings: Settings, judge: "_Judge") -> Mapping[str, Health]:

@@ -1,7 +1,7 @@
 """What a driver is: who starts, stops and looks. It decides nothing; `keeper.py` does."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -42,6 +42,10 @@ class Driver(Protocol):
 
     async def last_lines(self) -> tuple[str, ...]:
         """The end of its log, bounded and clean; `Failed` where it cannot be read, which is not the same as empty."""
+        ...
+
+    def follow(self, lines: int) -> AsyncGenerator[str, None]:
+        """Its log as it grows, after the last `lines` lines of it; `Failed` where it cannot be read."""
         ...
 
     def says(self, verb: Verb) -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def last_lines(path: Path, since: int = 0) -> tuple[str, ...]:
 
 def clean(text: str) -> tuple[str, ...]:
     """At most ten lines and 2,000 characters from the end, without control characters."""
-    shown = [visible(_ESCAPES.sub("", line).rstrip(), lines=False) for line in text.splitlines()]
+    shown = [_shown(line) for line in text.splitlines()]
     kept: list[str] = []
     left = MOST
     for line in reversed([line for line in shown if line]):
@@ -82,6 +82,15 @@ def clean(text: str) -> tuple[str, ...]:
         kept.append(line[:left])
         left -= len(line)
     return tuple(reversed(kept))
+
+
+def one_line(line: bytes) -> str:
+    """A line of a log as people may see it."""
+    return _shown(line[:_READ].decode("utf-8", "replace"))
+
+
+def _shown(line: str) -> str:
+    return visible(_ESCAPES.sub("", line).rstrip(), lines=False)
 
 
 def _end(path: Path, since: int) -> str:

@@ -1,7 +1,8 @@
 """Named services and the commands people have for them. The work is done by a `Keeper` each."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +27,10 @@ from .systemd import SystemdDriver
 from .units import Units
 
 Name = Annotated[str, Field("name of a service", pattern=NAME, longest=64, complete="names")]
+Lines = Annotated[int, Field("lines of before, first", least=0, most=1000)]
 # Longer than any start_timeout and stop_timeout may be; the call goes on telling that it runs.
 _LONGEST = 1800.0  # seconds
+_FOLLOWED = 8 * 3600.0  # seconds: a working day
 
 
 class ServiceModule(Module[Settings]):
@@ -113,6 +116,13 @@ class ServiceModule(Module[Settings]):
     @restart.plan
     async def _(self, call: Call, name: Name) -> Plan:
         return self._plan("restart", name)
+
+    @command(role="operator", timeout=_FOLLOWED)
+    async def follow(self, call: Call, name: Name, lines: Lines = 10) -> AsyncIterator[str]:
+        """The log of a service as it grows: its own, its file's, or its unit's from the journal (times in UTC)."""
+        async with aclosing(self._find(name).driver.follow(lines)) as log:
+            async for line in log:
+                yield line
 
     async def _do(self, verb: Verb, call: Call, name: str) -> Row:
         keeper = self._find(name)

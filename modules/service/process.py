@@ -11,6 +11,7 @@ import asyncio
 import os
 import secrets
 import signal
+from collections.abc import AsyncGenerator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -105,6 +106,12 @@ class ProcessDriver:
         if self._service.log_file:
             return await asyncio.to_thread(logfile.last_lines, Path(self._service.log_file))
         return await asyncio.to_thread(logfile.last_lines, self._log, self._log_from)
+
+    def follow(self, lines: int) -> AsyncGenerator[str, None]:
+        from . import tail
+
+        path = Path(self._service.log_file) if self._service.log_file else self._log
+        return tail.follow(path, lines, self._world.clock)
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         living = self._run is not None and self._run.living

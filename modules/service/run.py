@@ -110,15 +110,15 @@ async def finish(pid: int, timeout: float, *, leave: bool = False) -> Ran:
             await wait_end(pid, ticks)
         return Ran(reap(pid))
     except TimeoutError:
-        return Ran(None, stuck=await _kill(pid, ticks))
+        return Ran(None, stuck=await kill(pid, ticks))
     except asyncio.CancelledError:
         if leave:
             raise
-        await _kill(pid, ticks)
+        await kill(pid, ticks)
         raise
 
 
-async def _kill(pid: int, ticks: int) -> int | None:
+async def kill(pid: int, ticks: int) -> int | None:
     """Kill the group of a child not reaped yet, so that pid and group are still its own; the pid if it stays."""
     try:
         os.killpg(pid, signal.SIGKILL)

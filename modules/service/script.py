@@ -7,6 +7,7 @@ hold us nor die with us.
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from amon.errors import Failed
@@ -67,6 +68,12 @@ class CommandDriver:
         if self._service.log_file:
             return await asyncio.to_thread(logfile.last_lines, Path(self._service.log_file))
         return await asyncio.to_thread(logfile.last_lines, self._log, self._log_from)
+
+    def follow(self, lines: int) -> AsyncGenerator[str, None]:
+        from . import tail
+
+        path = Path(self._service.log_file) if self._service.log_file else self._log
+        return tail.follow(path, lines, self._world.clock)
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         own = self._service

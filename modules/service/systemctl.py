@@ -4,7 +4,8 @@
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from amon.errors import Failed
@@ -74,25 +75,42 @@ class Systemctl:
                 break
             await asyncio.sleep(_LOOK_AGAIN)  # journald keeps what a program said a moment after it was said
         # Of a journal that is closed to us it says so only aloud, if it finds another that is open.
-        said = ran.output or (await self._journal(unit)).output
-        if any(sign in said for sign in _CLOSED):
-            user = own_user()
-            raise Failed(
-                f"user {user} may not read the journal; "
-                f"next: usermod --append --groups systemd-journal {user}, then restart the agent"
-            )
+        _refuse_if_closed(ran.output or (await self._journal(unit)).output)
         if ran.status != 0:
             raise Failed(f"journalctl: {_said(ran) or 'no answer'}")
         return ()
 
+    async def follow(self, unit: str, lines: int) -> AsyncGenerator[str, None]:
+        """Its log as it grows. Its hint that the journal is closed to us comes before anything else."""
+        from .journal import follow
+
+        try:
+            async with aclosing(follow(self._programs.journalctl, self._unit_option(unit), lines)) as log:
+                async for line in log:
+                    yield line
+        except Failed as failed:
+            _refuse_if_closed(str(failed))
+            raise
+
+    def _unit_option(self, unit: str) -> str:
+        return f"--user-unit={unit}" if self._user else f"--unit={unit}"
+
     async def _journal(self, unit: str, *quiet: str) -> Ran:
-        unit_option = f"--user-unit={unit}" if self._user else f"--unit={unit}"
-        words = (*quiet, "--no-pager", f"--lines={LINES}", "--output=cat", unit_option)
+        words = (*quiet, "--no-pager", f"--lines={LINES}", "--output=cat", self._unit_option(unit))
         return await run((*self._programs.journalctl, *words), _SHOW)
 
     async def _run(self, timeout: float, *words: str) -> Ran:
         options = ("--no-ask-password", "--no-pager", *self._user)
         return await run((*self._programs.systemctl, *options, *words), timeout, environment=self._environment)
+
+
+def _refuse_if_closed(said: str) -> None:
+    if any(sign in said for sign in _CLOSED):
+        user = own_user()
+        raise Failed(
+            f"user {user} may not read the journal; "
+            f"next: usermod --append --groups systemd-journal {user}, then restart the agent"
+        )
 
 
 def _said(ran: Ran) -> str:

@@ -5,6 +5,7 @@ Source: systemd(1), "Units": the meaning of ActiveState; systemd.exec(5), "Proce
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from amon.errors import Failed
@@ -59,6 +60,13 @@ class SystemdDriver:
         if self._service.log_file:
             return await asyncio.to_thread(logfile.last_lines, Path(self._service.log_file))
         return await self._units.last_lines(self._service.unit)
+
+    def follow(self, lines: int) -> AsyncGenerator[str, None]:
+        if self._service.log_file:
+            from . import tail
+
+            return tail.follow(Path(self._service.log_file), lines, self._units.clock)
+        return self._units.follow(self._service.unit, lines)
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         way = "over D-Bus" if self._units.connected else "through systemctl"

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ class Units:
 
     def __init__(self, settings: Settings, clock: Clock, spawn: Spawn, log: logging.Logger, programs: Programs) -> None:
         self._settings = settings
-        self._clock = clock
+        self.clock = clock
         self._spawn = spawn
         self._log = log
         self._programs = Systemctl(programs, settings.bus, settings.manager)
@@ -94,7 +94,7 @@ class Units:
                 self._drop()
         if found is None:
             found = await self._programs.show(unit)
-        return Unit.of(found, self._clock)
+        return Unit.of(found, self.clock)
 
     async def order(self, member: str, unit: str, timeout: float) -> None:
         """Do it and wait for its end; `Failed` with systemd's word for how it ended."""
@@ -126,6 +126,9 @@ class Units:
     async def last_lines(self, unit: str) -> tuple[str, ...]:
         return await self._programs.last_lines(unit)
 
+    def follow(self, unit: str, lines: int) -> AsyncGenerator[str, None]:
+        return self._programs.follow(unit, lines)
+
     def _drop(self) -> None:
         """Whatever is wrong with it: `_keep` notices that it is closed, and makes another."""
         self.close()
@@ -144,7 +147,7 @@ class Units:
         wait = _FIRST_WAIT
         while True:
             if self._bus is None:
-                await self._clock.sleep(wait)
+                await self.clock.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * 2)
                 await self._connect()
             bus = self._bus

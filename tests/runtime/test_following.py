@@ -180,7 +180,7 @@ async def test_who_is_gone_is_told_nothing_more(chat: Chatter) -> None:
     chat.voice.is_there = False
     await chat.turn(35)
     await chat.ended()
-    assert chat.said[-1].startswith("tap follow failed: your client is gone; 0 lines")
+    assert chat.said[-1].startswith("tap follow failed: your client is gone")
 
 
 async def test_a_client_that_sleeps_for_a_minute_keeps_its_session_and_for_two_does_not(chat: Chatter) -> None:

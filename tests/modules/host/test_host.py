@@ -1,6 +1,7 @@
 """The host module on a stage, with a world made of literals."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from amon.health import Level
 from amon.testing import FakeClock, Stage, stage
 from modules.host import HostModule, Machine, Settings
+from modules.host.results import Moment
 from modules.host.settings import Disk
 from modules.host.world import Heat, Link, Mount, Task, Traffic
 from tests.modules.host.worlds import FakeWorld, full
@@ -270,3 +272,40 @@ def test_this_machine_s_numbers_are_possible() -> None:
     assert 0 <= root.percent <= 100
     assert any(task.pid == 1 or task.cpu >= 0 for task in machine.tasks())
     assert set(machine.links()) <= set(machine.traffic()) | set(machine.links())
+
+
+# Watching
+
+
+async def test_a_watch_tells_load_memory_and_the_worst_again_and_again() -> None:
+    clock, world = FakeClock(), FakeWorld(memory_used=50)
+    async with stage(HostModule, QUICK, clock=clock, world=world) as site, aclosing(site.follow("host watch")) as told:
+        first = await anext(told)
+        assert (first["memory"], first["level"], first["worst"]) == (50.0, "ok", "")
+        world.spaces["/"] = full(97)
+        await clock.wait_sleepers(SLEEPERS + 2)  # what is watched sleeps, and so does the look at sessions
+        clock.advance(5)
+        second = await anext(told)
+        assert (second["level"], second["worst"]) == ("crit", "disk-root full: 97 % full")
+        assert second["at"] == "13:46:45Z"
+        # Health is looked at in its own time, whoever watches.
+        assert site.health.level is Level.ok
+
+
+async def test_a_watch_may_be_slower_and_reads_as_a_line() -> None:
+    clock = FakeClock()
+    world = FakeWorld(memory_used=98)
+    async with (
+        stage(HostModule, QUICK, clock=clock, world=world) as site,
+        aclosing(site.follow("host watch every=1min")) as told,
+    ):
+        row = Moment(**await anext(told))
+        assert str(row).endswith("memory 98 %, memory high: 98 % used")
+        assert str(replace(row, worst="", level="ok")).endswith(" per core, memory 98 %")
+        await clock.wait_sleepers(SLEEPERS + 2)
+        clock.advance(30)
+        waiting = asyncio.ensure_future(anext(told))
+        await clock.wait_sleepers(SLEEPERS + 2)
+        assert not waiting.done()
+        clock.advance(30)
+        assert (await waiting)["level"] == "crit"

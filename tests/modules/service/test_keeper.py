@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,10 @@ class Puppet:
         if self.log_trouble is not None:
             raise self.log_trouble
         return ("no licence",)
+
+    async def follow(self, lines: int) -> AsyncGenerator[str, None]:
+        for line in await self.last_lines():
+            yield line
 
     def says(self, verb: Verb) -> tuple[str, ...]:
         return (verb,)
