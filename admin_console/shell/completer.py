@@ -18,7 +18,7 @@ from amon.errors import Invalid
 from amon.runtime.fleet import Site
 from amon.target import Expression, parse
 
-_WAITS = 3.0  # seconds for what has to be asked first
+_WAITS = 3.0
 _MOST = 300  # shown
 _CURRENT = re.compile(r"\S*$")
 _AFTER_TARGET = ("target", "sites")
@@ -37,10 +37,13 @@ class View(Protocol):
 
 
 class ShellCompleter(Completer):
-    """Own words, targets, ids and formats at once; words of the sites when one of each kind has told them."""
+    """Own words, targets, ids and formats at once; words of the sites when one of each kind has told them.
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    waits: seconds for what has to be asked first.
+    """
+
+    def __init__(self, view: View, waits: float = _WAITS) -> None:
+        self._view, self._waits = view, waits
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """What is known without waiting."""
@@ -52,7 +55,7 @@ class ShellCompleter(Completer):
         text = document.text_before_cursor
         found = self._at_once(text)
         try:
-            async with asyncio.timeout(_WAITS):
+            async with asyncio.timeout(self._waits):
                 found += await self._of_sites(text)
         except TimeoutError:
             pass
@@ -64,7 +67,7 @@ class ShellCompleter(Completer):
         current = _current(text)
         seen: dict[str, str] = {}
         for word, about in found:
-            if word.startswith(current) and word != current:
+            if word.removeprefix('"').startswith(current) and word != current:
                 seen.setdefault(word, about)
         for word, about in list(seen.items())[:_MOST]:
             yield Completion(word, start_position=-len(current), display=word, display_meta=about)

@@ -48,7 +48,7 @@ class Learner:
             found.update(dict.fromkeys(kind.words.get(line, ())))
             command = kind.command_of(words)
             if command is not None:
-                await self._learn(site, f"help {command}", command, kind.heard_page, True)
+                await self._learn(site, f"help {command}", command, kind.heard_page, command in kind.pages)
             page = kind.pages.get(command) if command is not None else None
             found.update(dict.fromkeys(f"--{name}" for name in (page.params if page is not None else ())))
         return list(found)

@@ -87,15 +87,13 @@ class Terminal:
     ) -> None:
         self._desk, self._front = desk, front
         self._draft: Document | None = None  # what was being typed when a question came
-        self._shown = ""
         asking = Condition(lambda: bool(front.question))
         self._prompt: PromptSession[str] = PromptSession(
             self._message,
             completer=ShellCompleter(desk),
             complete_while_typing=~asking,
-            enable_history_search=True,
             history=history,
-            bottom_toolbar=self._toolbar,
+            bottom_toolbar=lambda: FormattedText([("", self.below())]),
             refresh_interval=_REDRAW,
             style=Style.from_dict({**picture.STYLES, "bottom-toolbar": "noreverse ansibrightblack"}),
             color_depth=None if coloured(desk.output.color) else ColorDepth.DEPTH_1_BIT,
@@ -139,18 +137,30 @@ class Terminal:
         trouble = "lost" if session.fleet.trouble is not None else ""
         return FormattedText(picture.prompt(self._desk.target, session.sites(), trouble))
 
-    def _toolbar(self) -> FormattedText:
-        return FormattedText([("", picture.toolbar(self._usage(), self._under_way(), len(self._desk.work.waiting)))])
+    @property
+    def typed(self) -> str:
+        """What stands at the prompt now."""
+        return self._prompt.default_buffer.text
+
+    @property
+    def proposed(self) -> list[str]:
+        """What the menu shows now."""
+        state = self._prompt.default_buffer.complete_state
+        return [one.text for one in state.completions] if state is not None else []
+
+    def below(self) -> str:
+        """The line below the prompt."""
+        return picture.toolbar(self._usage(), self._under_way(), len(self._desk.work.waiting))
 
     def _under_way(self) -> list[tuple[str, str, int, int, float]]:
         now = asyncio.get_running_loop().time()
         known = [doing.id for doing in self._desk.work.under_way if doing.id]
         found = []
         for doing in self._desk.work.under_way:
-            book = doing.run.book if doing.run is not None else None
-            ended = sum(row.state.ended for row in book.rows()) if book is not None else 0
-            ident = short(doing.id, known) if doing.id else "..."
-            found.append((ident, doing.line, ended, len(book) if book is not None else 0, now - doing.began))
+            if doing.run is not None:
+                book = doing.run.book
+                ended = sum(row.state.ended for row in book.rows())
+                found.append((short(doing.id, known), doing.line, ended, len(book), now - doing.began))
         return found
 
     def _usage(self) -> str:

@@ -1,12 +1,13 @@
 """A module for the tests of this room: commands that end in every way there is."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
 from amon.command import Call, command
 from amon.errors import Failed, Refused
-from amon.fields import Field
+from amon.fields import Field, Secret
 from amon.health import Health
 from amon.module import Env, Module
 
@@ -76,6 +77,20 @@ class OddModule(Module[Settings]):
         call.progress(1, 4, "hanging")
         await asyncio.Event().wait()
         return Said("never")
+
+    @command(role="observer", timeout=3600.0)
+    async def follow(self, call: Call, words: Words = "tick") -> AsyncIterator[Said]:
+        """Say it again and again."""
+        number = 0
+        while True:
+            number += 1
+            yield Said(f"{words} {number}")
+            await asyncio.sleep(0.1)
+
+    @command(role="observer")
+    async def unlock(self, call: Call, word: Annotated[Secret, Field("it", pattern=".*", longest=64)]) -> Said:
+        """Open it."""
+        return Said("opened")
 
     @command(role="operator", effect="change")
     async def keep(self, call: Call, words: Words) -> Said:

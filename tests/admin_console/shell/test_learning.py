@@ -49,7 +49,7 @@ async def test_one_site_of_each_kind_is_asked_and_once(tmp_path: Path) -> None:
     for _ in range(3):
         assert await known.words(fleet, []) == ["service", "uptime", "help"]
     assert sites.asked == [("cern", "complete"), ("ral", "complete")]
-    assert await known.words([site("fnal")], ["service", "restart"]) == ["httpd", "nginx", "--force"]
+    assert await known.words([site("fnal")], ["service", "restart"]) == ["httpd", "nginx", "--force", "--unit"]
     assert "--unit" in await known.words([site("fnal")], ["service", "restart", "my-secret"])
     assert not any("secret" in line for _, line in sites.asked)
 
