@@ -106,7 +106,16 @@ class Account:
         self.connection.serve(self._commanded)
         self._hub: Gatherer | None = None
         self._payloads = PayloadFront(
-            self.site, self.door, dispatch, self._send, clock, random, sign, accept, self._gathered
+            self.site,
+            self.door,
+            dispatch,
+            self._send,
+            clock,
+            random,
+            sign,
+            accept,
+            self._gathered,
+            self._drain,
         )
         self._stir.set()
 
@@ -219,6 +228,9 @@ class Account:
 
     def _send(self, to: str, payload: str, ident: str) -> bool:
         return self.connection.send_payload(to, payload, id=ident)
+
+    async def _drain(self) -> None:
+        await self.connection.drain()
 
     def _gatherer(self) -> "Gatherer | None":
         """Where what is typed for many is summed up; made when a policy names one and such a line comes."""

@@ -178,6 +178,14 @@ class Outputs:
                 return b""
             return _read(file, ends, offset // BLOCK)[offset % BLOCK :]
 
+    def packed(self, key: Key, offset: int) -> bytes:
+        """The same in the form of zlib, as a rule just as it is kept; empty at the end and beyond it."""
+        with self._opened(key) as (file, size, ends):
+            if offset >= size:
+                return b""
+            place, inside = divmod(offset, BLOCK)
+            return _held(file, ends, place) if not inside else zlib.compress(_read(file, ends, place)[inside:], _LEVEL)
+
     def text(self, key: Key, offset: int, most: int) -> bytes:
         """At most so many bytes (of two blocks) from `offset` on."""
         part = self.part(key, offset)
@@ -208,10 +216,14 @@ class Outputs:
             raise Failed(f"this output cannot be read any more ({type(error).__name__})") from None
 
 
-def _read(file: BinaryIO, ends: "array.array[int]", place: int) -> bytes:
+def _held(file: BinaryIO, ends: "array.array[int]", place: int) -> bytes:
     start = ends[place - 1] if place else 0
     file.seek(start)
-    return zlib.decompress(file.read(ends[place] - start))
+    return file.read(ends[place] - start)
+
+
+def _read(file: BinaryIO, ends: "array.array[int]", place: int) -> bytes:
+    return zlib.decompress(_held(file, ends, place))
 
 
 class _Blocks:

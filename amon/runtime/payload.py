@@ -8,7 +8,7 @@ late straight to this account; through a room never.
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -47,6 +47,7 @@ from amon.words import NOT_KNOWN, Asker, Effect, State
 from amon.xmpp.events import Received
 
 if TYPE_CHECKING:
+    from amon.runtime.chunks import Chunks
     from amon.runtime.sending import Sending
 
 Send = Callable[[str, str, str], bool]  # to, payload, id -> whether it went out
@@ -58,11 +59,16 @@ _SPREAD = 2.0  # seconds
 _ID = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(-ask)?")  # of a message that carries a request
 
 
+async def _at_once() -> None:
+    pass
+
+
 class PayloadFront:
     """site: this site's name in the account. send: puts a payload on its way to a full address.
 
     sign: with the site's own key, if it has one; then what a call came to is told signed. accept: takes over policies
     of the whole fleet, where there is an organisation that makes them. gathered: told what a hub says it has said on.
+    drain: until the network has taken most of what was sent.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class PayloadFront:
         sign: Sign | None = None,
         accept: Accept | None = None,
         gathered: Callable[[Asker, Gathered], None] = lambda asker, word: None,
+        drain: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._site = site
         self.door = door
@@ -86,6 +93,8 @@ class PayloadFront:
         self._sign = sign
         self._gathered = gathered
         self._policies = PolicyFront(door, dispatch, clock, accept)
+        self._drain = drain
+        self._chunks: Chunks | None = None
         self._sendings: dict[tuple[str, str], Sending] = {}
         self._log = logging.getLogger("amon.payload")
 
@@ -172,6 +181,9 @@ class PayloadFront:
     async def _fetch(self, fetch: Fetch, asker: Asker, asked: str) -> None:
         if not self._is_known(asker):
             return
+        if fetch.offset is not None:
+            await self._part(fetch, fetch.offset, asker)
+            return
         replies = self._replies(asker, fetch.id, asked)
         try:
             if not await self._dispatch.repeat((self.door.account, asker.jid, fetch.id), replies):
@@ -181,6 +193,13 @@ class PayloadFront:
             self._log.error("%s", fault)
         finally:
             replies.close()
+
+    async def _part(self, fetch: Fetch, offset: int, asker: Asker) -> None:
+        if self._chunks is None:
+            from amon.runtime.chunks import Chunks
+
+            self._chunks = Chunks(self.door, self._dispatch, self._send, self._drain, self._clock)
+        await self._chunks.answer(fetch, offset, asker)
 
     def _is_known(self, asker: Asker) -> bool:
         decision = self.door.authority.decide(asker, None, self._clock.time())

@@ -131,7 +131,10 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
 
 
 class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):
-    """A part of a long output. data: base64 of bytes from `offset` on; empty if there is nothing (any more)."""
+    """A part of a long output, from `offset` on; empty if there is nothing (any more).
+
+    data: base64 of its bytes in the form of zlib (RFC 1950), each part by itself. How long a part is, its site says.
+    """
 
     id: Id
     offset: Annotated[int, Meta(ge=0)]
