@@ -89,6 +89,7 @@ class Console:
         sign: bool = False,
         rolling: Rolling = Rolling(),  # noqa: B008 it is frozen
         queue_until: float | None = None,
+        lasts: float | None = None,
         ask: Ask = nobody,
     ) -> Run:
         """Say `line` to every site that is meant. Iterate over what comes back, or wait for `finish`.
@@ -96,9 +97,12 @@ class Console:
         deadline, accept_by: seconds, see `Wish`. yes: change several sites without asking; else `ask` is asked, and
         where nobody is there to be asked nothing is done. sign: with the key of the configuration, from the start.
         rolling: in batches, a canary first, a sample of them. queue_until: epoch seconds, for sites that are offline.
+        lasts: seconds after which sessions of streaming commands are ended.
         """
         accept_by = min(accept_by, deadline)
-        wish = Wish(self._expression(target), line, deadline, accept_by, dry_run, yes, sign, rolling, queue_until)
+        wish = Wish(
+            self._expression(target), line, deadline, accept_by, dry_run, yes, sign, rolling, queue_until, lasts
+        )
         made = self.wished(wish)
         made.ask = ask
         return made

@@ -66,14 +66,25 @@ class Interrupts:
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
-        """The signal itself, for the length of the block."""
-        loop, handler = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT)
-        loop.add_signal_handler(signal.SIGINT, self.hit)
+        """The signal itself, for the length of the block. To be terminated ends the block, and what is open with it."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        acts: dict[signal.Signals, Callable[[], object]] = {
+            signal.SIGINT: self.hit,
+            signal.SIGTERM: task.cancel,
+            signal.SIGHUP: task.cancel,
+        }
+        before = {number: signal.getsignal(number) for number in acts}
+        if before[signal.SIGHUP] is signal.SIG_IGN:  # nohup(1): it is to outlive its terminal
+            del acts[signal.SIGHUP]
+        for number, act in acts.items():
+            loop.add_signal_handler(number, act)
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
-            signal.signal(signal.SIGINT, handler)
+            for number in acts:
+                loop.remove_signal_handler(number)
+                signal.signal(number, before[number])
 
 
 async def broadcast(session: Session, face: Face, wish: Wish, interrupts: Interrupts) -> Report:
@@ -99,7 +110,7 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
     async def ask(question: Question) -> bool:
         picture.close()
         try:
-            return await _asked(question, face, run.wish, interrupts)
+            return await ask_of(question, face, run.wish, interrupts)
         finally:
             draw()
 
@@ -110,7 +121,7 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
     return report
 
 
-async def _asked(question: Question, face: Face, wish: Wish, interrupts: Interrupts) -> bool:
+async def ask_of(question: Question, face: Face, wish: Wish, interrupts: Interrupts) -> bool:
     """The plans, then the question. `Unasked` where nobody sits."""
     names = question.names
     for name in names[:MOST_LISTED]:

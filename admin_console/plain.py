@@ -18,6 +18,7 @@ from amon.text import visible
 from amon.wire import Output
 
 _LONGEST_ANSWER = 256  # bytes of what is typed to a question
+_LONGEST_LINE = 8_192  # characters of a line that a session says
 _LONGEST_STATUS = 60  # characters; --json has the whole
 
 
@@ -56,8 +57,8 @@ class PlainFace:
         head = f"{one_line(site)}: " if self._several else ""
         if output.missed:
             self.note(f"{head}({output.missed} left out: this end was too slow for them)")
-        for line in some_lines(output.text).split("\n") if output.text else ():
-            self.line(f"{head}{line}")
+        for line in output.lines:
+            self.line(f"{head}{one_line(line, _LONGEST_LINE)}")
 
     def report(self, report: Report) -> None:
         book = report.book

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from admin_console.keeping import Keeping
 from admin_console.session import Session
@@ -14,6 +15,9 @@ from amon.runtime.gather import Gathering, Job, gathering
 from amon.runtime.proofs import Word
 from amon.wire import Output
 from amon.words import Outcome
+
+if TYPE_CHECKING:
+    from admin_console.hub.gate import SlotGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Run:
     the job: the sites go on, and the job's id brings their outcomes.
 
     ask: is asked for a yes when sites want one; without it nothing is changed that wants one. on_output: gets what
-    streaming commands say, with the site's name; sites send no more than it has taken. on_change: called after each
+    streaming commands say, with the site's name; sites send no more than it has taken, and what
+    it gives back is waited for if it can be. on_change: called after each
     change of the book. note: told lines that are no result.
     """
 
@@ -59,7 +64,7 @@ class Run:
         self.wish = wish
         self.ask: Ask = nobody
         self.on_change: Callable[[], None] = _nothing
-        self.on_output: Callable[[str, Output], None] = _no_output
+        self.on_output: Callable[[str, Output], object] = _no_output
         self.on_begin: Callable[[], None] = _nothing
         self.note: Callable[[str], None] = _no_note
         self.report: Report | None = None
@@ -70,6 +75,8 @@ class Run:
         self._task: asyncio.Task[Report] | None = None
         self._ended: asyncio.Queue[Outcome | None] = asyncio.Queue()
         self._told: set[str] = set()
+        self._lasting: asyncio.Task[None] | None = None
+        self._gate: SlotGate | None = None
         self._stopped = False
         self._unasked = False
 
@@ -142,21 +149,38 @@ class Run:
         with gathering(session.fleet, session.room, job, session.clock, session.signed, sign) as under_way:
             self._gathering = under_way
             under_way.watch = self._changed
-            under_way.on_output = None if self.on_output is _no_output else self.on_output
+            under_way.on_output = None if self.on_output is _no_output else self._output
             self.on_begin()
             try:
                 await self._at_work(under_way)
             finally:  # also where nobody waits any more: the book of jobs has what is known until now
+                if self._lasting is not None:
+                    self._lasting.cancel()
                 self._changed()
                 await self._keeping.close(under_way)
             exit_code = ExitCode.refused if self._unasked else judged(under_way.book, under_way.words)
             self.report = Report(self.wish, job, under_way.book, exit_code, under_way.words)
         return self.report
 
+    def _output(self, site: str, output: Output) -> object:
+        """The first words of a session begin its time; what takes them may have to be waited for."""
+        if self._lasting is None and self.wish.lasts is not None:
+            self._lasting = asyncio.create_task(self._stop_after(self.wish.lasts), name="length of sessions")
+        return self.on_output(site, output)
+
+    async def _stop_after(self, seconds: float) -> None:
+        await self._session.clock.sleep(seconds)
+        self.cancel()
+
     async def _at_work(self, job: Gathering) -> None:
-        await self._keeping.begin(job.job, self.wish)
-        job.send()
-        await self._collected(job)
+        from admin_console.hub.gate import gated  # few jobs want slots
+
+        session = self._session
+        slots = gated(job, self.wish.rolling.slots, session.fleet, session.room, session.hub, session.clock)
+        async with slots as self._gate:
+            await self._keeping.begin(job.job, self.wish)
+            job.send()
+            await self._collected(job)
 
     async def _collected(self, job: Gathering) -> None:
         await job.collect()
@@ -206,7 +230,7 @@ class Run:
             job.confirm(await self._session.signed(again) if unsigned or self.wish.sign else again)
         except Failed as fault:
             self.note(f"not signed, so nothing was done: {fault}")
-            job.decline("not signed; nothing was done")
+            job.decline(f"not signed; nothing was done: {fault}")
             return False
         return True
 
@@ -222,6 +246,8 @@ class Run:
                 self._told.add(row.site)
                 self._ended.put_nowait(row.outcome)
         self._keeping.note(self._gathering, rows)
+        if self._gate is not None:
+            self._gate.ended(rows)
         self.on_change()
 
 

@@ -50,7 +50,8 @@ class Rolling:
 class Wish:
     """What is asked of whom. Times in seconds. yes: said already. sign: from the first message on.
 
-    queue_until: epoch seconds; sites that are offline are asked when they come back, until then.
+    queue_until: epoch seconds; sites that are offline are asked when they come back, until then. lasts: seconds after
+    their first words that sessions are ended; None: until somebody stops them.
     """
 
     target: Expression
@@ -62,6 +63,7 @@ class Wish:
     sign: bool = False
     rolling: Rolling = Rolling()
     queue_until: float | None = None
+    lasts: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from admin_console.completion import complete_target
+from admin_console.completion import Commanded, complete_command, complete_target
 from admin_console.program import Duration, Output, console_of, face_of, output_options, run
 
 
@@ -64,6 +64,21 @@ class Share(click.ParamType[str]):
         return str(value)
 
 
+class SlotsOf(click.ParamType[tuple[str, int]]):
+    """A name and a number, which the hub lends (hub.md)."""
+
+    name = "NAME=N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        from admin_console.hub.slots_client import parse_slots
+        from amon.errors import Refused
+
+        try:
+            return value if isinstance(value, tuple) else parse_slots(str(value))
+        except Refused as wrong:
+            self.fail(str(wrong), param, ctx)
+
+
 _PACE = (
     click.option("--batch", type=Share(), help="So many sites at a time; the next when one has ended."),
     click.option("--canary", type=click.IntRange(0, 1000), default=0, help="So many first; the rest if all are done."),
@@ -71,6 +86,7 @@ _PACE = (
     click.option("--limit", type=Share(), help="Only so many of the sites, drawn by lot."),
     click.option("--seed", type=click.IntRange(0), help="Draw the same lot again."),
     click.option("--splay", type=Duration(), default=None, help="Spread the beginnings over so much time."),
+    click.option("--slots", type=SlotsOf(), help="So many sites at a time in NAME, all consoles together."),
     click.option("--within", type=Duration(), help="Begin none after so much time."),
 )
 
@@ -82,7 +98,9 @@ def pace_options(command: Any) -> Any:
     return command
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    "run", cls=Commanded, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
 @click.option("--timeout", type=Duration(), default=30.0, metavar="TIME", help="Wait this long for answers.  [30 s]")
 @click.option("--accept-by", type=Duration(), default=5.0, metavar="TIME", help="A site must begin within.  [5 s]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -91,9 +109,10 @@ def pace_options(command: Any) -> Any:
 @pace_options
 @click.option("--queue-until", type=Until(), help="Sites that are offline get it when they are back, until then.")
 @click.option("--detach", is_flag=True, help="End when the sites have taken it, and print the job's id.")
+@click.option("--for", "lasts", type=Duration(), help="Stop commands that stream after so much time.")
 @output_options
 @click.argument("target", shell_complete=complete_target)
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_command)
 @click.pass_context
 def run_command(
     ctx: click.Context,
@@ -156,6 +175,9 @@ def wish_of(target: Any, line: str, options: dict[str, Any]) -> Any:
         o["seed"],
         o["splay"] or 0.0,
         o["within"],
+        o.get("slots"),
     )
     accept_by = min(o["accept_by"], o["timeout"])
-    return Wish(target, line, o["timeout"], accept_by, o["dry_run"], o["yes"], o["sign"], rolling, o["queue_until"])
+    return Wish(
+        target, line, o["timeout"], accept_by, o["dry_run"], o["yes"], o["sign"], rolling, o["queue_until"], o["lasts"]
+    )

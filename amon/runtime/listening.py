@@ -17,7 +17,7 @@ from typing import Any
 from amon.clock import Clock
 from amon.job import Book
 from amon.runtime.mailbox import Letter
-from amon.wire import Heard, Output
+from amon.wire import Cancel, Heard, Output
 
 _WINDOW = 8  # parts of one site that wait
 _KEPT_MOST = 64 * 1024 * 1024  # bytes of all that wait
@@ -48,7 +48,7 @@ class Listening:
     def __init__(
         self,
         job: str,
-        say: Callable[[str, Heard], object],
+        say: Callable[[str, Heard | Cancel], object],
         hear: Hear,
         heard: Callable[[Letter], None],
         clock: Clock,
@@ -114,8 +114,13 @@ class Listening:
                     one.cancel()
 
     def close(self) -> None:
+        """Nobody listens any more; whose session is still open hears so at once, and not after a silence."""
         for task in self._tasks:
             task.cancel()
+        now = self._clock.monotonic()
+        for name, site in self._sites.items():
+            if now - site.last < _OPEN_FOR:
+                self._say(name, Cancel(self._job))
 
     async def _read(self) -> None:
         """Give one part after the other to who reads, whose time it may take."""

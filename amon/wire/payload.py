@@ -117,7 +117,8 @@ class NeedsWord(msgspec.Struct, frozen=True, omit_defaults=True, tag="needs-word
 
 
 class Output(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
-    """A part of what a session says. seq: counts these from 1. items: JSON values; text: the same for people.
+    """A part of what a session says. seq: counts these from 1. items: JSON values; text: the same for people, empty
+    where the items are lines of text themselves.
 
     missed: how many items there were before these that the asker was too slow for.
     """
@@ -128,6 +129,11 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
     text: Words = ""
     columns: Annotated[tuple[tuple[str, str | None, str], ...], Meta(max_length=64)] = ()
     missed: Annotated[int, Meta(ge=0)] = 0
+
+    @property
+    def lines(self) -> list[str]:
+        """For people; as a site wrote them."""
+        return self.text.split("\n") if self.text else [str(item) for item in self.items]
 
 
 class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):
