@@ -59,12 +59,16 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection that is up, and the fleet behind it. sign: with the person's own key; `Failed` if he has none."""
+    """A connection that is up, and the fleet behind it. sign: with the person's own key; `Failed` if he has none.
+
+    hub: the bare address of who lends slots, if the configuration names one.
+    """
 
     fleet: Fleet
     room: str
     clock: Clock
     sign: Sign
+    hub: str | None = None
 
     @property
     def connection(self) -> Connection:
@@ -106,7 +110,7 @@ async def logged_in(console: Setup) -> AsyncIterator[Session]:
     life = asyncio.create_task(fleet.connection.run(), name="connection")
     try:
         await _come_up(fleet, console)
-        yield Session(fleet, settings.room, console.clock, partial(_sign, console))
+        yield Session(fleet, settings.room, console.clock, partial(_sign, console), settings.hub)
     finally:
         life.cancel()
         await asyncio.wait((life,))

@@ -46,11 +46,12 @@ class Slots:
     """Slots of one name for one job. hub: bare address of the hub. room: of the fleet, where it is looked for.
 
     held: the sites that have one, in the order they got it. trouble: why no more come, in words; empty if all is well.
+    refused: why this job gets none at all.
     """
 
     def __init__(self, fleet: Fleet, room: str, hub: str, name: str, of: int, clock: Clock) -> None:
         self.held: tuple[str, ...] = ()
-        self.trouble = ""
+        self.trouble = self.refused = ""
         self.watch: Callable[[], None] = lambda: None
         self._fleet, self._room, self._hub, self._clock = fleet, room, hub.lower(), clock
         self._name, self._of = name, of
@@ -58,7 +59,6 @@ class Slots:
         self._wants: list[str] = []
         self._stir = asyncio.Event()
         self._changed = asyncio.Event()
-        self._refused = ""
         self._said_at: float | None = None  # when the wish was sent that has had no answer yet
 
     @contextlib.asynccontextmanager
@@ -94,8 +94,8 @@ class Slots:
         if site not in self._wants and site not in self.held:
             self.want([*self._wants, site])
         while site not in self.held:
-            if self._refused or (self.trouble and not self.held):
-                raise Failed(self._refused or self.trouble)
+            if self.refused or (self.trouble and not self.held):
+                raise Failed(self.refused or self.trouble)
             self._changed.clear()
             await self._changed.wait()
 
@@ -136,7 +136,7 @@ class Slots:
                 self._heard(lease)
 
     def _heard(self, lease: SlotLease) -> None:
-        self._said_at, self._refused = None, lease.refused
+        self._said_at, self.refused = None, lease.refused
         got = [site for site in lease.sites if site in self._wants][: self._of]
         self._wants = [site for site in self._wants if site not in got]
         self.held = (*self.held, *got)

@@ -43,6 +43,8 @@ def check(wish: Wish, now: float, *, detach: bool) -> None:
         )
     if wish.queue_until is not None and wish.queue_until - now > QUEUE_MOST:
         raise Invalid("--queue-until is at most 6 days ahead: sites remember for 7 days what they did")
+    if wish.queue_until is not None and rolling.slots:
+        raise Invalid("--slots are lent to a console that waits, not for days; leave out --queue-until, or --slots")
     if wish.queue_until is not None and not (wish.yes or wish.dry_run):
         raise Invalid(
             "with --queue-until nobody may be there to be asked when a site comes back; say --yes at once, or --dry-run"

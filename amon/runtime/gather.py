@@ -25,7 +25,7 @@ from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
 from amon.runtime.resuming import GONE, Inquiry, may_be_amended, moment, restored
-from amon.runtime.turns import Turns
+from amon.runtime.turns import Gate, Turns
 from amon.wire import Accepted, Cancel, Chunk, Ended, Fetch, NeedsWord, Output, Progress, body_of
 from amon.words import State
 
@@ -79,7 +79,20 @@ class Gathering:
         """As sites whose turn is still to come get it: confirmed, once somebody said yes."""
         return self._turns.job
 
+    @property
+    def gate(self) -> Gate | None:
+        """Lets in those whose turn it is, where something beside the plan says who may begin."""
+        return self._turns.gate
+
+    @gate.setter
+    def gate(self, gate: Gate) -> None:
+        self._turns.gate = gate
+
     # What one may do
+
+    def look_again(self) -> None:
+        """Something has changed that the gate asks for."""
+        self._cancelled.set()
 
     def send(self) -> None:
         """Begin with those whose turn it is; `collect` begins the others. `Failed` if there is no session."""

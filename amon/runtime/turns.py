@@ -4,7 +4,7 @@ Nobody begins while there is no way to the server; who could not be sent to is i
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from amon.clock import Clock
@@ -23,8 +23,15 @@ _PATIENCE = (
 _LOST = "the connection to the server was lost before its turn came"
 
 
+Gate = Callable[[Sequence[str]], Collection[str]]
+"""Those whose turn it is, in order -> those that may begin now. `Failed`: nobody may any more."""
+
+
 class Turns:
-    """sent: what went to each site last. bodies: digests of all that was sent, as a site's signature may name it."""
+    """gate: lets in whose turn it is, where there is one. sent: what went to each site last.
+
+    bodies: digests of all that was sent, as a site's signature may name it.
+    """
 
     def __init__(
         self, fleet: Fleet, room: str | None, job: Job, clock: Clock, book: Book, rollout: Rollout, envelopes: Envelopes
@@ -33,6 +40,7 @@ class Turns:
         self.book = book
         self.rollout = rollout
         self.envelopes = envelopes
+        self.gate: Gate | None = None
         self.sent: dict[str, Job] = {}
         self.bodies: set[str] = set()
         self._fleet = fleet
@@ -60,6 +68,7 @@ class Turns:
         names = self.rollout.ready(self.book, now)
         if self.rollout.stopped:
             self.stop(self.rollout.stopped)
+        names = self._let_in(names)
         if not names:
             return True
         unsigned = self.envelopes.missing(names, now)
@@ -69,6 +78,20 @@ class Turns:
         self._sign(now)
         left = frozenset(unsigned)
         return self.ask(self._part([name for name in names if name not in left]))
+
+    def _let_in(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that may begin; the others stay at the head of the line."""
+        if self.gate is None or not names:
+            return names
+        try:
+            may = self.gate(names)
+        except Failed as fault:
+            self.stop(str(fault))
+            return ()
+        for name in reversed(names):
+            if name not in may:
+                self.rollout.back(name)
+        return tuple(name for name in names if name in may)
 
     def confirmed(self, again: Job) -> None:
         """Somebody said yes to the whole job: these sites get it `again`, and all others confirmed from now on."""

@@ -1,0 +1,78 @@
+"""Slots from a real hub: two admins together never have more sites at work than there are slots."""
+
+import asyncio
+
+import pytest
+
+from admin_console.api import Console
+from admin_console.session import Setup
+from admin_console.wish import Rolling, Wish
+from amon.errors import Refused
+from amon.ids import new_id
+from amon.job import ExitCode
+from amon.target import parse
+from amon.wire import SlotWish, encode
+from site_agent.agent import Agent
+from tests.admin_console.ground import ALICE, BOB, OPS, Ground
+from tests.admin_console.odd import OddModule
+from tests.hub.stage import HUB, POLICY, Person, alive, hub_account, hub_of, knows, until
+
+WAITS = "[instance.odd]\n[instance.odd.settings]\nwaits = true\n"
+BOTH = POLICY.replace(f'["{ALICE}"]', f'["{ALICE}", "{BOB}"]')
+SITES = ("cern", "desy", "fnal", "ral")
+
+
+def odd(agent: Agent) -> OddModule:
+    module = agent.node.find("odd")
+    assert isinstance(module, OddModule)
+    return module
+
+
+async def job(setup: Setup, target: str, slots: tuple[str, int] = ("db", 2)) -> ExitCode:
+    wish = Wish(parse(target), "odd late", deadline=20, rolling=Rolling(slots=slots))
+    async with Console(setup=setup) as console:
+        return (await console.wished(wish).finish()).exit
+
+
+async def test_two_consoles_share_the_slots_of_a_name(ground: Ground) -> None:
+    path = await hub_account(ground)
+    agents = {name: await ground.site(name, instances=WAITS, policy=BOTH) for name in SITES}
+    async with hub_of(ground, path) as hub:
+        await knows(hub, *SITES)
+        most = 0
+
+        def at_work() -> list[str]:
+            nonlocal most
+            found = [name for name, agent in agents.items() if agent.node.dispatch.under_way()]
+            most = max(most, len(found))
+            return found
+
+        first = asyncio.create_task(job(ground.console(ALICE, hub=HUB), "cern,desy,fnal"))
+        await until(lambda: len(at_work()) == 2)
+        second = asyncio.create_task(job(ground.console(BOB, hub=HUB), "ral"))
+        await until(lambda: len(hub.slots.lines()) == 2)
+        while not (first.done() and second.done()):
+            for name in at_work():
+                odd(agents[name]).gate.set()
+            await asyncio.sleep(0.02)
+        assert (await first, await second) == (ExitCode.all_done, ExitCode.all_done)
+        assert most == 2
+        await until(lambda: not hub.slots.lines())
+
+
+async def test_without_a_hub_in_the_configuration_slots_are_refused_with_the_next_step(ground: Ground) -> None:
+    await ground.site("cern", policy=POLICY)
+    with pytest.raises(Refused, match=r'next: hub = "hub@DOMAIN" in the configuration, or --batch'):
+        await job(ground.console(ALICE), "cern")
+
+
+async def test_who_does_not_command_in_the_room_is_lent_nothing(ground: Ground) -> None:
+
+    path = await hub_account(ground)
+    await ground.server.add_account("eve@amon.test", "correct horse")
+    async with hub_of(ground, path) as hub, alive(eve := Person(ground, "eve@amon.test")):
+        ident = new_id(1.0)
+        eve.connection.send_payload(hub.fleet.connection.jid, encode(SlotWish(ident, "db", 2, (), ("cern",))), id=ident)
+        assert await eve.connection.server_time()  # the server has delivered it by now
+        await until(lambda: hub.fleet.rooms[OPS].joined)
+        assert hub.slots.lines() == []
