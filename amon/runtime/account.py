@@ -159,6 +159,7 @@ class Account:
 
     def bounced(self, bounce: Bounced) -> None:
         self._log.debug("%s is not there: %s", bounce.to, bounce.condition)
+        self._payloads.bounced(bounce)
         if self._hub is not None:
             self._hub.bounced(bounce.to, (bounce.id or "")[:26])
 

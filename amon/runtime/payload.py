@@ -44,7 +44,7 @@ from amon.wire import (
     unseal,
 )
 from amon.words import NOT_KNOWN, Asker, Effect, State
-from amon.xmpp.events import Received
+from amon.xmpp.events import Bounced, Received
 
 if TYPE_CHECKING:
     from amon.runtime.chunks import Chunks
@@ -115,6 +115,12 @@ class PayloadFront:
             self._log.log(logging.WARNING if known else logging.DEBUG, "from %s: %s", asker, wrong)
             if known and sealed is not None:
                 await self._unread(sealed, asker)
+
+    def bounced(self, bounce: Bounced) -> None:
+        """Something could not be delivered. Whoever cannot be reached by a session any more does not hear it."""
+        ident, _, kind = (bounce.id or "").partition("-")
+        if kind == "output" and (sending := self._sendings.get((bounce.to, ident))) is not None:
+            sending.gone()
 
     async def _signed(self, sealed: Sealed, asker: Asker, ident: str) -> None:
         """The request's own id is not read before the signature; a refusal goes by the id of the message."""

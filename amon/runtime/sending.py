@@ -59,6 +59,10 @@ class Sending:
         if self._pace is None:
             self._fill()
 
+    def gone(self) -> None:
+        """A part came back: nobody is there."""
+        self._session.gone("your console is gone")
+
     def close(self) -> None:
         if self._pace is not None:
             self._pace.cancel()

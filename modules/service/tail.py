@@ -1,7 +1,7 @@
 """A log file as it grows: its last lines, then what is added, through rotation and truncation. As tail(1) with -F.
 
-It is looked at twice a second, in a thread: a file system that hangs must not hang the agent. What was written between
-the last look and a truncation is lost, as for everybody who reads such a file.
+It is looked at twice a second, more often while it grows, in a thread: a file system that hangs must not hang the
+agent. What was written between the last look and a truncation is lost, as for everybody who reads such a file.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from amon.errors import Failed
 
 from .logfile import one_line
 
-_EVERY = 0.5  # seconds between looks when nothing is new
+_SOON, _EVERY = 0.1, 0.5  # seconds between looks while something comes, and when nothing does
+_WAKE = 5  # looks without anything new after which nothing comes
 _CHUNK = 64 * 1024  # bytes read at a time
 _BACK = 256 * 1024  # bytes looked at for the lines before
 _LONGEST = 16 * 1024  # bytes of a line; what is longer is broken
@@ -111,7 +112,7 @@ class _File:
 
 async def follow(path: Path, lines: int, clock: Clock) -> AsyncGenerator[str, None]:
     """The last `lines` lines of the file, and each that is added; for ever. `Failed` if it may not be read."""
-    file, rest = _File(path), b""
+    file, rest, idle = _File(path), b"", _WAKE
     try:
         for line in await asyncio.to_thread(file.begin, lines):
             yield one_line(line)
@@ -126,7 +127,8 @@ async def follow(path: Path, lines: int, clock: Clock) -> AsyncGenerator[str, No
                 whole, rest = [*whole, rest], b""
             for line in whole:
                 yield one_line(line)
-            if not news.data:
-                await clock.sleep(_EVERY)
+            idle = 0 if news.data else idle + 1
+            if len(news.data) < _CHUNK:
+                await clock.sleep(_EVERY if idle > _WAKE else _SOON)
     finally:
         await asyncio.to_thread(file.end)

@@ -198,15 +198,15 @@ class World:
             site.notices.close()
 
     @asynccontextmanager
-    async def console(self, jid: str = ALICE, *, settled: bool = True) -> AsyncIterator[Fleet]:
-        """A console's fleet: connected, in the room, and knowing who belongs to it."""
+    async def console(self, jid: str = ALICE, *, settled: bool = True, port: int = 0) -> AsyncIterator[Fleet]:
+        """A console's fleet: connected, in the room, and knowing who belongs to it. port: of a relay to the server."""
         fleet = Fleet(self.clock)
         login = Login(
             jid,
             PASSWORD,
             resource=f"console-{new_id(self.clock.time())[-6:]}",
             host=self.server.host,
-            port=self.server.c2s_port,
+            port=port or self.server.c2s_port,
             rooms=(OPS,) if settled else (),
         )
         context = tls_context(self.server.ca_file)

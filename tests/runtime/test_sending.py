@@ -9,7 +9,7 @@ import pytest
 
 from amon.runtime.payload import PayloadFront
 from amon.wire import Cancel, Ended, Heard, Output, Payload, Request, decode, encode
-from amon.xmpp.events import Received
+from amon.xmpp.events import Bounced, Received
 from tests.runtime.scene import ALICE, BOB, DOOR, Site
 from tests.runtime.tap import Tap, tapped, until
 
@@ -164,6 +164,19 @@ async def test_a_sign_every_half_minute_keeps_it_open_for_as_long_as_its_command
         await line.hear(Heard(ID, 0))
     assert line.end is None
     assert line.tap.open == 1
+
+
+async def test_a_console_that_is_gone_is_not_waited_for(line: Line) -> None:
+    await line.follow()
+    await line.say("one")
+    for to, ident in ((HERE, f"{ID}-ended"), (f"{ALICE}/other", f"{ID}-output"), (HERE, None)):
+        line.front.bounced(Bounced(to, ident, "service-unavailable"))
+    await line.turn(1)
+    assert line.tap.open == 1
+    line.front.bounced(Bounced(HERE, f"{ID}-output", "service-unavailable"))
+    await until(lambda: line.end is not None)
+    assert line.end is not None
+    assert line.end.text == "your console is gone; 1 line, 1 s"
 
 
 async def test_another_resource_of_the_same_person_neither_hears_it_nor_keeps_it(line: Line) -> None:
