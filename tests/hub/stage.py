@@ -16,6 +16,7 @@ from amon.xmpp.events import Bounced, Offline, Online, Received, RoomState, Seen
 from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 from tests.admin_console.ground import ALICE, OPS, PASSWORD, Ground
+from tests.e2e.world import World
 
 HUB = "hub@amon.test"
 POLICY = f'admin = ["{ALICE}"]\nobserver = ["{HUB}"]\ngatherer = "{HUB}"'
@@ -25,13 +26,13 @@ ODD = "[instance.odd]\n"
 class Person:
     """Somebody at a Jabber client, in the room. heard: what was said to him, by whom."""
 
-    def __init__(self, ground: Ground, jid: str) -> None:
+    def __init__(self, ground: "Ground | World", jid: str, password: str = PASSWORD) -> None:
         self.jid = jid
         self.heard: list[tuple[str, str]] = []
         self.messages: list[Received] = []
         self.seen_of: dict[str, Seen] = {}
         self.changed = asyncio.Event()
-        login = Login(jid, PASSWORD, resource="phone", host=ground.server.host, port=ground.server.c2s_port)
+        login = Login(jid, password, resource="phone", host=ground.server.host, port=ground.server.c2s_port)
         self.connection = Connection(login, self, context=tls_context(ground.server.ca_file), random=Random(1))
 
     def received(self, message: Received) -> None:
@@ -79,8 +80,8 @@ class Person:
 
 
 @asynccontextmanager
-async def person(ground: Ground, jid: str = ALICE) -> AsyncIterator[Person]:
-    made = Person(ground, jid)
+async def person(ground: "Ground | World", jid: str = ALICE, password: str = PASSWORD) -> AsyncIterator[Person]:
+    made = Person(ground, jid, password)
     async with alive(made):
         async with asyncio.timeout(15):
             state = await made.connection.enter(OPS)
