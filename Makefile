@@ -4,7 +4,7 @@
 BIN := .venv/bin
 DEMO := prosody
 TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
-ALL := $(TEST) ejabberd profanity poezio tmux chromium-headless-shell npm iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
+ALL := $(TEST) ejabberd profanity poezio tmux zsh fish chromium-headless-shell npm iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
 MARKED := servers or clients or lab
 # Each test has servers, ports and folders of its own. make test SIDE_BY_SIDE= runs them one after the other.
 SIDE_BY_SIDE := -n auto --dist worksteal

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from admin_console.cache import Cache, Memory
 from admin_console.words import OWN_FLAGS
 
 if TYPE_CHECKING:
-    import click
+    from click.shell_completion import CompletionItem
 
     from admin_console.shell.kinds import Kind
 
@@ -18,7 +20,7 @@ _PLAIN = re.compile(r"[a-zA-Z0-9_.:=@/+-]{1,200}")
 _HEALTH = ("ok", "warn", "crit", "unknown", "maint")
 
 
-def complete_target(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
+def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """For click's `shell_complete`."""
     from admin_console.jobs.naming import job_words, known_here
 
@@ -30,14 +32,26 @@ def complete_target(ctx: "click.Context", param: "click.Parameter", incomplete: 
     return found
 
 
-def complete_site(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
+def complete_site(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The same where one site is meant, and no target."""
     return [name for name in Cache().everything().names if name.startswith(incomplete) and _PLAIN.fullmatch(name)]
 
 
-def complete_command(ctx: "click.Context", param: "click.Parameter", incomplete: str) -> list[str]:
+def complete_command(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The words of COMMAND behind a target, as far as `amon shell` has learnt them from sites."""
     return commands(list(ctx.params.get("command") or ()), incomplete, Cache().all_learnt())
+
+
+class Commanded(click.Command):
+    """Behind the target options are those of the sites' commands, and no longer ours."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        from click.shell_completion import CompletionItem
+
+        if ctx.params.get("target") is None:
+            return super().shell_complete(ctx, incomplete)
+        found = commands(list(ctx.params.get("command") or ()), incomplete, Cache().all_learnt())
+        return [CompletionItem(word) for word in found]
 
 
 def commands(words: Sequence[str], incomplete: str, kinds: "Iterable[Kind]") -> list[str]:

@@ -58,6 +58,10 @@ class Amon(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """What every program may expect of its streams, before a connection gets the number of one that is closed."""
+        if "_AMON_COMPLETE" in os.environ:
+            from admin_console.shells import register
+
+            register()
         if open_streams():
             return super().main(*args, **kwargs)
         click.echo(

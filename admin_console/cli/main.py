@@ -70,11 +70,9 @@ def completion(shell: str) -> None:
     zsh:   eval "$(amon completion zsh)"     in ~/.zshrc
     fish:  amon completion fish > ~/.config/fish/completions/amon.fish
     """
-    from click.shell_completion import get_completion_class
+    from admin_console.shells import completion_class
 
-    kind = get_completion_class(shell)
-    assert kind is not None
-    click.echo(kind(cli, {}, "amon", "_AMON_COMPLETE").source())
+    click.echo(completion_class(shell)(cli, {}, "amon", "_AMON_COMPLETE").source())
 
 
 @cli.command()
