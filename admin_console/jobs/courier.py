@@ -12,25 +12,30 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from admin_console.api import Console
 from admin_console.jobs.earlier import taken_up
 from admin_console.session import Setup
 from amon.errors import Failed, Refused
+from amon.files import below
 from amon.store.hold import hold, holder
 from amon.store.ledger import Ledger
+from amon.words import State
+from amon.xmpp.address import bare
 
-LOOK_EVERY = 2.0  # seconds between two looks into the book for jobs that are new
+LOOK_EVERY = 1.0  # seconds between two looks into the book for jobs that are new
 _AGAIN = (5.0, 60.0)  # seconds before the server is tried again, and at most
-_TRIES, _TRY_EVERY = 25, 0.2  # times and seconds for a courier that is there to end
+_TRIES, _TRY_EVERY = 20, 0.2  # times and seconds for a courier that is there to end
 _LOG_MOST = 1_000_000  # bytes; a log longer than that is begun anew
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def lock_of(ledger: Path) -> Path:
-    return ledger.with_name("courier.lock")
+def lock_of(ledger: Path, account: str) -> Path:
+    """Each account delivers its own jobs: sites know who asked, and nobody else can ask again."""
+    return below(ledger.parent, f"courier-{account}.lock")
 
 
 def log_of(ledger: Path) -> Path:
@@ -39,7 +44,7 @@ def log_of(ledger: Path) -> Path:
 
 def is_running(ledger: Path) -> bool:
     """Whether a courier delivers what is queued in this book."""
-    return holder(lock_of(ledger)) != 0
+    return any(holder(lock) for lock in ledger.parent.glob("courier-*.lock"))
 
 
 def start(ledger: Path, words: Sequence[str]) -> int:
@@ -76,7 +81,7 @@ async def serve(setup: Setup, sleep: Sleep = asyncio.sleep) -> None:
     set_up("info")
     ledger, log = _book(setup), logging.getLogger("amon.courier")
     for _ in range(_TRIES):  # one that is just ending has not seen the job that we were begun for
-        with hold(lock_of(ledger)) as ours:
+        with hold(lock_of(ledger, bare(setup.settings.jid))) as ours:
             if ours:
                 await deliver(setup, sleep)
                 return
@@ -88,7 +93,7 @@ async def deliver(setup: Setup, sleep: Sleep = asyncio.sleep) -> None:
     """Until nothing is queued any more. Says to the log what it does; a server that is away is tried again."""
     log, (wait, longest) = logging.getLogger("amon.courier"), _AGAIN
     async with Ledger.open(_book(setup), log.error) as book:
-        while await book.queued():
+        while await _queued(setup, book):
             try:
                 await _connected(setup, book, log, sleep)
                 wait = _AGAIN[0]
@@ -96,7 +101,25 @@ async def deliver(setup: Setup, sleep: Sleep = asyncio.sleep) -> None:
                 log.warning("%s; trying again in %g s", fault, wait)
                 await sleep(wait)
                 wait = min(2 * wait, longest)
+                await _expire(setup, book)
     log.info("nothing is queued any more")
+
+
+async def _queued(setup: Setup, book: Ledger) -> set[str]:
+    """Jobs of this account that wait for somebody, by their ids."""
+    account = bare(setup.settings.jid)
+    return {job.id for job in await book.queued() if job.asker == account}
+
+
+async def _expire(setup: Setup, book: Ledger) -> None:
+    """Without a server: what waited for its site for too long by now has expired; nobody was asked."""
+    now = setup.clock.time()
+    for job in await book.queued():
+        if job.queue_until is not None and job.queue_until <= now and not book.is_held(job.id):
+            rows = [row for row in await book.rows(job.id) if row.state == State.pending and not row.asked]
+            words = "was not reached in time: the server was away"
+            await book.note([replace(row, state=State.expired, text=words, changed=now) for row in rows])
+            await book.end(job.id, now)
 
 
 async def _connected(setup: Setup, book: Ledger, log: logging.Logger, sleep: Sleep) -> None:
@@ -107,12 +130,12 @@ async def _connected(setup: Setup, book: Ledger, log: logging.Logger, sleep: Sle
     async with Console(setup=setup, say=log.error) as console:
         under: dict[str, asyncio.Task[None]] = {}
         try:
-            while jobs := await book.queued():
-                idents = {job.id for job in jobs}
+            while idents := await _queued(setup, book):
                 for ident in idents - under.keys():
-                    under[ident] = asyncio.create_task(_one(console, ident, log), name=f"job {ident}")
+                    if not book.is_held(ident):  # by an `amon run` that stays, or by who follows it
+                        under[ident] = asyncio.create_task(_one(console, ident, log), name=f"job {ident}")
                 for ident, task in list(under.items()):
-                    if task.done():  # somebody else held it, or it was not to be had: look again
+                    if task.done():
                         del under[ident]
                     elif ident not in idents:
                         task.cancel()

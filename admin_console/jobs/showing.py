@@ -5,16 +5,19 @@ import contextlib
 from pathlib import Path
 
 from admin_console.api import Console
-from admin_console.broadcast import Face, Interrupts, watched
+from admin_console.broadcast import Face, Interrupts, ask_of, watched
 from admin_console.jobs.courier import is_running
 from admin_console.jobs.earlier import Earlier, is_known, kept_report, once_more, taken_up
 from admin_console.jobs.listing import jobs_listing
 from admin_console.jobs.naming import short_of
 from admin_console.plain import PlainFace
+from admin_console.run import Question
 from admin_console.session import Setup
+from admin_console.tables import listed
 from admin_console.wish import Report, judged
 from amon.errors import Failed
 from amon.store.ledger import KeptJob, KeptRow, Ledger
+from amon.target.jobs import jobs_in
 
 
 async def show_jobs(setup: Setup, face: PlainFace, most: int) -> None:
@@ -64,7 +67,14 @@ async def watch(run: Earlier, face: Face, interrupts: Interrupts, name: str) -> 
         picture.enter_context(face.watching(run))
         picture.enter_context(interrupts.mean(leave))
 
-    run.on_begin, run.note, run.on_output = draw, face.note, face.output
+    async def ask(question: Question) -> bool:
+        picture.close()
+        try:
+            return await ask_of(question, face, run.wish, interrupts)
+        finally:
+            draw()
+
+    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, face.output
     with picture:
         await asyncio.wait((finishing,))
     if not finishing.cancelled():
@@ -81,6 +91,10 @@ async def try_again(
     async with Console(setup=setup, say=face.note) as console:
         assert console.ledger is not None
         wish = await once_more(console.ledger, ident, yes=yes, sign=sign)
+        left = [name for term in jobs_in(wish.target) for name in sorted(term.sites or ())]
+        left = [name for name in left if name not in console.session.fleet.sites]
+        if left:
+            face.note(f"not asked, because they have left the fleet: {listed(left)}")
         with interrupts.caught():
             report = await watched(console.wished(wish), face, interrupts)
     face.note(f"this is job {short_of(report.job.id, setup.ledger)}")

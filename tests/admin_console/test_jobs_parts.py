@@ -221,9 +221,9 @@ def test_a_held_file_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 async def test_a_look_at_the_lock_does_not_take_it(path: Path) -> None:
     assert not courier.is_running(path)
-    with hold(courier.lock_of(path)):
+    with hold(courier.lock_of(path, "alice@example.org")):
         assert courier.is_running(path)
-        descriptor = os.open(courier.lock_of(path), os.O_RDONLY)
+        descriptor = os.open(courier.lock_of(path, "alice@example.org"), os.O_RDONLY)
         with pytest.raises(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         os.close(descriptor)

@@ -5,13 +5,16 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from admin_console.jobs.courier import is_running, lock_of, log_of
+from admin_console.jobs.courier import deliver, is_running, lock_of, log_of
+from amon.clock import SystemClock
 from amon.store.hold import holder
+from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.store.look import job_in, known_ids
 from tests.admin_console.ground import ALICE, BOB, Ground
 from tests.admin_console.programs import in_pipe
@@ -23,7 +26,7 @@ async def amon(ground: Ground, tmp_path: Path) -> AsyncIterator[Amon]:
     """No courier outlives its test."""
     made = Amon(ground, tmp_path)
     yield made
-    pid = holder(lock_of(made.book))
+    pid = holder(lock_of(made.book, ALICE))
     if pid > 0:
         os.kill(pid, signal.SIGKILL)
         await until(lambda: not is_running(made.book))
@@ -66,7 +69,7 @@ async def test_a_courier_that_was_killed_is_replaced_and_nothing_is_done_twice(g
     await ground.member("desy")
     ident = await queued(amon, "odd keep one")
     await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
-    first = holder(lock_of(amon.book))
+    first = holder(lock_of(amon.book, ALICE))
     os.kill(first, signal.SIGKILL)
     await until(lambda: not is_running(amon.book))
     text, _ = await amon.done("jobs")
@@ -82,12 +85,12 @@ async def test_a_second_courier_finds_the_first_at_work_and_goes(ground: Ground,
     await ground.member("desy")
     await queued(amon, "odd keep one")
     await until(lambda: is_running(amon.book))
-    first = holder(lock_of(amon.book))
+    first = holder(lock_of(amon.book, ALICE))
     await queued(amon, "odd keep two")
     async with in_pipe("--config", amon.config, "courier", folder=amon.folder) as courier:
         assert await courier.ended() == 0
         await courier.wait_for("another courier is at work")
-    assert holder(lock_of(amon.book)) == first
+    assert holder(lock_of(amon.book, ALICE)) == first
     await back(ground, "desy")
     await until(lambda: not is_running(amon.book))
     assert sorted(kept(ground, "desy").split()) == ["one", "two"]
@@ -185,8 +188,8 @@ def _words(amon: Amon, *words: str) -> tuple[str, ...]:
 async def test_a_courier_is_in_a_session_of_its_own_and_keeps_no_stream_of_ours(ground: Ground, amon: Amon) -> None:
     await ground.member("desy")
     await queued(amon, "odd keep one")
-    await until(lambda: holder(lock_of(amon.book)) > 0)
-    pid = holder(lock_of(amon.book))
+    await until(lambda: holder(lock_of(amon.book, ALICE)) > 0)
+    pid = holder(lock_of(amon.book, ALICE))
     courier = psutil.Process(pid)
     assert os.getsid(pid) == pid
     assert courier.cwd() == "/"
@@ -194,3 +197,72 @@ async def test_a_courier_is_in_a_session_of_its_own_and_keeps_no_stream_of_ours(
     assert [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in (0, 1, 2)] == ["/dev/null", log, log]
     assert log_of(amon.book).stat().st_mode & 0o777 == 0o600
     assert json.dumps(courier.cmdline()).count("correct horse") == 0
+
+
+@pytest.mark.parametrize("passphrase", ["", "a long one"])
+async def test_what_a_site_wants_signed_is_signed_by_a_key_that_needs_no_person(
+    ground: Ground, amon: Amon, passphrase: str
+) -> None:
+    path = ground.folder / "id_alice"
+    words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path))
+    assert await (await asyncio.create_subprocess_exec(*words)).wait() == 0
+    signers = ground.folder / "signers"
+    signers.write_text(f"{ALICE} {path.with_suffix('.pub').read_text()}")
+    signers.chmod(0o644)
+    await ground.member("desy")
+    own = ground.console(key=str(path)).config.rename(ground.folder / "alice.toml")  # the ground writes its own anew
+    amon.config = str(own)
+    ident = await queued(amon, "odd wipe")
+    await ground.site("desy", policy=f'owner = ["{ALICE}"]', more=f'signers = "{signers}"')
+    await until(lambda: states(amon, ident)["desy"] in ("done", "not-started"))
+    await until(lambda: not is_running(amon.book))
+    (row,) = job_in(amon.book, ident)[1]
+    if passphrase:
+        assert (row.state, kept(ground, "desy")) == ("not-started", "")
+        assert "has a passphrase and here is no terminal to type it at; next: ssh-add the key" in row.text
+    else:
+        assert (row.state, kept(ground, "desy")) == ("done", "wiped\n")
+
+
+async def test_a_courier_outlives_a_restart_of_the_server(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one")
+    await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+    await ground.server.restart()
+    await back(ground, "desy")
+    await until(lambda: states(amon, ident) == {"desy": "done"}, 40)
+    assert kept(ground, "desy") == "one\n"
+    await until(lambda: not is_running(amon.book))
+    assert log_of(amon.book).read_text().count("taken up") == 1  # by the one that was there before
+
+
+async def test_the_jobs_of_another_account_are_not_this_couriers(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    ident = await queued(amon, "odd keep one")
+    await until(lambda: is_running(amon.book))
+    os.kill(holder(lock_of(amon.book, ALICE)), signal.SIGKILL)
+    async with in_pipe("--config", str(ground.console(BOB).config), "courier", folder=amon.folder) as courier:
+        assert await courier.ended() == 0
+        await courier.wait_for("nothing is queued any more")
+    assert states(amon, ident) == {"desy": "pending"}
+
+
+async def test_a_courier_without_a_server_tries_again_later_and_lets_what_is_too_late_expire(
+    ground: Ground, amon: Amon
+) -> None:
+    job = KeptJob("01ARZ3NDEKTSV4RRFFQ69G7Q2K", ALICE, "odd keep one", "all", ("cern", "desy"), 1.0, 30.0, 5.0)
+    async with Ledger.open(amon.book) as ledger:
+        await ledger.begin(replace(job, queue_until=SystemClock().time() + 0.5, confirmed=True))
+        await ledger.note([KeptRow(job.id, "cern", "done", "kept", None, True, asked=True)])
+        setup = replace(ground.console(), ledger=amon.book)
+        setup = replace(setup, settings=replace(setup.settings, port=1))
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            await asyncio.sleep(0.1)
+
+        async with asyncio.timeout(30):
+            await deliver(setup, sleep)
+        assert waits[:5] == [5.0, 10.0, 20.0, 40.0, 60.0][: len(waits[:5])]
+        assert [(row.site, row.state) for row in await ledger.rows(job.id)] == [("cern", "done"), ("desy", "expired")]
