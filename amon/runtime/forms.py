@@ -249,7 +249,7 @@ class Forms:
         if heard.outcome is None and command.streams:
             self._site.dispatch.cancel(incoming.key)
             await heard.wait(self._clock, _LAST_WORDS)
-            heard.outcome = Ended(incoming.id, State.done, f"{heard.said} lines so far")
+            heard.outcome = Ended(incoming.id, State.done, f"{len(heard.lines)} lines so far")
         if heard.outcome is not None:
             return self._told(session, heard.outcome)
         return pages.doing(session, heard.doing)

@@ -6,7 +6,6 @@ forgotten when nobody has touched them for a while. slixmpp's are none of that (
 
 import asyncio
 import secrets
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,7 +20,7 @@ from amon.xmpp.commands import Asked, Reply
 LIFE = 300.0  # seconds since it was touched
 MOST_OF_ONE, MOST = 8, 200  # sessions of one person, of all
 LINES = 40  # of a stream that one form shows
-_TAKEN = (LINES, 65_536)  # items and bytes taken of a stream at once
+_TAKEN = 65_536  # bytes taken of a stream at once
 
 
 class Heard:
@@ -31,8 +30,7 @@ class Heard:
         self.doing = ""
         self.word: tuple[Effect, str, bool] | None = None
         self.outcome: Ended | None = None
-        self.lines: deque[str] = deque(maxlen=LINES)
-        self.said = 0  # lines of a stream, those that were pushed out again too
+        self.lines: list[str] = []  # the first of a stream
         self._stirred = asyncio.Event()
 
     @property
@@ -51,10 +49,9 @@ class Heard:
 
     def output(self, session: Output) -> None:
         session.heard()
-        while (part := session.take(*_TAKEN)) is not None:
-            self.said += len(part.lines) + part.missed
-            self.lines.extend(part.lines)
-        if self.said >= LINES:
+        while len(self.lines) < LINES and (part := session.take(LINES - len(self.lines), _TAKEN)) is not None:
+            self.lines += part.lines
+        if len(self.lines) >= LINES:
             self._stirred.set()
 
     def ended(self, outcome: Ended) -> None:

@@ -49,7 +49,7 @@ def health(data: bytes) -> None:
         return  # a lone surrogate that came escaped; our own texts have none
 
 
-class _Heard:
+class Heard:
     """What a reader hands on."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class _Heard:
         self.broken = ""
         self.reader = Reader(lambda attributes: None, self.stanzas.append, lambda: None, lambda why: None, _LIMITS)
 
-    def feed(self, *pieces: bytes) -> "_Heard":
+    def feed(self, *pieces: bytes) -> "Heard":
         try:
             for piece in pieces:
                 self.reader.feed(piece)
@@ -78,8 +78,8 @@ def reader(data: bytes) -> None:
     """A stream in one piece and cut at a place that the first byte names: the same stanzas."""
     place = data[0] if data else 0
     data = data[1:]
-    whole = _Heard().feed(OPEN, data)
-    parts = _Heard().feed(OPEN, data[:place], data[place:])
+    whole = Heard().feed(OPEN, data)
+    parts = Heard().feed(OPEN, data[:place], data[place:])
     if not whole.broken and not parts.broken:
         must(whole.said == parts.said, "it does not matter where the bytes are cut")
     for stanza in whole.stanzas:
@@ -89,7 +89,7 @@ def reader(data: bytes) -> None:
 
 def stanza(data: bytes) -> None:
     """One stanza through all that reads stanzas; an address that is none is the one error."""
-    heard = _Heard().feed(OPEN, data)
+    heard = Heard().feed(OPEN, data)
     room = _room()
     for one in heard.stanzas:
         try:
@@ -106,7 +106,7 @@ def stanza(data: bytes) -> None:
 def _room() -> Room:
     room = Room(OPS, "cern")
     room.join("cern")
-    made = _Heard().feed(
+    made = Heard().feed(
         OPEN,
         f"<presence from='{OPS}/alice'><x xmlns='{_USER}'><item jid='alice@amon.test/d'/></x></presence>".encode(),
         f"<presence from='{OPS}/cern'><x xmlns='{_USER}'><status code='110'/></x></presence>".encode(),
@@ -128,7 +128,7 @@ def _message(one: Element, room: Room) -> None:
 
 def forms(data: bytes) -> None:
     """Data forms and service discovery, as they come in an answer."""
-    for one in _Heard().feed(OPEN, data).stanzas:
+    for one in Heard().feed(OPEN, data).stanzas:
         for part in one.iter():
             values = read_form(part)
             must("" not in values, "a field without a name is none")

@@ -9,15 +9,20 @@ from typing import Annotated, Any
 import pytest
 
 from amon.access import COMMAND, Policy
-from amon.command import Call
+from amon.command import Call, command
 from amon.errors import Failed, Refused
 from amon.fields import Field
-from amon.runtime.formsession import LIFE
+from amon.module import Module
+from amon.runtime.forms import PATIENCE
+from amon.runtime.formsession import LIFE, LINES
+from amon.runtime.node import Spec
 from amon.testing import FakeClock
 from amon.wire import read_challenge
 from tests.runtime.filler import Filler, entry, fault, said, stage
 from tests.runtime.hands import key_of, signed_door
 from tests.runtime.scene import ALICE, BOB, Row, Said, Site, door, raises, site
+
+Lines = Annotated[int, Field("how many", unit="1", least=0, most=100)]
 
 
 @pytest.fixture
@@ -365,6 +370,68 @@ async def test_while_a_step_is_being_done_only_cancel_is_taken(alice: Filler) ->
     assert stage(await alice.do("cancel")).status == "canceled"
     assert (await looking).status == "completed"
     assert alice.lab.log == ["plan httpd", "restart httpd"]
+
+
+# --- sessions
+
+
+class Tail(Module[None]):
+    """Goes on telling, or tells three lines and ends."""
+
+    @command()
+    async def follow(self, call: Call, lines: Lines = 0) -> AsyncIterator[str]:
+        """Tell."""
+        number = 0
+        while not lines or number < lines:
+            number += 1
+            yield f"line {number}"
+            await asyncio.sleep(0)
+
+
+async def test_of_a_session_a_form_shows_the_beginning_and_says_what_to_type(tmp_path: Path) -> None:
+    async with site(tmp_path, specs=(Spec("tail", "tail", Tail),)) as lab:
+        alice = Filler(lab)
+        await alice.begin("tail follow")
+        done = await alice.go_on(lines="")
+        assert done.status == "completed"
+        assert done.note is not None
+        assert done.note[0] == "info"
+        shown = [one.value for one in done.entries if one.var.startswith("said")]
+        assert len(shown) == LINES
+        assert shown == [f"line {number + 1}" for number in range(LINES)]
+        assert done.entries[-1].value == "a form shows the beginning only; to go on, type tail follow"
+        await asyncio.gather(*alice.tasks)
+        assert lab.node.dispatch.under_way() == 0
+
+
+async def test_a_session_that_ends_by_itself_is_shown_whole(tmp_path: Path) -> None:
+    async with site(tmp_path, specs=(Spec("tail", "tail", Tail),)) as lab:
+        alice = Filler(lab)
+        await alice.begin("tail follow")
+        done = await alice.go_on(lines="3")
+        assert [one.value for one in done.entries][:3] == ["line 1", "line 2", "line 3"]
+
+
+async def test_a_session_that_says_nothing_is_not_waited_for_longer_than_a_form_waits(tmp_path: Path) -> None:
+    async with site(tmp_path, specs=(Spec("mute", "mute", Mute),)) as lab:
+        alice = Filler(lab)
+        looking = asyncio.create_task(alice.begin("mute"))
+        await lab.clock.wait_sleepers(3)
+        await lab.clock.turn(PATIENCE + 3)
+        done = await looking
+        assert (done.status, done.note) == ("completed", ("info", "mute: 0 lines so far"))
+        await asyncio.gather(*alice.tasks)
+        assert lab.node.dispatch.under_way() == 0
+
+
+class Mute(Module[None]):
+    """Never says anything."""
+
+    @command()
+    async def mute(self, call: Call) -> AsyncIterator[str]:
+        """Say nothing."""
+        await asyncio.Event().wait()
+        yield ""
 
 
 # --- what a result looks like

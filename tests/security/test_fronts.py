@@ -13,7 +13,9 @@ from amon.runtime.chat import Chat
 from amon.runtime.payload import PayloadFront
 from amon.target import Facts
 from amon.wire import Request, encode
+from amon.xmpp.commands import Stage
 from amon.xmpp.events import Received
+from tests.runtime.filler import Filler
 from tests.runtime.scene import AGENTS, Site, door, site
 
 ROOM = "ops@rooms.example.org"
@@ -38,6 +40,7 @@ class Fronts:
         self.lab = lab
         self.door = door(POLICY)
         self.chat = Chat("cern", self.door, lab.node.dispatch, _Silent(), lab.clock, lambda: Facts("cern"))
+        self.forms = Filler(lab, self.door).forms
         self.payloads = PayloadFront("cern", self.door, lab.node.dispatch, _nobody, lab.clock, Random(1))
 
     def all(self) -> dict[str, Front]:
@@ -45,12 +48,24 @@ class Fronts:
             "typed": lambda by, line: self.typed(by, line),
             "typed in the room": lambda by, line: self.typed(by, f"cern: {line}", ROOM),
             "typed with a target": lambda by, line: self.typed(by, f"!{line} @cern", ROOM),
+            "form": lambda by, line: self.form(by, line),
             "payload": lambda by, line: self.payload(by, line),
             "payload in the room": lambda by, line: self.payload(by, line, ROOM),
         }
 
     async def typed(self, by: str, line: str, room: str | None = None) -> None:
         await self.chat.received(Received(by, f"{by}/desk", line, room=room, id=new_id(0)))
+
+    async def form(self, by: str, line: str) -> None:
+        """Filled in and, where it asks, said yes to."""
+        name, _, value = line.partition(" ")
+        filler = Filler(self.lab, by=by, forms=self.forms)
+        filler.node = f"lab {name}"
+        began = await filler.do()
+        if isinstance(began, Stage) and began.status == "executing":
+            going = await filler.go_on(**{began.entries[0].var: value})
+            if going.status == "executing":
+                await filler.go_on(confirm="1")
 
     async def payload(self, by: str, line: str, room: str | None = None) -> None:
         order = encode(Request(new_id(self.lab.clock.time()), ("cern",), line, 30.0))
@@ -102,7 +117,7 @@ async def test_each_front_has_each_right_decided(fronts: Fronts) -> None:
 async def test_one_asker_may_ask_so_often_in_a_minute(fronts: Fronts) -> None:
     fronts.door.authority = Authority(replace(POLICY, rate=10), AGENTS)
     for number in range(30):
-        front = list(fronts.all().values())[number % 5]
+        front = list(fronts.all().values())[number % len(fronts.all())]
         await front("observer@example.org", "look httpd")
     assert fronts.lab.log == ["look httpd"] * 10
     await fronts.typed("owner@example.org", "look httpd")
