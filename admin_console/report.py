@@ -13,7 +13,7 @@ from amon.job import Book, Row
 from amon.runtime.fleet import Site
 from amon.runtime.proofs import Word
 from amon.wire import Output
-from amon.words import Column
+from amon.words import Column, Whole
 
 _MOST_OUTPUTS = 1_000
 WELL = ("ok", "maint")  # healths nobody has to look at
@@ -88,9 +88,14 @@ def site_document(row: Row, word: Word) -> dict[str, Any]:
         "seconds": outcome.seconds if outcome else None,
         "late": row.late,
         "cut": outcome.cut if outcome else False,
+        "whole": _whole(outcome.whole) if outcome and outcome.whole else None,  # `amon job ID --save DIR` fetches it
         # null: no key of this site is known here. A forged answer is not read: the site ends as if it had said nothing.
         "signed": {Word.none: None, Word.signed: True}.get(word, False),
     }
+
+
+def _whole(whole: Whole) -> dict[str, Any]:
+    return {"size": whole.size, "digest": whole.digest, "lines": whole.lines, "cut": whole.cut}
 
 
 def _unexpected(book: Book) -> list[dict[str, str]]:

@@ -10,12 +10,13 @@ from typing import Any
 from amon.command.answer import cell
 from amon.job import Book, Row, Unexpected
 from amon.runtime.fleet import Site
+from amon.runtime.tame import TEXT_MOST
 from amon.text import cut, visible
 from amon.units import age
 from amon.words import Column, State
 
 LONGEST_CELL = 400  # characters
-LONGEST_TEXT = 16_384
+LONGEST_TEXT = TEXT_MOST  # characters: what a site cut ends in a line that says where the rest is
 _DEEPEST = 12
 MOST_LISTED = 12  # names
 _MOST_ROWS = 2_000

@@ -70,8 +70,10 @@ def _tame_end(ended: Ended) -> tuple[Ended, int]:
     seconds = ended.seconds if ended.seconds is not None and 0 <= ended.seconds < _LARGEST else None
     text = ended.text[:TEXT_MOST]
     was_cut = ended.cut or budget.was_cut or len(text) < len(ended.text)
+    whole = ended.whole if ended.whole is not None and max(ended.whole.size, ended.whole.lines) < _LARGEST else None
     cost = _COST * (NODES_MOST - budget.nodes + 4 * len(columns)) + 4 * (budget.characters + len(text))
-    return replace(ended, text=text, data=data, columns=columns, seconds=seconds, cut=was_cut), cost
+    told = replace(ended, text=text, data=data, columns=columns, seconds=seconds, cut=was_cut, whole=whole)
+    return told, cost
 
 
 def _tame(value: Any, depth: int, budget: _Budget) -> Any:

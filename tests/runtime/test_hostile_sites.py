@@ -15,7 +15,7 @@ from amon.runtime.fleet import Fleet
 from amon.runtime.gather import Job, gathering
 from amon.runtime.mailbox import WAITING_MOST, Gate, Letter, Mailbox
 from amon.runtime.tame import DEEPEST, NODES_MOST, NOTE_MOST, TEXT_MOST, tame
-from amon.wire import Accepted, Ended, HealthReport, NeedsWord, Payload, Progress, encode, encode_health
+from amon.wire import Accepted, Ended, HealthReport, NeedsWord, Payload, Progress, Whole, encode, encode_health
 from amon.words import State
 from amon.xmpp.events import Received, Seen
 from tests.runtime.console import JOB_ID, Desk, jid
@@ -58,6 +58,8 @@ def depth_of(value: Any) -> int:
         (ended(10**400), ended(cut=True)),
         (ended({"k" * 5000: 1}), ended({"k" * NOTE_MOST: 1})),
         (ended(seconds=-1.0), ended()),
+        (ended(whole=Whole(10**300, "0" * 64)), ended()),
+        (ended(whole=Whole(5, "0" * 64, 10**300)), ended()),
         (ended(seconds=1e300), ended()),
         (ended(columns=(("n" * 500, "u" * 500, "a" * 500),)), ended(columns=(("n" * 64, "u" * 16, "a" * NOTE_MOST),))),
         (ended([1, "a", None, True, 1.5, {"a": []}]), ended([1, "a", None, True, 1.5, {"a": []}])),
