@@ -173,7 +173,7 @@ async def test_a_stranger_or_an_agent_hears_what_he_would_where_there_is_no_agen
     nothing = Fault("service-unavailable")
     for kind in ("list", "about", "do"):
         for node in (COMMANDS, "whoami", "no such thing"):
-            assert await eve.reply(Asked(kind, who, f"{who}/x", "1", node)) == nothing  # type: ignore[arg-type]
+            assert await eve.reply(Asked(kind, who, f"{who}/x", "1", node)) == nothing
     assert await eve.reply(replace(Asked("do", who, f"{who}/x", "1", "whoami"), fault="too large")) == nothing
     assert len(alice.forms.sessions) == 0
 
@@ -257,7 +257,7 @@ async def test_a_bug_of_a_module_is_a_result(alice: Filler) -> None:
 
 async def test_fields_that_nobody_asked_for_are_nothing(alice: Filler) -> None:
     await alice.begin("lab look")
-    values = {
+    values: dict[str, tuple[str, ...]] = {
         "what": ("all",),
         "self": ("x",),
         "call": ("x",),
