@@ -300,8 +300,8 @@ class Book:
             if row.waits is Wait.offline and row.due < self.ends:
                 return Event.expired
             return Event.unanswered if row.waits is Wait.word else Event.over
-        if self._cancel_at is not None:
-            return Event.cancelled
+        if self._cancel_at is not None:  # one that was found offline only after it was told to stop was never reached
+            return Event.skipped if row.waits.unasked else Event.cancelled
         return Event.time_up_at_it if row.at_it else Event.time_up
 
     def _end(self, row: Row, outcome: Outcome, at: float, reported: bool) -> None:
