@@ -20,7 +20,7 @@ from admin_console.jobs.earlier import taken_up
 from admin_console.session import Setup
 from amon.errors import Failed, Refused
 from amon.files import below
-from amon.store.hold import hold, holder
+from amon.store.hold import hold, is_held
 from amon.store.ledger import Ledger
 from amon.words import State
 from amon.xmpp.address import bare
@@ -44,7 +44,7 @@ def log_of(ledger: Path) -> Path:
 
 def is_running(ledger: Path) -> bool:
     """Whether a courier delivers what is queued in this book."""
-    return any(holder(lock) for lock in ledger.parent.glob("courier-*.lock"))
+    return any(is_held(lock) for lock in ledger.parent.glob("courier-*.lock"))
 
 
 def start(ledger: Path, words: Sequence[str]) -> int:

@@ -27,18 +27,28 @@ def hold(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def holder(path: Path) -> int:
-    """The process id of who holds it; 0 if nobody does."""
+def is_held(path: Path) -> bool:
+    """Whether somebody holds it now."""
+    return _look(path) is not None
+
+
+def holder(path: Path) -> int | None:
+    """The process id of who holds it; None if nobody does, or he has not said it yet."""
+    word = _look(path) or b""
+    return int(word) if word.isdigit() and int(word) > 1 else None
+
+
+def _look(path: Path) -> bytes | None:
+    """What its holder wrote into it; None if nobody holds it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
-        return 0
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return 0
+        return None
     except BlockingIOError:
-        word = os.pread(descriptor, 20, 0).strip()
-        return int(word) if word.isdigit() else -1
+        return os.pread(descriptor, 20, 0).strip()
     finally:
         os.close(descriptor)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from amon.errors import Failed, Refused
-from amon.store.hold import hold, holder
+from amon.store.hold import hold, is_held
 from amon.store.writer import Writer, open_database
 
 T = TypeVar("T")
@@ -196,7 +196,7 @@ class Ledger:
 
     def is_held(self, ident: str) -> bool:
         """Whether some process delivers this job."""
-        return self._path is not None and holder(self._path.with_name(f"held-{ident}")) != 0
+        return self._path is not None and is_held(self._path.with_name(f"held-{ident}"))
 
     async def _do(self, work: Callable[[sqlite3.Connection], T], otherwise: T, *, durable: bool = False) -> T:
         """A book that is broken is one that knows nothing: whoever reads it hears why, once."""

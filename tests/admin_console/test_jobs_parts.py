@@ -19,7 +19,7 @@ from admin_console.jobs.naming import job_ids, job_words, known_here, meant, sho
 from admin_console.wish import Rolling, Wish
 from amon.errors import Failed, Invalid, Refused
 from amon.job import Plan
-from amon.store.hold import hold, holder
+from amon.store.hold import hold, holder, is_held
 from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.target import Facts, parse, select
 from amon.wire import Ended, encode
@@ -180,7 +180,7 @@ async def test_what_is_asked_once_more_goes_to_those_alone_and_at_the_same_pace(
 
 def test_a_file_is_held_by_one_until_he_ends_however_he_ends(tmp_path: Path) -> None:
     path = tmp_path / "held"
-    assert holder(path) == 0
+    assert not is_held(path)
     program = (
         "import sys, time; from pathlib import Path; from amon.store.hold import hold\n"
         "with hold(Path(sys.argv[1])) as ours: print(ours, flush=True); time.sleep(60)"
@@ -194,11 +194,20 @@ def test_a_file_is_held_by_one_until_he_ends_however_he_ends(tmp_path: Path) -> 
         assert holder(path) == process.pid
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert holder(path) == 0
+    assert not is_held(path)
     with hold(path) as ours:
         assert ours
         assert holder(path) == os.getpid()
     assert not path.exists()
+
+
+def test_a_holder_who_has_not_said_who_he_is_holds_it_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "held"
+    for text in ("", "-1", "0", "1", "no number"):
+        path.write_text(text)
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert (is_held(path), holder(path)) == (True, None)
 
 
 def test_a_file_that_was_taken_away_while_it_was_opened_is_not_held(tmp_path: Path) -> None:

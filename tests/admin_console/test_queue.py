@@ -13,7 +13,7 @@ import pytest
 
 from admin_console.jobs.courier import deliver, is_running, lock_of, log_of
 from amon.clock import SystemClock
-from amon.store.hold import holder
+from amon.store.hold import holder, is_held
 from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.store.look import job_in, known_ids
 from tests.admin_console.ground import ALICE, BOB, Ground
@@ -26,10 +26,14 @@ async def amon(ground: Ground, tmp_path: Path) -> AsyncIterator[Amon]:
     """No courier outlives its test."""
     made = Amon(ground, tmp_path)
     yield made
-    pid = holder(lock_of(made.book, ALICE))
-    if pid > 0:
+    kill_courier(made)
+    await until(lambda: not is_running(made.book))
+
+
+def kill_courier(amon: Amon) -> None:
+    pid = holder(lock_of(amon.book, ALICE))
+    if pid is not None:
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not is_running(made.book))
 
 
 def states(amon: Amon, ident: str) -> dict[str, str]:
@@ -68,15 +72,14 @@ async def test_a_courier_that_was_killed_is_replaced_and_nothing_is_done_twice(g
     await ground.site("cern")
     await ground.member("desy")
     ident = await queued(amon, "odd keep one")
-    await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
-    first = holder(lock_of(amon.book, ALICE))
-    os.kill(first, signal.SIGKILL)
+    await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
+    kill_courier(amon)
     await until(lambda: not is_running(amon.book))
     text, _ = await amon.done("jobs")
     assert f"nobody delivers it; next: amon job {ident[-4:]} --follow" in text
     await back(ground, "desy")
     async with in_pipe("--config", amon.config, "courier", folder=amon.folder) as courier:
-        assert await courier.ended() == 0
+        assert await courier.ended(40) == 0
     assert states(amon, ident) == {"cern": "done", "desy": "done"}
     assert (kept(ground, "cern"), kept(ground, "desy")) == ("one\n", "one\n")
 
@@ -88,7 +91,7 @@ async def test_a_second_courier_finds_the_first_at_work_and_goes(ground: Ground,
     first = holder(lock_of(amon.book, ALICE))
     await queued(amon, "odd keep two")
     async with in_pipe("--config", amon.config, "courier", folder=amon.folder) as courier:
-        assert await courier.ended() == 0
+        assert await courier.ended(40) == 0
         await courier.wait_for("another courier is at work")
     assert holder(lock_of(amon.book, ALICE)) == first
     await back(ground, "desy")
@@ -116,7 +119,7 @@ async def test_what_nobody_came_for_has_expired_in_the_end(ground: Ground, amon:
 async def test_what_was_cancelled_is_not_delivered_any_more(ground: Ground, amon: Amon) -> None:
     await ground.member("desy")
     ident = await queued(amon, "odd keep one")
-    await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+    await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
     text, code = await amon.done("job", ident, "--cancel")
     assert (code, "desy: not-started: was cancelled before its turn came" in text) == (15, True), text
     await until(lambda: not is_running(amon.book))
@@ -130,13 +133,13 @@ async def test_one_who_follows_delivers_and_a_second_one_is_told_so(ground: Grou
     async with amon("run", "--queue-until", "1h", "--yes", "all", "odd keep one") as program:
         await until(lambda: bool(known_ids(amon.book)))
         ident = known_ids(amon.book)[0]
-        await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+        await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
         text, code = await amon.done("job", ident, "--follow")
         assert (code, "another amon of yours is at it" in text) == (1, True)
         program.process.kill()
         await program.process.wait()
     async with amon("job", ident, "--follow") as program:
-        await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+        await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
         await back(ground, "desy")
         assert await program.ended() == 0
     assert (states(amon, ident), kept(ground, "desy")) == ({"desy": "done"}, "one\n")
@@ -188,8 +191,8 @@ def _words(amon: Amon, *words: str) -> tuple[str, ...]:
 async def test_a_courier_is_in_a_session_of_its_own_and_keeps_no_stream_of_ours(ground: Ground, amon: Amon) -> None:
     await ground.member("desy")
     await queued(amon, "odd keep one")
-    await until(lambda: holder(lock_of(amon.book, ALICE)) > 0)
-    pid = holder(lock_of(amon.book, ALICE))
+    await until(lambda: holder(lock_of(amon.book, ALICE)) is not None)
+    pid = holder(lock_of(amon.book, ALICE)) or 0
     courier = psutil.Process(pid)
     assert os.getsid(pid) == pid
     assert courier.cwd() == "/"
@@ -227,7 +230,7 @@ async def test_what_a_site_wants_signed_is_signed_by_a_key_that_needs_no_person(
 async def test_a_courier_outlives_a_restart_of_the_server(ground: Ground, amon: Amon) -> None:
     await ground.member("desy")
     ident = await queued(amon, "odd keep one")
-    await until(lambda: holder(amon.book.with_name(f"held-{ident}")) > 0)
+    await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
     await ground.server.restart()
     await back(ground, "desy")
     await until(lambda: states(amon, ident) == {"desy": "done"}, 40)
@@ -240,9 +243,9 @@ async def test_the_jobs_of_another_account_are_not_this_couriers(ground: Ground,
     await ground.member("desy")
     ident = await queued(amon, "odd keep one")
     await until(lambda: is_running(amon.book))
-    os.kill(holder(lock_of(amon.book, ALICE)), signal.SIGKILL)
+    kill_courier(amon)
     async with in_pipe("--config", str(ground.console(BOB).config), "courier", folder=amon.folder) as courier:
-        assert await courier.ended() == 0
+        assert await courier.ended(40) == 0
         await courier.wait_for("nothing is queued any more")
     assert states(amon, ident) == {"desy": "pending"}
 
