@@ -143,8 +143,9 @@ class Sessions:
 
     def _forget_old(self) -> None:
         now = self._clock.monotonic()
-        for one in [one for one in self._all.values() if now - one.touched > LIFE and not one.busy]:
-            self.close(one)
+        for one in list(self._all.values()):
+            if now - one.touched > LIFE and not one.busy:
+                self.close(one)
 
 
 def _mark(asked: Asked) -> str:
