@@ -109,13 +109,13 @@ class Desk:
         elif said.word == "output":
             self.output = Output(chosen_format(said.rest, FORMATS), self.output.color)
         elif said.word == "target":
-            self._select(said.rest)
+            self.select(said.rest)
         else:
             face = self._front.face(Output())
             face.grid(Grid(("say", "to"), tuple(overview())))
             face.note("every other line goes to the selected sites; help COMMAND tells what they say of it")
 
-    def _select(self, text: str) -> None:
+    def select(self, text: str) -> None:
         if not text:
             raise Invalid("target what? For example: target all, target tag:tier=1, target cern,fnal")
         target = self._meant(text)

@@ -31,7 +31,7 @@ async def _at_terminal(console: Console, setup: Setup, output: Output, target: s
     desk.keep = history.keep
     try:
         if target is not None:
-            desk.enter(f"target {target}")
+            desk.select(target)
         return await Terminal(desk, front, history).live()
     finally:
         await desk.close()
@@ -46,7 +46,7 @@ async def _script(
     try:
         await desk.session.fleet.look_up()
         if target is not None:
-            desk.enter(f"target {target}")
+            desk.select(target)
         async with told_of_the_connection(desk, note):
             return await play(desk, lines_of(sys.stdin))
     finally:

@@ -24,14 +24,14 @@ from admin_console.entry import main
 try:
     main()
 except SystemExit:
-    print([name for name in ("slixmpp", "rich", "msgspec", "psutil") if name in sys.modules])
+    print([name for name in ("slixmpp", "rich", "msgspec", "psutil", "prompt_toolkit") if name in sys.modules])
 """
 
 
 def test_help_names_every_command_and_imports_little() -> None:
     argv = [sys.executable, "-P", "-c", HEAVY, "--help"]
     seen = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
-    for command in ("sites", "run", "sign", "room", "server", "demo", "completion", "example"):
+    for command in ("sites", "run", "shell", "sign", "room", "server", "demo", "completion", "example"):
         assert f"\n  {command}" in seen.stdout
     assert seen.stdout.splitlines()[-1] == "[]"
 

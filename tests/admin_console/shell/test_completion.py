@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from admin_console.cache import Cache
+from admin_console.cache import Cache, Known
 from admin_console.shell.kinds import Kind
 from tests.admin_console.programs import AMON
 
@@ -35,7 +35,7 @@ SETS_UP = {
 def fleet(folder: Path) -> None:
     """What a console has learnt; one site has names that a shell would obey."""
     cache = Cache(folder / "cache" / "amon" / "fleet.json")
-    known = {
+    known: Known = {
         "m1": {"tag": ("tier=1", "vo=atlas"), "module": ("service",)},
         "m2": {"tag": ("x=$(touch pwned)", "y=`touch pwned`")},
     }
@@ -66,7 +66,7 @@ def typed(shell: str, keys: str, folder: Path) -> list[str]:
     """What `amon` was called with after these keys and Enter."""
     ours, theirs = pty.openpty()
     environment = {
-        **os.environ, **{f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "STATE", "CONFIG", "DATA")},
+        **os.environ, **{f"XDG_{one}_HOME": str(folder / one.lower()) for one in ("CACHE", "STATE", "CONFIG", "DATA")},
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder), "TERM": "xterm", "PS1": "$ ",
     }  # fmt: skip
     process = subprocess.Popen(

@@ -80,7 +80,7 @@ async def seated(ground: Ground, target: str = "all") -> AsyncIterator[Seat]:
             front = TerminalFront()
             desk = Desk(console, setup, front, Output(color="never"), front.changed.set)
             desk.keep = history.keep
-            desk.enter(f"target {target}")
+            desk.select(target)
             terminal = Terminal(desk, front, history, keys, output)
             living = asyncio.create_task(terminal.live())
             seat = Seat(desk, terminal, keys, screen, ground.folder / "shell_history")
@@ -192,7 +192,7 @@ async def test_what_may_be_secret_is_not_written_into_the_history(ground: Ground
             seat.line(line)
             await asyncio.wait_for(until(lambda: not seat.desk.work.under_way and not seat.desk.work.waiting), 10)
         await asyncio.wait_for(until(lambda: "sites" in seat.kept()), 10)
-    assert seat.kept() == ["target all", "odd echo plain", "sites"]
+    assert seat.kept() == ["odd echo plain", "sites"]
     assert "hunter2" not in "".join(path.read_text(errors="replace") for path in ground.folder.glob("*.json"))
 
 

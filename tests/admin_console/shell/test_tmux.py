@@ -1,0 +1,118 @@
+"""`amon shell` as a person has it: the real program on a real terminal, with a server and sites that are real, too."""
+
+import asyncio
+import re
+
+import pytest
+
+from tests.admin_console.ground import Ground
+from tests.admin_console.programs import AMON
+from tests.admin_console.shell.test_script import environment
+from tests.clients.terminal import Terminal
+
+pytestmark = pytest.mark.clients
+
+
+class Shell(Terminal):
+    """One person at `amon shell`."""
+
+    def __init__(self, ground: Ground, *words: str) -> None:
+        super().__init__(ground.folder)
+        self._ground, self._words = ground, words
+
+    async def line(self, text: str) -> None:
+        await self.text(text)
+        await self.keys("Enter")
+
+    async def leave(self) -> None:
+        await self.keys("C-u")
+        await self.line("exit")
+
+    async def _open(self) -> None:
+        known = environment(self.home)
+        named = {name: known[name] for name in known if name.startswith(("XDG", "PATH", "HOME"))}
+        await self.run(named, *AMON, "--config", str(self._ground.console().config), "shell", *self._words)
+        await self.wait_screen(r"amon \[.*\] >", within=20)
+
+
+async def test_one_types_and_sees_the_menu_the_usage_and_the_result(ground: Ground) -> None:
+    await ground.site("cern", tags='tags = { tier = "2" }')
+    await ground.site("fnal", "[instance.odd.settings]\nwell = false\n", tags='tags = { tier = "2" }')
+    async with Shell(ground) as shell:
+        await shell.wait_screen(r"amon \[no target: 2 sites, CRIT 1\] >")
+        await shell.text("target tag:")
+        await shell.wait_screen(r"tag:tier=2")
+        await shell.line("tier=2")
+        await shell.wait_screen(r"amon \[tag:tier=2: 2 sites, CRIT 1\] >")
+        await shell.text("odd ec")
+        await shell.wait_screen(r"odd ec *\n *echo")  # the menu below the word
+        await shell.keys("Tab")
+        await shell.wait_screen(r"> odd echo")
+        await shell.text(" hel")
+        await shell.wait_screen(r"(?m)^odd echo \[WORDS\]")  # the line below says how it is used
+        await shell.line("lo")
+        seen = await shell.wait_screen(r"2 sites: 2 done")
+        assert re.search(r"cern +done +hello", seen)
+        assert re.search(r"fnal +done +hello", seen)
+        await shell.line("sites")
+        await shell.wait_screen(r"fnal +crit")
+        await shell.keys("Up", "Up")
+        await shell.wait_screen(r"(?m)> odd echo hello *$")
+        await shell.keys("C-c")
+        await shell.line("output json")
+        await shell.line("@cern odd echo again")
+        await shell.wait_screen(r'"text": "again"')
+
+
+async def test_a_session_streams_above_what_one_types_and_a_key_ends_a_job(ground: Ground) -> None:
+    for name in ("cern", "fnal"):
+        await ground.site(name)
+    async with Shell(ground, "all") as shell:
+        await shell.line("odd follow tick")
+        await shell.wait_screen(r"cern: tick 2\n")
+        await shell.text("odd echo 'while it str")
+        await shell.wait_screen(r"(?s)fnal: tick 5\n.*> odd echo 'while it str *\n")
+        await shell.line("eams'")
+        await shell.wait_screen(r"cern +done +while it streams")
+        await shell.line("stop")
+        await shell.wait_screen(r"stopped by you")
+        await shell.line("odd hang")
+        await shell.wait_screen(r"odd hang: 0 of 2 sites, [0-9]+ s")
+        await shell.keys("C-c")
+        await shell.wait_screen(r"2 sites: 2 cancelled")
+        await shell.line("odd keep treasure")
+        await shell.wait_screen(r"odd keep treasure on 2 sites: cern, fnal\? \[y/N\]")
+        await shell.line("y")
+        await shell.wait_screen(r"2 sites: 2 done")
+        await shell.line("jobs")
+        await shell.wait_screen(r"(?s)odd keep treasure .*odd follow tick")
+
+
+async def test_it_comes_back_when_the_server_does(ground: Ground) -> None:
+    await ground.site("cern")
+    async with Shell(ground, "all") as shell:
+        await shell.wait_screen(r"amon \[all: 1 site, OK\] >")
+        await shell.text("odd echo kept")
+        ground.server.kill()
+        await shell.wait_screen(r"connection lost: ")
+        await shell.wait_screen(r"no connection\] > odd echo kept")
+        await ground.server.__aenter__()
+        await shell.wait_screen(r"connected again", within=40)
+        await shell.wait_screen(r"amon \[all: 1 site, OK\] > odd echo kept", within=40)
+        await shell.keys("Enter")
+        await shell.wait_screen(r"cern +done +kept")
+
+
+async def test_nothing_of_it_stays_and_the_history_has_no_secret(ground: Ground) -> None:
+    await ground.site("cern")
+    async with Shell(ground, "all") as shell:
+        for line in ("odd unlock hunter2", "odd echo plain"):
+            await shell.line(line)
+        await shell.wait_screen(r"cern +done +plain")
+        await shell.keys("C-d")
+        async with asyncio.timeout(10):
+            while await shell._running():  # noqa: ASYNC110 another process ends
+                await asyncio.sleep(0.05)
+    (history,) = ground.folder.rglob("shell_history")
+    assert history.read_text().splitlines() == ["odd echo plain"]
+    assert history.stat().st_mode & 0o777 == 0o600
