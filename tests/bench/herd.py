@@ -23,7 +23,10 @@ _LOGINS = 100  # a second and process: a fleet does not log in all at once eithe
 
 @dataclass(frozen=True, slots=True)
 class Herd:
-    """jids: one agent each, all with `uptime` and a journal on the disk. room: where they are, if anywhere."""
+    """jids: one agent each, all with `uptime` and a journal on the disk. room: where they are, if anywhere.
+
+    hub: who sums up what is typed there, if anybody.
+    """
 
     jids: tuple[str, ...]
     host: str
@@ -33,6 +36,7 @@ class Herd:
     admin: str
     password: str
     room: str = ""
+    hub: str = ""
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -49,7 +53,9 @@ def configuration(herd: Herd, jid: str, registry: Registry) -> Configuration:
         rooms=(herd.room,) if herd.room else (),
         nick=site,
     )
-    plan = AccountPlan("vo", login, Path(herd.ca_file), Law(Policy(admin=(herd.admin,))), None, "!")
+    named = (herd.hub,) if herd.hub else ()
+    policy = Policy(observer=named, admin=(herd.admin,), gatherer=herd.hub or None)
+    plan = AccountPlan("vo", login, Path(herd.ca_file), Law(policy), None, "!")
     uptime = registry.find("uptime")
     assert uptime.cls is not None, uptime.reason
     hint = settings_type(uptime.cls)

@@ -21,12 +21,12 @@ def names(count: int) -> list[str]:
 
 @asynccontextmanager
 async def herds(
-    running: Server, inside: Path, jids: Sequence[str], processes: int, room: str = ""
+    running: Server, inside: Path, jids: Sequence[str], processes: int, room: str = "", hub: str = ""
 ) -> AsyncIterator[list[int]]:
     """These agents, online, shared out among so many processes; their pids."""
     async with AsyncExitStack() as stack:
         started = [
-            await stack.enter_async_context(_herd(running, inside, jids[number::processes], room))
+            await stack.enter_async_context(_herd(running, inside, jids[number::processes], room, hub))
             for number in range(processes)
         ]
         async with asyncio.timeout(_ONLINE_WITHIN):
@@ -39,7 +39,7 @@ async def herds(
 
 @asynccontextmanager
 async def _herd(
-    running: Server, inside: Path, jids: Sequence[str], room: str
+    running: Server, inside: Path, jids: Sequence[str], room: str, hub: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     herd = Herd(
         jids=tuple(jids),
@@ -50,6 +50,7 @@ async def _herd(
         admin=ALICE,
         password=PASSWORD,
         room=room,
+        hub=hub,
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.herd", stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
