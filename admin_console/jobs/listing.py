@@ -27,7 +27,7 @@ async def jobs_listing(ledger: Ledger, most: int, *, courier: bool) -> Listing:
             return "the courier delivers it" if courier else "an amon of yours delivers it"
         return "the courier takes it up" if courier else ""
 
-    lines = [_held(job, counts[job.id], names[job.id], who(job)) for job in jobs if _is_queued(job)]
+    lines = [_held(job, counts[job.id], names[job.id], who(job)) for job in jobs if _is_queued(job, counts[job.id])]
     if not rows:
         lines = ["no job is known here; next: amon run TARGET COMMAND"]
     return Listing(
@@ -77,12 +77,12 @@ def _open(counts: Mapping[str, int]) -> int:
     return sum(counts.get(state, 0) for state in _OPEN)
 
 
-def _is_queued(job: KeptJob) -> bool:
-    return job.queue_until is not None and job.ended is None
+def _is_queued(job: KeptJob, counts: Mapping[str, int]) -> bool:
+    return job.queue_until is not None and job.ended is None and bool(counts.get(State.pending))
 
 
 def _held(job: KeptJob, counts: Mapping[str, int], name: str, who: str) -> str:
-    count = _open(counts)
+    count = counts.get(State.pending, 0)  # who has it already is not queued any more
     sites = f"{count} site" if count == 1 else f"{count} sites"
     head = f"{name}: queued for {sites} until {moment(job.queue_until or 0)}"
     return f"{head}; {who or f'nobody delivers it; next: amon job {name} --follow'}"
