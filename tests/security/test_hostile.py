@@ -34,6 +34,9 @@ _REQUESTS = {
     "a private namespace": "<query xmlns='jabber:iq:private'><mark xmlns='u'>{word}</mark></query>",
 }
 
+# Who may ask is told what there is, and gets a form to fill in: that runs nothing yet.
+_TOLD = {("get", "what the agent is"), ("get", "the list of commands"), ("set", "an ad-hoc command")}
+
 
 @pytest.fixture
 async def siege(world: World) -> AsyncIterator[Siege]:
@@ -70,7 +73,7 @@ async def test_no_request_has_an_effect_and_strangers_learn_nothing(siege: Siege
                 content = inner.replace("{payload}", request(f"mark {word}", siege.new_id())).replace("{word}", word)
                 content = content.replace("{me}", who.jid.partition("/")[0])
                 answer = await who.ask(f"<iq type='{kind}' to='{FULL}'>{content}</iq>")
-                told = kind == "get" and name == "what the agent is" and who is siege.alice
+                told = (kind, name) in _TOLD and who is siege.alice
                 assert answer.get("type") == ("result" if told else "error"), name
                 siege.note(f"{name}, {kind}", who, content, answer)
     assert siege.effects() == []
