@@ -196,6 +196,9 @@ def _is_flat(record: Any) -> bool:
 
 
 def _is_nested(value: Any) -> bool:
+    """What has no room in a cell; text of several lines neither, such as a page of help."""
+    if isinstance(value, str):
+        return "\n" in value.strip()
     return isinstance(value, Mapping) or (
         isinstance(value, list) and any(isinstance(one, dict | list) for one in value)
     )

@@ -89,6 +89,13 @@ def test_data_that_is_no_table_stays_text(data: Any) -> None:
     assert layout.blocks == (("cern", "a\nb"),)
 
 
+def test_a_page_of_help_is_a_page_and_no_cell() -> None:
+    page = "service restart NAME\nRestart it."
+    layout = book_layout(book(cern=Answer(page, {"text": page}, (Column("text"),))))
+    assert layout.blocks == (("cern", page),)
+    assert [grid.heads for grid in layout.grids] == [("site", "state", "result")]
+
+
 def test_a_late_answer_is_marked() -> None:
     made = Book("job", ["cern"], 0.0, accept_by=1.0)
     made.tick(5.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from admin_console.cache import Cache
 from admin_console.completion import commands
+from admin_console.shell.kinds import Kind
 from admin_console.shell.learning import Learner
 from admin_console.words import OWN_FLAGS
 from amon.runtime.fleet import Site
@@ -122,6 +123,14 @@ async def test_what_was_learnt_is_there_the_next_time_and_for_a_shell(tmp_path: 
     assert commands(["service", "restart"], "n", kinds) == ["nginx"]
     assert commands(["service", "restart"], "--f", kinds) == ["--force"]
     await again.close()
+
+
+def test_no_shell_is_proposed_a_word_that_means_something_to_it() -> None:
+    kind = Kind()
+    kind.heard_words("", "service\n$(touch pwned)\n`touch pwned`\n;x\n*\na b\n~root\n!x\n{a,b}\n#x")
+    kind.heard_page("service", "service UNIT\nIt.\n  unit: x\nneeds role observer")
+    assert commands([], "", [kind]) == ["service", *OWN_FLAGS]
+    assert commands([], "$", [kind]) == []
 
 
 async def settled(known: Learner) -> None:
