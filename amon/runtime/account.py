@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from amon.clock import Clock
 from amon.errors import Failed
@@ -101,6 +101,7 @@ class Account:
             view.prefix,
             alarm=self._alarm,
             gatherer=self._gatherer,
+            upload=self._upload,
         )
         self._forms: Forms | None = None
         self.connection.serve(self._commanded)
@@ -229,6 +230,9 @@ class Account:
 
     def _send(self, to: str, payload: str, ident: str) -> bool:
         return self.connection.send_payload(to, payload, id=ident)
+
+    async def _upload(self, name: str, file: BinaryIO, size: int, kind: str) -> str:
+        return await self.connection.upload(name, file, size, kind)
 
     async def _drain(self) -> None:
         await self.connection.drain()

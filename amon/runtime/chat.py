@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Protocol
 
 from amon.access import BadSignature, Quota
 from amon.clock import Clock
-from amon.errors import Invalid
+from amon.errors import Failed, Invalid
 from amon.ids import new_id, typed_id
 from amon.runtime.dispatch import Dispatch
 from amon.runtime.incoming import Door, Incoming, Output
 from amon.runtime.loops import SAME, Loops
-from amon.runtime.pages import Pages, shown
+from amon.runtime.pages import Behind, Pages, shown
 from amon.runtime.questions import CONFIRM_WITHIN, Questions
 from amon.runtime.seals import REFUSAL
 from amon.runtime.spoken import Reach, Say, Spoken, said_error
 from amon.runtime.typed import Line, direct, named, prefixed
 from amon.target import Facts
+from amon.wire import Ended
 from amon.words import Asker
 from amon.xmpp.events import Received
 
 if TYPE_CHECKING:
     from amon.runtime.following import Followings
     from amon.runtime.gathered import Gatherer, Telling
+    from amon.runtime.sharing import Sharing, Upload
 
 _NOTICE_EVERY = 3600.0
 _MISTAKES_WITHIN = 600.0
@@ -58,7 +60,7 @@ class Chat:
     site: this site's name in that account. facts: what targets are matched against, asked anew each time. mistakes: so
     many of one person within ten minutes are answered; same: so often he may get the same answer. Two programs that
     answer each other fall silent then; alarm: told of that in words. `prefix` may be another after a reload.
-    gatherer: who sums up what is typed for many, where the policy names a hub.
+    gatherer: who sums up what is typed for many, where the policy names a hub. upload: puts a file on the server.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Chat:
         same: int = SAME,
         alarm: Callable[[str], None] = lambda text: None,
         gatherer: "Callable[[], Gatherer | None]" = lambda: None,
+        upload: "Upload | None" = None,
     ) -> None:
         self._site = site
         self.door = door
@@ -91,6 +94,8 @@ class Chat:
         self._mistakes = Quota(mistakes, _MISTAKES_WITHIN)
         self._loops = Loops(clock, alarm, same)
         self._gatherer = gatherer
+        self._upload = upload
+        self._sharing: Sharing | None = None
 
     async def received(self, message: Received) -> None:
         """Handle one line to its end. Silence is an answer, too."""
@@ -151,7 +156,9 @@ class Chat:
         elif line.first == "ok" and line.rest:
             await self._signed(incoming, line)
         elif line.text.lower() == "more":
-            self._more(asker, line)
+            await self._more(asker, line)
+        elif line.text.lower() == "file":
+            await self._file(incoming, line)
         elif line.text.lower() == "cancel":
             self._cancel(asker, line)
         elif line.first == "stop" and self._stop(asker, line):
@@ -166,11 +173,11 @@ class Chat:
 
     async def _ask(self, incoming: Incoming, line: Line) -> None:
         asker = incoming.asker
-        spoken = Spoken(
+        spoken: Spoken = Spoken(
             self._site,
             line.text,
             line.reach,
-            lambda text, rest="": self._answer(asker, line.alone, text, rest),
+            lambda text, rest="": self._answer(asker, line.alone, text, rest, behind=_behind(incoming, spoken.told)),
             lambda *about: self._questions.ask(incoming, line, self.prefix, *about),
             lambda: self._may_complain(asker),
             self._clock,
@@ -293,19 +300,39 @@ class Chat:
             self._answer(asker, line.alone, f"several are open: {', '.join(mine.values())}; say stop ID, or stop all")
         return bool(meant) or not line.rest
 
-    def _more(self, asker: Asker, line: Line) -> None:
-        text = self._pages.more(self._where(asker, line.alone))
-        if text is not None:
-            self._answer(asker, line.alone, text, goes_on=True)
+    async def _more(self, asker: Asker, line: Line) -> None:
+        where = self._where(asker, line.alone)
+        try:
+            page = await self._pages.more(where, lambda *part: self._dispatch.outputs().text(*part))
+        except Failed as fault:
+            self._answer(asker, line.alone, str(fault))
+            return
+        if page is not None:
+            self._utter(asker, where, shown(page, goes_on=True))
         elif line.alone:
             self._answer(asker, line.alone, "there is no more; ask again")
 
+    async def _file(self, incoming: Incoming, line: Line) -> None:
+        """The last long answer as a file. Its link is a secret: it goes to him alone, wherever he asked."""
+        asker, source = incoming.asker, self._pages.last(self._where(incoming.asker, line.alone))
+        if source is None or self._upload is None:
+            if line.alone:
+                self._answer(asker, line.alone, "there is no long answer to put into a file; ask again, then say file")
+            return
+        if self._sharing is None:
+            from amon.runtime.sharing import Sharing  # seldom asked for
+
+            self._sharing = Sharing(self._site, self._dispatch, self._upload, self._clock)
+        self._tell(asker.reply_to, await self._sharing.share(incoming, source))
+
     # Saying
 
-    def _answer(self, asker: Asker, alone: bool, text: str, rest: str = "", *, goes_on: bool = False) -> None:
+    def _answer(self, asker: Asker, alone: bool, text: str, rest: str = "", *, behind: Behind | None = None) -> None:
         """Say it in the room only where exactly one site was named, else to the asker alone."""
         where = self._where(asker, alone)
-        page = shown(self._pages.first(where, text, rest), goes_on=goes_on)
+        self._utter(asker, where, shown(self._pages.first(where, text, rest, behind)))
+
+    def _utter(self, asker: Asker, where: tuple[str, str | None], page: str) -> None:
         self._loops.said(asker.jid, page)
         if where[1] is not None:
             self._voice.say_room(where[1], page)
@@ -338,3 +365,11 @@ class Chat:
 
     def _is_known(self, asker: Asker) -> bool:
         return self.door.authority.decide(asker, None, self._clock.time()).allowed
+
+
+def _behind(incoming: Incoming, told: Ended | None) -> Behind | None:
+    """What comes after the text of an outcome that was too long."""
+    if told is None or told.whole is None:
+        return None
+    lines = max(1, told.whole.lines - told.text.count("\n") - 1)
+    return Behind(incoming.key, len(told.text.encode()), lines)

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import struct
+import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -196,6 +197,17 @@ class Outputs:
         with self._opened(key) as (file, _, ends):
             for place in range(len(ends)):
                 yield _read(file, ends, place)
+
+    def scratch(self) -> BinaryIO:
+        """A file without a name, where outputs are; it is gone when it is closed. `Failed` where none can be."""
+        try:
+            folder = self._home()
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._free(folder) < self._limits.reserve + self._limits.most:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return tempfile.TemporaryFile(dir=folder)
+        except OSError as error:
+            raise Failed(f"there is no place for a file here: {(error.strerror or str(error)).lower()}") from None
 
     @contextlib.contextmanager
     def _opened(self, key: Key) -> Iterator[tuple[BinaryIO, int, "array.array[int]"]]:

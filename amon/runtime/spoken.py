@@ -80,6 +80,7 @@ class Spoken:
         self._follow = follow
         self._note = note
         self._doing = ""
+        self.told: Ended | None = None  # how it ended, once that is said
         self._is_session = self._moves = self._is_noted = False
 
     def accepted(self, what: str) -> None:
@@ -118,6 +119,7 @@ class Spoken:
             return  # whoever types @all wants to know where he may not
         if outcome.state in (State.invalid, State.refused) and not self._complain():
             return
+        self.told = outcome
         self._say(*self._words(outcome))
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
+from typing import BinaryIO
 from xml.etree.ElementTree import Element
 
 from amon.clock import Clock, SystemClock
@@ -284,6 +285,12 @@ class Connection(Administration, Speech, Served):
     async def ask(self, to: str | None, kind: str, content: Element, within: float | None = None) -> Element:
         """The answer to a request of ours; `StanzaError` (a `Failed`) with its condition else."""
         return await self._inbox.requests.ask(self._post_request, to, kind, content, within or self._times.ask)
+
+    async def upload(self, name: str, file: BinaryIO, size: int, kind: str) -> str:
+        """The link to a file that was put on our server (XEP-0363); `Failed` says why it was not."""
+        from amon.xmpp.upload import upload  # seldom needed
+
+        return await upload(self.ask, self._login, self._context(), name, file, size, kind)
 
     def _post_request(self, element: Element) -> None:
         if not self.post(element):

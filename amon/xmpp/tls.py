@@ -19,13 +19,32 @@ def tls_context(
 
     certificate: our own, with its chain, which servers that ask for one are shown; its key may be in the same file.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host name
-    # RFC 6125, 6.4.4: a common name is no name of a server; host certificates of old grids have one with a service.
-    context.hostname_checks_common_name = False
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = _trusting(ca_file)
     if certificate is not None:
         show_certificate(context, certificate, certificate_key)
     context.set_alpn_protocols(["xmpp-client"])  # XEP-0368: lets port 443 be shared
+    return context
+
+
+class Trusting(ssl.SSLContext):
+    """One that knows whom it trusts, so that another can be made that trusts the same."""
+
+    ca_file: Path | None = None
+
+
+def same_trust(context: ssl.SSLContext) -> ssl.SSLContext:
+    """For something else than XMPP at the same server; our own certificate is not shown there."""
+    if not isinstance(context, Trusting):
+        raise Failed("nobody knows whom this account trusts, so it cannot be trusted elsewhere")
+    return _trusting(context.ca_file)
+
+
+def _trusting(ca_file: Path | None) -> Trusting:
+    context = Trusting(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host name
+    context.ca_file = ca_file
+    # RFC 6125, 6.4.4: a common name is no name of a server; host certificates of old grids have one with a service.
+    context.hostname_checks_common_name = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is None:
         context.load_default_certs()
         return context
