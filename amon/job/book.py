@@ -78,7 +78,7 @@ class Book:
             self._apart.add(outcome, "was not asked", self._now)
         elif outcome.state not in REPORTS:
             self._apart.add(outcome, f"no site can report {outcome.state}", self._now)
-        elif row.waits.unasked:
+        elif row.waits.unasked and not row.may_have:
             self._apart.add(outcome, "was not asked yet", self._now)
         elif not row.state.ended:
             self._reported(row, outcome)
@@ -113,16 +113,18 @@ class Book:
         """It stayed queued for longer than the request is worth."""
         self._happens(site, Event.expired, now, text)
 
-    def hold(self, site: str, now: float, waits: Wait = Wait.word, text: str = "") -> None:
+    def hold(self, site: str, now: float, waits: Wait = Wait.word, text: str = "", *, may_have: bool = False) -> None:
         """It waits for something, and the times of its request do not run: until `ask`, `skip` or the end of the job.
 
         With `Wait.word` (the site asks back and a person thinks) and without an end of the job there is no time at
-        which it ends by itself: somebody answers.
+        which it ends by itself: somebody answers. may_have: it is thought offline, and may have the request all the
+        same.
         """
         self.tick(now)
         row = self._rows.get(site)
         if row is not None and not row.state.ended:
-            self._open(replace(row, state=State.pending, waits=waits, text=text, changed=self._now))
+            may_have = may_have or row.may_have
+            self._open(replace(row, state=State.pending, waits=waits, text=text, changed=self._now, may_have=may_have))
 
     def ask(self, site: str, now: float) -> None:
         """The request goes to this site (again) now: its times start here."""
@@ -261,6 +263,8 @@ class Book:
         if row.reported and row.state is not State.running:
             return
         state, words = TABLE[row.state, event]
+        if state is State.not_started and row.may_have:  # an end that its report may still put right
+            state = State.cancelled
         if not state.ended:
             self._open(replace(row, state=state, accepted=at, changed=at, waits=Wait.nothing))
             return

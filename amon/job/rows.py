@@ -59,6 +59,8 @@ class Row(msgspec.Struct, frozen=True):
     """The site said that it is still running."""
     waits: Wait = Wait.nothing
     """What it waits for before it is under way; nothing once it has ended."""
+    may_have: bool = False
+    """It was sent the request, is thought offline and waits to be asked again: it may have it all the same."""
     outcome: Outcome | None = None
     """Its end; set if and only if it has ended."""
     reported: bool = False

@@ -306,18 +306,20 @@ class Gathering:
             return
         self._inquiry.heard(site, at)
         if self.job.queue_until is not None and row.state is State.pending and not row.waits.unasked:
-            self._queue(site)  # should it have the request, it does nothing twice
+            # Should it have the request, it does nothing twice. Who bounced has it only if a room brought it, too.
+            self._queue(site, may_have=letter.gone or site in self._turns.through)
         elif letter.gone or letter.of == "fetch":
             book.gone(site, at)
         else:
             book.bounced(site, at, letter.text)
 
-    def _queue(self, site: str) -> None:
+    def _queue(self, site: str, may_have: bool) -> None:
         """It is not there: its turn comes again when it is."""
         assert self.job.queue_until is not None
         now, epoch = self._clock.monotonic(), self._clock.time()
         self.asking.pop(site, None)
-        self.book.hold(site, now, Wait.offline, f"offline; waits until {moment(self.job.queue_until, epoch)}")
+        text = f"offline; waits until {moment(self.job.queue_until, epoch)}"
+        self.book.hold(site, now, Wait.offline, text, may_have=may_have)
         if self._look_at is None:
             self._look_at = now + _LOOK_AGAIN
 

@@ -30,7 +30,7 @@ Gate = Callable[[Sequence[str]], Collection[str]]
 class Turns:
     """gate: lets in whose turn it is, where there is one. sent: what went to each site last.
 
-    bodies: digests of all that was sent, as a site's signature may name it.
+    bodies: digests of all that was sent, as a site's signature may name it. through: who got it through the room.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Turns:
         self.gate: Gate | None = None
         self.sent: dict[str, Job] = {}
         self.bodies: set[str] = set()
+        self.through: set[str] = set()
         self._fleet = fleet
         self._room = room
         self._clock = clock
@@ -134,6 +135,7 @@ class Turns:
         for part, aloud in self.envelopes.parts(job):
             through, failed = deliver(self._fleet, self._room if aloud else None, part)
             unsent += failed
+            self.through.update(through)
             self.sent.update(dict.fromkeys(part.names, part))
             if self._fleet.keys.lines:
                 self.bodies.update(digest(body) for body in bodies(part, through))
