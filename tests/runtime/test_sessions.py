@@ -297,7 +297,8 @@ async def test_a_session_has_a_size_at_which_it_ends(tmp_path: Path, limits: Lim
 async def test_one_person_may_have_eight_and_is_told_how_to_end_one(scene: tuple[Site, Tap]) -> None:
     made, tap = scene
     tasks = [(await begun(made, tap))[1] for _ in range(8)]
-    ninth = await made.ask("tap follow")
+    async with asyncio.timeout(5):
+        ninth = await made.ask("tap follow")
     assert (ninth.last.state, ninth.last.data["said"] if ninth.last.data else None) == ("refused", None)
     assert ninth.last.text == "you have 8 sessions open here; end one first: sessions stop ID"
     _, of_bob = await begun(made, tap, by=BOB)
@@ -312,7 +313,8 @@ async def test_a_site_has_sixty_four(scene: tuple[Site, Tap]) -> None:
     made, tap = scene
     through = door(Policy(observer=("*@example.org",), rate=0))
     tasks = [(await begun(made, tap, by=f"p{n % 16}@example.org", door=through))[1] for n in range(64)]
-    more = await made.ask("tap follow", by="new@example.org", door=through)
+    async with asyncio.timeout(5):
+        more = await made.ask("tap follow", by="new@example.org", door=through)
     assert more.last.text == "64 sessions are open at this site and no more may be; ask again later"
     for session in made.node.dispatch.sessions.all():
         made.node.dispatch.cancel(session.incoming.key)
