@@ -1,6 +1,7 @@
 """From a line of the shell to what is asked of the sites; options are those of `amon run`, read by its own parser."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,12 +20,16 @@ _END = "."  # behind the line, so that a line of one word is a target and a comm
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """line: what goes to the sites. given: whether a time was given. format: None for that of the shell."""
+    """line: what goes to the sites. given: whether a time was given. format: None for that of the shell.
+
+    save: a directory for all that each site said.
+    """
 
     line: str
     options: dict[str, Any]
     given: bool = False
     format: str | None = None
+    save: Path | None = None
 
     def wish(self, target: Expression, page: Page | None) -> Wish:
         """A session goes on until somebody stops it, if nobody said how long."""
@@ -45,8 +50,9 @@ def asked(rest: str, with_options: bool) -> Asked:
     options = dict(ctx.params)
     output: Output = Output(options.pop("form") or "table", options.pop("color"))
     as_json = options.pop("as_json")
-    if options.pop("detach", False) or options.pop("save", None) is not None:
-        raise Invalid("--detach and --save are for amon run; here LINE & does not wait, and job ID tells the rest")
+    save = options.pop("save", None)
+    if options.pop("detach", False):
+        raise Invalid("--detach is for amon run; here LINE & does not wait, and job ID tells what became of it")
     first, behind = options.pop("target"), options.pop("command")
     if with_options and first.startswith("-"):
         raise Invalid(f"amon run has no option {first[:64]!r}; next: run --help")
@@ -59,7 +65,7 @@ def asked(rest: str, with_options: bool) -> Asked:
     given = ctx.get_parameter_source("timeout") is click.core.ParameterSource.COMMANDLINE
     wanted = "json" if as_json or "--json" in flags else output.format
     chosen = ctx.get_parameter_source("form") is click.core.ParameterSource.COMMANDLINE
-    return Asked(line, options, given, wanted if chosen or wanted == "json" else None)
+    return Asked(line, options, given, wanted if chosen or wanted == "json" else None, save)
 
 
 def _parsed(words: list[str]) -> click.Context:

@@ -11,7 +11,7 @@ from typing import Any
 from admin_console.api import Console
 from admin_console.broadcast import watched
 from admin_console.cache import Memory
-from admin_console.fleet import hint_at_options, sites_of
+from admin_console.fleet import hint_at_options, save_outputs, sites_of
 from admin_console.keeping import Keeping
 from admin_console.program import FORMATS, Output, trouble
 from admin_console.run import Run
@@ -157,12 +157,19 @@ class Desk:
         return await self._say(asked(said.rest, said.word == "run"), doing, target)
 
     async def _say(self, what: Asked, doing: Doing, target: Expression | None) -> int:
+        from admin_console.jobs.detach import check
+
         if target is None:
             raise Invalid("no target is selected; say target EXPR first (target all means every site), or @EXPR LINE")
         page = await self._manual(target, what.words)
         if page is not None and not page.secret:
             self.keep(doing.line)
-        return int((await self._run(what.wish(target, page), doing, what.format)).exit)
+        wish = what.wish(target, page)
+        check(wish, self._session.clock.time(), detach=False)
+        report = await self._run(wish, doing, what.format)
+        if what.save is not None:
+            await save_outputs(self._session, report, what.save, Shown(self._front, self.output, doing, self.work))
+        return int(report.exit)
 
     async def _run(self, wish: Wish, doing: Doing, form: str | None = None) -> Report:
         run = Run(self._session, wish, Keeping(self._console.ledger, self._session))

@@ -94,7 +94,7 @@ async def test_options_of_amon_run_hold_for_one_line(ground: Ground) -> None:
     assert '"text": "x"' in out
     assert "amon run has no option '--nosuch'" in notes
     assert "what is to be said?" in notes
-    assert "--detach and --save are for amon run" in notes
+    assert "--detach is for amon run" in notes
     assert code == 2
 
 
@@ -122,3 +122,31 @@ async def test_a_trouble_is_json_for_who_reads_json(ground: Ground) -> None:
     out, notes, code = await shell(ground, "@nosuch status\n", "-o", "jsonl")
     assert json.loads(out)["exit"] == code == 12
     assert "no site named 'nosuch'" in notes
+
+
+async def test_what_each_site_said_is_saved_and_a_job_for_later_wants_its_yes_now(ground: Ground) -> None:
+    await ground.site("cern")
+    folder = ground.folder / "said"
+    _, notes, code = await shell(
+        ground, f"run --save {folder} odd echo treasure\nrun --queue-until 1h odd keep x\n", "all"
+    )
+    assert (code, "say --yes at once" in notes) == (2, True)
+    (file,) = (path for path in folder.rglob("*") if path.is_file())
+    assert "treasure" in file.read_text()
+
+
+async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly(ground: Ground) -> None:
+    await ground.site("cern")
+    config = str(ground.console().config)
+    for where, code, said in (
+        ("| head -n 0", None, ""),
+        (">/dev/full", 1, "amon: the disk of standard output is full; what was asked for may be done all the same\n"),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-c", f'"$@" {where}', "bash", *AMON, "--config", config, "run", "-o", "jsonl", "all", "odd", "disks",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(ground.folder),
+        )  # fmt: skip
+        async with asyncio.timeout(30):
+            _, notes = await process.communicate()
+        assert notes.decode() == said
+        assert code in (None, process.returncode)
