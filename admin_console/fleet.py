@@ -1,6 +1,8 @@
 """What `amon sites` and `amon run` do, given a console and a face; the demo does it by the same functions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 from admin_console.api import Console
@@ -40,14 +42,28 @@ async def sites_of(session: Session, face: FleetFace, target: Expression) -> Non
         face.note(shared)
 
 
-async def run_broadcast(setup: Setup, face: Face, wish: Wish, interrupts: Interrupts | None = None) -> Report:
-    """Log in, ask, show; Ctrl-C stops the job and not the console."""
+async def run_broadcast(
+    setup: Setup, face: Face, wish: Wish, interrupts: Interrupts | None = None, *, save: Path | None = None
+) -> Report:
+    """Log in, ask, show; Ctrl-C stops the job and not the console. save: a directory for all of each output."""
     async with Console(setup=setup, say=face.note) as console:
         interrupts = interrupts or Interrupts()
         with interrupts.caught():
             report = await watched(console.wished(wish), face, interrupts)
+            if save is not None:
+                report = await save_outputs(console.session, report, save, face)
     hint_at_options(face, report)
     return report
+
+
+async def save_outputs(session: Session, report: Report, directory: Path, face: Face) -> Report:
+    """A file for each site that said something. What could not be had is no answer, for the exit code too."""
+    from admin_console.outputs import save_wholes
+
+    outcomes = [row.outcome for row in report.book.rows() if row.outcome is not None and row.reported]
+    saved = await save_wholes(session, outcomes, report.job.id, directory, face)
+    is_whole = not any(one.why for one in saved)
+    return report if is_whole or report.exit else replace(report, exit=ExitCode.no_answer)
 
 
 def hint_at_options(face: Face, report: Report) -> None:

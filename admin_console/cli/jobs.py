@@ -1,5 +1,7 @@
 """`amon jobs`, `amon job` and the courier: their options."""
 
+from pathlib import Path
+
 import click
 
 from admin_console.jobs.naming import complete_job
@@ -27,6 +29,9 @@ def jobs(options: Options, count: int, output: Output) -> None:
 @click.option("--retry-failed", "retries", is_flag=True, help="A new job: the same for sites where it did not go well.")
 @click.option("--yes", is_flag=True, help="With --retry-failed: do not ask before changing several sites.")
 @click.option("--sign", is_flag=True, help="With --retry-failed: sign it with your own key from the start.")
+@click.option(
+    "--save", type=click.Path(path_type=Path, file_okay=False), help="Put all that each site said into a file there."
+)
 @output_options
 @click.pass_context
 def job(
@@ -37,6 +42,7 @@ def job(
     retries: bool,
     yes: bool,
     sign: bool,
+    save: Path | None,
     output: Output,
 ) -> None:
     """What became of a job: its table again. ID is the end of its id, as far as it is the only one.
@@ -59,10 +65,12 @@ def job(
         raise click.UsageError("say one of --follow, --cancel and --retry-failed")
     if (yes or sign) and not retries:
         raise click.UsageError("--yes and --sign go with --retry-failed")
+    if retries and save is not None:
+        raise click.UsageError("--save goes without --retry-failed, which is a job of its own")
     setup, face = console_of(ctx.obj), face_of(output)
     if retries:
         ctx.exit(run(again(setup, face, ident, yes=yes, sign=sign)))
-    ctx.exit(run(show_job(setup, face, ident, follow=follow, cancels=cancels)))
+    ctx.exit(run(show_job(setup, face, ident, follow=follow, cancels=cancels, save=save)))
 
 
 @click.command(hidden=True)

@@ -1,6 +1,7 @@
 """`amon run`: its options."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -110,6 +111,9 @@ def pace_options(command: Any) -> Any:
 @click.option("--queue-until", type=Until(), help="Sites that are offline get it when they are back, until then.")
 @click.option("--detach", is_flag=True, help="End when the sites have taken it, and print the job's id.")
 @click.option("--for", "lasts", type=Duration(), help="Stop commands that stream after so much time.")
+@click.option(
+    "--save", type=click.Path(path_type=Path, file_okay=False), help="Put all that each site said into a file there."
+)
 @output_options
 @click.argument("target", shell_complete=complete_target)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=complete_command)
@@ -121,6 +125,7 @@ def run_command(
     target: str,
     command: tuple[str, ...],
     detach: bool,
+    save: Path | None,
     output: Output,
     **options: Any,
 ) -> None:
@@ -154,11 +159,13 @@ def run_command(
     setup, face = console_of(ctx.obj), face_of(output)
     wish = wish_of(meant(target, setup.ledger), line, options)
     check(wish, setup.clock.time(), detach=detach)
+    if detach and save is not None:
+        raise click.UsageError("--detach leaves nobody to save anything; next: amon job ID --save DIR")
     if detach:
         name, code = run(run_detached(setup, face, wish))
         click.echo(name)
         ctx.exit(code)
-    report = run(run_broadcast(setup, face, wish))
+    report = run(run_broadcast(setup, face, wish, save=save))
     ctx.exit(int(report.exit))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from admin_console.api import Console
 from admin_console.broadcast import Face, Interrupts, ask_of, watched
+from admin_console.fleet import save_outputs
 from admin_console.jobs.courier import is_running
 from admin_console.jobs.earlier import Earlier, is_known, kept_report, once_more, taken_up
 from admin_console.jobs.listing import jobs_listing
@@ -33,13 +34,17 @@ async def show_job(
     *,
     follow: bool = False,
     cancels: bool = False,
+    save: Path | None = None,
     interrupts: Interrupts | None = None,
 ) -> int:
-    """Its table, with what sites say now; the exit code. Where the server is away, as it stands by the book."""
+    """Its table, with what sites say now; the exit code. Where the server is away, as it stands by the book.
+
+    save: a directory for all of each output.
+    """
     async with Ledger.open(_book(setup), face.note) as ledger:
         kept = await ledger.find(ident)
         rows = await ledger.rows(kept.id)
-    if is_known(rows):
+    if is_known(rows) and save is None:
         return _shown(face, _by_book(setup, kept, rows))
     interrupts = interrupts or Interrupts()
     try:
@@ -47,9 +52,13 @@ async def show_job(
             assert console.ledger is not None
             run = await taken_up(console.session, console.ledger, kept.id, follow=follow, cancels=cancels)
             with interrupts.caught():
-                return _shown(face, await watch(run, face, interrupts, short_of(kept.id, setup.ledger)))
+                report = await watch(run, face, interrupts, short_of(kept.id, setup.ledger))
+                code = _shown(face, report)
+                if save is not None:
+                    code = int((await save_outputs(console.session, report, save, face)).exit)
+            return code
     except Failed as fault:
-        if follow or cancels:
+        if follow or cancels or save is not None:
             raise
         face.note(f"the sites could not be asked: {fault}")
         return _shown(face, _by_book(setup, kept, rows))

@@ -47,6 +47,11 @@ class OddModule(Module[Settings]):
         return Said(words)
 
     @command(role="observer")
+    async def shelf(self, call: Call, lines: Annotated[int, Field("so many", least=1, most=1_000_000)] = 10) -> Said:
+        """So many lines."""
+        return Said("\n".join(f"book {number}" for number in range(lines)))
+
+    @command(role="observer")
     async def disks(self, call: Call) -> list[Disk]:
         """Some rows."""
         return [Disk("/", 64 * 2**30), Disk("/data", 2 * 2**40)]
