@@ -143,7 +143,7 @@ async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly
         (">/dev/full", 1, "amon: the disk of standard output is full; what was asked for may be done all the same\n"),
     ):
         process = await asyncio.create_subprocess_exec(
-            "bash", "-c", f'"$@" {where}', "bash", *AMON, "--config", config, "run", "-o", "jsonl", "all", "odd", "disks",
+            "bash", "-c", f'"$@" {where}', "bash", *AMON, "--config", config, *"run -o jsonl all odd disks".split(),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(ground.folder),
         )  # fmt: skip
         async with asyncio.timeout(30):
