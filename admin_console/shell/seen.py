@@ -56,7 +56,7 @@ class Shown:
         head = f"{names.get(self._doing, '')} {one_line(site)}: " if several else f"{one_line(site)}: "
         if output.missed:
             self._face.note(f"{head}({output.missed} left out: this end was too slow for them)")
-        for line in some_lines(output.text).split("\n") if output.text else ():
+        for line in some_lines("\n".join(output.lines)).split("\n") if output.lines else ():
             self._face.line(f"{head}{line}")
 
     def report(self, report: Report) -> None:

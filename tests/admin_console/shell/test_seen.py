@@ -56,6 +56,13 @@ def test_each_line_has_its_site_and_among_several_sessions_its_id() -> None:
     ]  # fmt: skip
 
 
+def test_lines_that_travel_as_data_alone_are_shown_too() -> None:
+    front = Front()
+    (only,) = seen(front, Doing("follow", id="0" * 26))
+    only.output("cern", Told("0" * 26, 1, ("one", "two")))
+    assert said(front).splitlines() == ["cern: one", "cern: two"]
+
+
 def test_what_a_session_says_is_bounded_and_commands_no_terminal() -> None:
     front = Front()
     (only,) = seen(front, Doing("follow", id="0" * 26))
