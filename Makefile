@@ -4,7 +4,8 @@
 BIN := .venv/bin
 DEMO := prosody
 TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
-ALL := $(TEST) ejabberd profanity poezio tmux zsh fish chromium-headless-shell npm iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
+ALL := $(TEST) ejabberd profanity tmux zsh fish iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
+CLIENTS := poezio chromium-headless-shell npm
 MARKED := servers or clients or lab
 # Each test has servers, ports and folders of its own. make test SIDE_BY_SIDE= runs them one after the other.
 SIDE_BY_SIDE := -n auto --dist worksteal
@@ -25,7 +26,7 @@ test: ## what every change must pass: lint, types, contracts, tests
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
 test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the lab (root)
-	@.ci/setup $(ALL)
+	@.ci/setup $(ALL) $(CLIENTS)
 	@.ci/converse
 	$(BIN)/pytest -m "$(MARKED)" $(SIDE_BY_SIDE)
 
@@ -40,9 +41,9 @@ soak: ## HOURS=0.33 of faults (server down, no account, cable pulled, slow reade
 	$(BIN)/python -m tests.soak.run --hours $(HOURS) --seed $(SEED)
 
 HISTORIES = 10000
-histories: ## 10,000 random histories of jobs: kills, restarts, lost and doubled messages
+histories: ## 10,000 random histories of jobs: kills, restarts, lost and doubled messages (SEED=1: these, 5: others)
 	@.ci/setup
-	AMON_HISTORIES=$(HISTORIES) $(BIN)/pytest tests/histories $(if $(SEEDED),--hypothesis-seed $(SEEDED)) -p no:timeout
+	AMON_HISTORIES=$(HISTORIES) AMON_SEED=$(SEED) $(BIN)/pytest $(SIDE_BY_SIDE) tests/histories
 
 RUNS = 200000
 FUZZLIB = build/fuzz/lib

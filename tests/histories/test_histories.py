@@ -1,6 +1,6 @@
 """Jobs in random histories: kills, restarts, lost, doubled and late messages at any step (see `history.py`).
 
-`make histories` runs 10,000 of them; AMON_HISTORIES says how many.
+`make histories` runs 10,000 of them: AMON_HISTORIES says how many, AMON_SEED which. Without them the same few each time.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -28,6 +28,7 @@ from tests.histories.history import NAMES, History
 
 ASKED = os.environ.get("AMON_HISTORIES", "")
 SHRINK = not os.environ.get("AMON_NO_SHRINK")  # to look for the shortest history takes minutes
+SEED = int(os.environ.get("AMON_SEED", "0"))
 SHARDS = 4
 MOST_JOBS = 3
 TAKES = st.tuples(*[st.sampled_from([0.0, 0.0, 1.0, 7.0, 45.0])] * len(NAMES))
@@ -137,12 +138,11 @@ class Histories(RuleBasedStateMachine):
 def test_nothing_is_lost_and_nothing_is_done_twice_whatever_happens(shard: int) -> None:
     count = int(ASKED or 200) // SHARDS
     run_state_machine_as_test(
-        type(f"Histories{shard}", (Histories,), {}),
+        seed(SEED + shard)(type(f"Histories{shard}", (Histories,), {})),
         settings=settings(
             max_examples=count,
             stateful_step_count=30,
             deadline=None,
-            derandomize=not ASKED,
             database=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
