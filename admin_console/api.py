@@ -20,8 +20,9 @@ from admin_console.run import Ask, Question, Run, Unasked, nobody
 from admin_console.session import Session, Setup, in_fleet
 from admin_console.settings import default_path, load
 from admin_console.wish import NobodyMeant, Report, Rolling, Wish, chosen
+from amon.errors import Failed
 from amon.runtime.fleet import Site
-from amon.store.ledger import Ledger
+from amon.store.ledger import KeptJob, Ledger
 from amon.target import Expression
 
 __all__ = ["Ask", "Console", "NobodyMeant", "Question", "Report", "Rolling", "Run", "Site", "Unasked", "Wish"]
@@ -110,6 +111,25 @@ class Console:
     def wished(self, wish: Wish, *, detached: bool = False) -> Run:
         """The same where what is wanted was put together before. detached: nobody waits for its end."""
         return Run(self.session, wish, Keeping(self.ledger, self.session, detached=detached))
+
+    async def job(self, ident: str, *, follow: bool = False) -> Run:
+        """A job that was begun before, by the end of its id: sites that have not said their end are asked for it.
+
+        follow: wait until every site has said it, and begin those whose turn has not come. `Refused` where no job or
+        several jobs end so, or somebody else asked.
+        """
+        from admin_console.jobs.earlier import taken_up
+
+        return await taken_up(self.session, self._kept(), ident, follow=follow)
+
+    async def jobs(self, most: int = 20) -> list[KeptJob]:
+        """The last jobs of this console, newest first, as its book has them; nobody is asked."""
+        return await self._kept().recent(most)
+
+    def _kept(self) -> Ledger:
+        if self.ledger is None:
+            raise Failed("this console keeps no book of jobs")
+        return self.ledger
 
     def _expression(self, target: str | Expression) -> Expression:
         return meant(target, self._book) if isinstance(target, str) else target

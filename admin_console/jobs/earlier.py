@@ -14,9 +14,11 @@ from admin_console.run import Run
 from admin_console.session import Session
 from admin_console.wish import Report, Rolling, Wish, judged
 from amon.errors import Invalid, Refused
-from amon.job import Book, Plan
+from amon.ids import new_id
+from amon.job import Book, Event, Plan
+from amon.job.states import TABLE
 from amon.runtime.delivery import tell
-from amon.runtime.gather import Gathering, Job
+from amon.runtime.gather import Gathering, Job, gathering
 from amon.runtime.proofs import Word
 from amon.runtime.resuming import restored
 from amon.store.ledger import KeptJob, KeptRow, Ledger
@@ -25,6 +27,7 @@ from amon.target.jobs import OfJob
 from amon.wire import Cancel
 from amon.words import State
 
+_UNKNOWN = TABLE[State.silent, Event.unknown][1]
 _FOLLOWED = 86_400.0  # seconds that a site may be at it, for who follows
 REMEMBERED = 6 * 86_400.0
 """Seconds after which nobody is begun any more: after seven days sites forget what they did, and would do it again."""
@@ -60,7 +63,7 @@ class Earlier(Run):
     async def _at_work(self, job: Gathering) -> None:
         if not self._follow:
             job.resume(self._rows, begins=False)
-            await job.fetch()
+            await self._fetched(job)
             await (self._end_it(job) if self._cancels else self._as_long_as_meant(job))
             return
         with self._ledger.holding(self.kept.id) as ours:
@@ -71,9 +74,37 @@ class Earlier(Run):
             job.resume(self._rows, begins=now - self.kept.created < REMEMBERED)
             if now - self.kept.created >= REMEMBERED:
                 job.book.stop("its turn did not come while sites remember", self._session.clock.monotonic())
-            await job.fetch()
+            await self._fetched(job)
             await self._collected(job)
             await job.until(lambda: self.stopped or not _running(job))
+
+    async def _fetched(self, job: Gathering) -> None:
+        """What was concluded is told to nobody before its site was asked: it may know better."""
+        job.watch = lambda: self.on_change()
+        await job.fetch()
+        await self._said_no(job)
+        job.watch = self._changed
+        self._changed()
+
+    async def _said_no(self, job: Gathering) -> None:
+        """A refusal is in no site's journal, because nothing began: it is heard by asking what it would do now."""
+        before = {row.site: row for row in self._rows}
+        names = tuple(row.site for row in job.book.rows() if row.text == _UNKNOWN and not row.reported)
+        if not names:
+            return
+        clock = self._session.clock
+        probe = replace(job.job, id=new_id(clock.time()), names=names, dry_run=True, plan=Plan(), queue_until=None)
+        with gathering(self._session.fleet, None, probe, clock) as asked:
+            asked.send()
+            await asked.collect()
+        for row in asked.book.rows():
+            says_no = row.state in (State.refused, State.invalid)
+            if row.outcome is not None and row.reported and (says_no or self.kept.dry_run):
+                now = clock.monotonic()
+                job.book.restore(restored(before[row.site], now, clock.time()), now)
+                job.book.ended(row.outcome, now)
+                if row.site in asked.words:
+                    job.words[row.site] = asked.words[row.site]
 
     async def _as_long_as_meant(self, job: Gathering) -> None:
         left = self.kept.created + self.kept.deadline + job.book.grace - self._session.clock.time()

@@ -4,12 +4,17 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from admin_console.api import Console
 from admin_console.settings import state_path
+from amon.clock import SystemClock
+from amon.errors import Failed, Refused
+from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.store.look import job_in, known_ids
 from amon.wire import Accepted
 from site_agent.agent import Agent
@@ -17,6 +22,7 @@ from tests.admin_console.ground import ALICE, BOB, OPS, Ground
 from tests.admin_console.odd import OddModule
 from tests.admin_console.programs import Program, in_pipe
 
+IDENT = "01ARZ3NDEKTSV4RRFFQ69G7Q2K"
 FAILS = "[instance.odd]\n[instance.odd.settings]\nfails = true\n"
 WAITS = "[instance.odd]\n[instance.odd.settings]\nwaits = true\n"
 
@@ -278,3 +284,50 @@ async def test_whoever_stops_waiting_is_told_that_the_job_goes_on_and_how_to_ask
         program.process.send_signal(signal.SIGINT)
         await program.wait_for(f"the job goes on; next: amon job {ident[-6:]}")
         assert await program.ended() == 15
+
+
+async def test_a_script_takes_up_a_job_and_hears_each_site_once_with_what_it_knows_now(
+    ground: Ground, amon: Amon
+) -> None:
+    await ground.site("cern")
+    gated = await ground.site("triumf", WAITS)
+    ident = await left_at_the_gate(amon, gated, "--timeout", "1s", "all", "odd late")
+    async with Ledger.open(amon.book) as ledger:  # as its console would have concluded
+        await ledger.note([KeptRow(ident, "triumf", "silent", "did not accept", changed=1.0, asked=True)])
+    odd(gated).gate.set()
+    await until(lambda: gated.node.dispatch.under_way() == 0)
+    async with Console(setup=replace(ground.console(), ledger=amon.book)) as console:
+        assert [(job.id, job.line) for job in await console.jobs()] == [(ident, "odd late")]
+        job = await console.job(ident[-4:])
+        heard = [(outcome.site, str(outcome.state)) async for outcome in job]
+        assert sorted(heard) == [("cern", "done"), ("triumf", "done")]
+        assert job.book["triumf"].late
+        with pytest.raises(Refused, match="no job is known here"):
+            await console.job("ZZZZ")
+    async with Console(setup=ground.console()) as console:
+        with pytest.raises(Failed, match="keeps no book of jobs"):
+            await console.jobs()
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "text"),
+    [
+        (("odd deny",), "silent", "it does not know the request"),  # what a module refuses it might do another time
+        (("odd nosuch",), "invalid", "nosuch"),
+        (("--dry-run", "odd keep one"), "done", "would keep one"),
+        (("odd keep one",), "silent", "it does not know the request"),
+    ],
+)
+async def test_what_no_journal_has_is_heard_by_asking_what_it_would_be_now(
+    ground: Ground, amon: Amon, words: tuple[str, ...], state: str, text: str
+) -> None:
+    """Of a console that was killed after it wrote down that it would ask, and before anything came back."""
+    await ground.site("cern")
+    job = KeptJob(IDENT, ALICE, words[-1], "all", ("cern",), SystemClock().time(), 2.0, 2.0, "--dry-run" in words, True)
+    async with Ledger.open(amon.book) as ledger:
+        await ledger.begin(job)
+        await ledger.note([KeptRow(IDENT, "cern", "pending", changed=job.created, asked=True)])
+    document, _ = await amon.table("job", IDENT)
+    (site,) = document["sites"]
+    assert (site["state"], site["late"], text in site["text"]) == (state, False, True), site
+    assert kept(ground, "cern") == ""

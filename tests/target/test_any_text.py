@@ -24,6 +24,7 @@ from amon.target import (
     matches_glob,
     parse,
 )
+from amon.target.jobs import OfJob, with_jobs
 
 WORDS = st.text(alphabet="abz019-_.*?", min_size=1, max_size=8).map(lambda text: re.sub(r"\*+", "*", text))
 PLAIN = st.text(alphabet="abz019-_.", min_size=1, max_size=8)
@@ -90,3 +91,36 @@ def test_patterns_made_to_be_slow_are_not(pattern: str) -> None:
     began = time.perf_counter()
     assert not matches_glob(pattern, "a" * 1023)
     assert time.perf_counter() - began < 0.5
+
+
+STATES = st.lists(st.sampled_from(["failed", "lost", "not-here", "done"]), max_size=3, unique=True).map(tuple)
+JOBS: st.SearchStrategy[Expression] = st.builds(
+    OfJob, st.text("07QZ", min_size=1, max_size=26), STATES, st.just(frozenset({"a", "b"}))
+)
+JOB_TREES: st.SearchStrategy[Expression] = st.recursive(
+    TERMS | JOBS,
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(lambda a, b: And((a, b)), inner, inner),
+        st.builds(lambda a, b: Or((a, b)), inner, inner),
+    ),
+    max_leaves=12,
+)
+JOB_SOUP = st.lists(st.sampled_from([*PIECES, "@job:", "job:", "7Q2K", ":failed", ",lost"]), max_size=60).map("".join)
+
+
+@given(JOB_TREES, FACTS)
+def test_what_names_jobs_reads_back_with_the_same_meaning(tree: Expression, facts: Facts) -> None:
+    again = with_jobs(parse(str(tree), jobs=True), lambda term: frozenset({"a", "b"}))
+    assert again.matches(facts) == tree.matches(facts)
+    assert str(again) == str(parse(str(again), jobs=True))
+
+
+@given(st.text(max_size=200) | JOB_SOUP)
+def test_any_text_is_read_or_refused_where_jobs_are_known_too(text: str) -> None:
+    start, end = 0, len(text)
+    try:
+        parse(text, jobs=True)
+    except Invalid as refusal:
+        start, end = refusal.start, refusal.end
+    assert 0 <= start <= end <= len(text)
