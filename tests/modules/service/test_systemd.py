@@ -1,12 +1,13 @@
 """Driver `systemd` against a real `systemd --user` in namespaces of its own; see user_systemd.sh for how and why so."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ UNITS = {
     "slow": "Type=notify\nExecStart=/bin/sleep 701\nTimeoutStartSec=1",
     "deaf": "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=1",
     "hasty": "ExecStart=/bin/sh -c 'test -e %h/found || exit 4; exec sleep 703'\n[Unit]\nStartLimitBurst=2",
+    "chatty": "ExecStart=/bin/sh -c 'while :; do date +said-%%s.%%N; sleep 0.1; done'",
     "again": "ExecStart=/bin/sleep 702\nRestart=always\nRestartSec=100ms",
 }
 
@@ -285,3 +287,17 @@ async def test_a_systemd_that_starts_anew_is_found_again(manager: Manager, tmp_p
         await until(lambda: site.module._units._bus not in (None, first))
         manager.systemctl("stop", "good.service")
         await site.wait_health(lambda _: part(site)[0] == "down")
+
+
+async def test_the_log_of_a_unit_is_followed_as_journald_gets_it(units: Any, manager: Manager) -> None:
+    async with units(web=unit("chatty")) as site, asyncio.timeout(30):
+        await site.ask("service start web")
+        async with aclosing(site.follow("service follow web lines=3")) as lines:
+            told = [await anext(lines) for _ in range(8)]
+        said = [line for line in told if " said-" in line]
+        assert len(said) >= 5
+        assert said == sorted(said)
+        assert len(set(said)) == len(said)
+        assert all(line[:9].endswith("Z") for line in told)
+        while any("--follow" in one.cmdline() for one in psutil.Process().children(True)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # the end of a child takes a moment
