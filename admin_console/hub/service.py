@@ -20,7 +20,7 @@ from amon.errors import Failed, Invalid
 from amon.health import Level, Pace, Picture
 from amon.ids import code, typed_id
 from amon.runtime.loops import Loops
-from amon.runtime.pages import Pages, shown
+from amon.runtime.pages import Key, Pages, shown
 from amon.runtime.typed import Line, addressed
 from amon.text import nearest
 from amon.wire import SlotLease, SlotWish, encode
@@ -206,8 +206,8 @@ class Hub:
         if line.first == "yes":
             self._yes(sender, message, line.rest.upper())
         elif line.text.lower() == "more":
-            self._more(sender, message.reply_to, goes_on=True)
-        elif line.text.lower() != "cancel" and not (line.first == "ok" and line.rest):
+            self._more(sender, message.reply_to, aloud=False)
+        elif not _is_of_chat(line):
             self._gather(sender, message, line)
 
     def _gather(self, sender: str, message: Received, line: Line) -> None:
@@ -267,14 +267,34 @@ class Hub:
             hint = f"did you mean {self._prefix}yes {meant[0].upper()}?"
             self._say(sender, message.reply_to, f"nothing waits for yes {word[:8]}; nothing was done, {hint}")
 
-    def _more(self, sender: str, to: str, *, goes_on: bool = False) -> None:
-        text = self._pages.more((sender, None))
-        if text is not None:
-            self._say(sender, to, text, goes_on=True)
-        elif not goes_on:
-            self._say(sender, to, "there is no more; ask again")
+    def _more(self, sender: str, to: str, *, aloud: bool = True) -> None:
+        """aloud: also that there is nothing; in the room it may be for others."""
+        if self._tasks is not None:
+            self._tasks.create_task(self._next_page(sender, to, aloud), name=f"more for {sender}")
 
-    def _say(self, asker: str, to: str, text: str, *, goes_on: bool = False) -> bool:
-        page = shown(self._pages.first((asker, None), text), goes_on=goes_on)
+    async def _next_page(self, sender: str, to: str, aloud: bool) -> None:
+        page = await self._pages.more((sender, None), _no_file)
+        if page is not None:
+            self._utter(sender, to, shown(page, goes_on=True))
+        elif aloud:
+            self._utter(sender, to, "there is no more; ask again")
+
+    def _say(self, asker: str, to: str, text: str) -> bool:
+        return self._utter(asker, to, shown(self._pages.first((asker, None), text)))
+
+    def _utter(self, asker: str, to: str, page: str) -> bool:
+        page = page.replace(": say more, or file)", ": say more)")  # there are no files here
         self._loops.said(asker, page)
         return self._voice.say(to, page)
+
+
+def _is_of_chat(line: Line) -> bool:
+    """What a site does not take for a command: the words of a conversation, which it tells nobody of."""
+    if line.first in ("ok", "stop"):
+        return line.first == "stop" or bool(line.rest)
+    return line.text.lower() in ("cancel", "file")
+
+
+def _no_file(key: Key, offset: int, most: int) -> bytes:
+    """What the hub says is never kept whole in a file."""
+    return b""

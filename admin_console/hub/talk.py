@@ -66,7 +66,8 @@ class Talk:
         if word == "jobs":
             mine = self._of(asker)
             now = self._clock.monotonic()
-            return "\n".join([f"{len(mine)} jobs" if mine else "I collected nothing for you", *_jobs(mine, now)])
+            count = f"{len(mine)} job{'s' if len(mine) > 1 else ''}" if mine else "I collected nothing for you"
+            return "\n".join([count, *_jobs(mine, now)])
         if word == "slots":
             return "\n".join(["slots:", *lines] if (lines := self._slots()) else ["no slot is held or wanted"])
         return _HELP.format(jid=self._jid, room=self._room, prefix=self._prefix)
@@ -132,8 +133,8 @@ class Talk:
         if word in ("yes", "cancel"):
             return f"say it in the room {self._room}: {self._prefix}{one_line(line, 40)}"
         meant = did_you_mean(word, _WORDS) if word not in _WORDS else ""
-        shown = one_line(word, 40) or "uptime"
-        step = f"say it in the room {self._room}: {self._prefix}{shown} ... @all; I collect the answers"
+        shown = f"{one_line(word, 40) or 'uptime'}{' ...' if ' ' in line else ''}"  # the rest may be a secret
+        step = f"say it in the room {self._room}: {self._prefix}{shown} @all; I collect the answers"
         return f"I ask no site for anybody{meant}; {step}; help tells what I can"
 
 

@@ -179,7 +179,7 @@ async def test_its_presence_is_the_fleets_and_for_those_who_command_only(ground:
         alice.write(HUB, "status cern")
         await alice.told("cern: ok")
         alice.write(HUB, "uptime")
-        await alice.told(f"say it in the room {OPS}: !uptime ... @all; I collect the answers")
+        await alice.told(f"say it in the room {OPS}: !uptime @all; I collect the answers")
 
 
 async def test_who_may_not_command_is_not_heard(ground: Ground) -> None:
