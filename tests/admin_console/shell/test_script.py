@@ -137,13 +137,13 @@ async def test_what_each_site_said_is_saved_and_a_job_for_later_wants_its_yes_no
 
 async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly(ground: Ground) -> None:
     await ground.site("cern")
-    config = str(ground.console().config)
+    program = [*AMON, "--config", str(ground.console().config), "run", "-o", "jsonl", "all", "odd", "disks"]
     for where, code, said in (
         ("| head -n 0", None, ""),
         (">/dev/full", 1, "amon: the disk of standard output is full; what was asked for may be done all the same\n"),
     ):
         process = await asyncio.create_subprocess_exec(
-            "bash", "-c", f'"$@" {where}', "bash", *AMON, "--config", config, *"run -o jsonl all odd disks".split(),
+            "bash", "-c", f'"$@" {where}', "bash", *program,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment(ground.folder),
         )  # fmt: skip
         async with asyncio.timeout(30):
