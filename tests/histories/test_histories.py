@@ -1,6 +1,6 @@
 """Jobs in random histories: kills, restarts, lost, doubled and late messages at any step (see `history.py`).
 
-`make histories` runs 10,000 of them: AMON_HISTORIES says how many, AMON_SEED which. Without them the same few each time.
+`make histories` runs 10,000 of them. AMON_HISTORIES says how many, AMON_SEED which; without them the same few each time.
 """
 
 import asyncio

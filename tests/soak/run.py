@@ -29,14 +29,14 @@ ROOT = Path(__file__).parents[2]
 HERE, THERE = "10.213.78.1", "10.213.78.2"
 _BEFORE = "agent early, not authorised"
 _EVERY = 5.0  # seconds between two samples
-_UP, _DOWN = (60.0, 120.0), (5.0, 40.0)  # of the server
+_UP, _DOWN = (130.0, 200.0), (5.0, 40.0)  # of the server
 _PLUGGED, _PULLED = (20.0, 60.0), (3.0, 45.0)  # of the cable
 MODULES = """
 [instance.uptime]
 [instance.host]
 [instance.service.settings.services.talker]
 driver = "process"
-argv = ["/bin/sh", "-c", "while sleep 0.2; do echo a line; done"]
+argv = ["/bin/sh", "-c", "while sleep 1; do seq 20; done"]
 """
 
 
@@ -79,7 +79,7 @@ class Soak:
             slow = await stack.enter_async_context(self._program("slow"))
             await _says(slow, b"online")
             await self._live(server, wire, world.sites["early"])
-            return await _result(console)
+            return {**await _result(console), **await _result(slow)}
 
     async def _site(self, world: World, name: str, prefix: tuple[str, ...]) -> None:
         site = await world.add_site(name, MODULES)
