@@ -6,10 +6,11 @@ Source: poezio 0.14, /usr/share/doc/poezio/html.
 
 import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
 
-from tests.clients.terminal import LOOK_EVERY, Terminal
+from tests.clients.terminal import LOOK_EVERY, NeverCame, Terminal
 
 _NOBODY = 65534
 _CONFIG = """\
@@ -42,6 +43,7 @@ class Poezio(Terminal):
         await self.text("/")
         await self.wait_screen(r"(?m)^/")
         await self.text(line.removeprefix("/"))
+        await self.wait_screen(rf"(?m)^{re.escape(line)}")  # an Enter that comes with the text is a part of it
         await self.keys("Enter")
 
     async def press(self, key: str) -> None:
@@ -51,6 +53,14 @@ class Poezio(Terminal):
         async with asyncio.timeout(10):
             while await self.colours() == before:  # noqa: ASYNC110 another process draws it
                 await asyncio.sleep(LOOK_EVERY)
+
+    async def turn_to(self, text: str, most: int = 20) -> None:
+        """Presses the right arrow until the choice that is marked reads so."""
+        for _ in range(most):
+            await self.press("Right")
+            if text in await self.screen():
+                return
+        raise NeverCame(f"no choice reads {text!r}; the screen shows:\n{await self.screen()}")
 
     async def colours(self) -> str:
         """The screen with what is marked on it."""

@@ -15,7 +15,7 @@ from amon.command import Call
 from amon.health import Health
 from amon.runtime.account import Account, View
 from amon.wire import Ended, Fetch, Request, decode, decode_health, encode
-from amon.xmpp.commands import Asked, Reply
+from amon.xmpp.commands import Asked, Reply, Stage
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Online, Received, RoomState
 from tests.runtime.scene import AGENTS, ALICE, DOOR, EVE, Said, Site, door, gate, site
@@ -356,3 +356,20 @@ async def test_who_says_goodbye_leaves_no_listener_behind(tmp_path: Path) -> Non
         async with account(lab):
             pass
         assert (lab.node._listeners, lab.node._heralds) == ([], [])
+
+
+async def test_a_form_is_answered_and_what_it_began_outlasts_its_answer(desk: Desk) -> None:
+    desk.wire.commanded(Asked("do", ALICE, f"{ALICE}/x", "1", "whoami"))
+    await desk.wait(1, "answers")
+    ((asked, reply),) = desk.wire.answers
+    assert isinstance(reply, Stage)
+    assert (asked.id, reply.status) == ("1", "completed")
+    assert desk.account._busy == 0
+
+
+async def test_a_flood_of_forms_is_dropped_and_counted(desk: Desk) -> None:
+    for number in range(2000):
+        desk.wire.commanded(Asked("do", ALICE, f"{ALICE}/x", str(number), "whoami"))
+    assert desk.account.dropped == 2000 - 1024
+    await desk.wait(1024, "answers")
+    assert desk.account._busy == 0
