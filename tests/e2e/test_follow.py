@@ -4,13 +4,18 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 
 from amon.runtime.fleet import Fleet
 from amon.runtime.gather import Gathering
 from amon.wire import Output
 from amon.words import State
-from tests.e2e.world import BOB, AgentProcess, World, seen
-from tests.xmpp.party import Relay
+from amon.xmpp.connection import Connection
+from amon.xmpp.events import Online, Received
+from amon.xmpp.login import Login
+from amon.xmpp.tls import tls_context
+from tests.e2e.world import ALICE, BOB, PASSWORD, AgentProcess, World, seen
+from tests.xmpp.party import Ear, Relay
 
 NUMBERS = (
     "import itertools, time\nfor n in itertools.count():\n    print(f'line {n}', flush=True)\n    time.sleep(0.01)"
@@ -140,3 +145,56 @@ async def test_who_may_not_read_logs_hears_nothing(world: World) -> None:
         await seen(fleet, "cern", "")
         book = await world.ask(fleet, "service follow ce")
         assert book["cern"].state is State.refused
+
+
+# Somebody who types
+
+
+@asynccontextmanager
+async def phone(world: World) -> AsyncIterator[tuple[Connection, Ear]]:
+    """Alice's client, one to one with the site."""
+    login = Login(ALICE, PASSWORD, resource="phone", host=world.server.host, port=world.server.c2s_port)
+    ear = Ear()
+    connection = Connection(login, ear, context=tls_context(world.server.ca_file), random=Random(1))
+    life = asyncio.create_task(connection.run())
+    try:
+        async with asyncio.timeout(15):
+            await connection.wait_online()
+        await ear.wait(Online)
+        yield connection, ear
+    finally:
+        life.cancel()
+        await asyncio.wait([life])
+
+
+async def test_who_types_reads_lines_every_two_seconds_until_he_says_stop(world: World) -> None:
+    site = await site_with_a_log(world)
+    await site.start()
+    cern = f"cern@{world.server.agents}"
+    async with world.console() as fleet, phone(world) as (connection, ear):
+        await seen(fleet, "cern", "")
+        connection.say(cern, "service follow ce")
+        first = await ear.wait(Received, lambda message: "until you say stop" in message.text)
+        assert " service follow, until you say stop" in first.text
+        later = await ear.wait(Received, lambda message: message.text.startswith("("))
+        head, *lines = later.text.splitlines()
+        assert head.endswith(" lines left out)")
+        assert len(lines) == 22  # twenty and their fence
+        connection.say(cern, "stop")
+        end = await ear.wait(Received, lambda message: "stopped by you" in message.text)
+        assert end.text.startswith("service follow ended: ")
+        assert await opened(world, fleet) == 0
+
+
+async def test_a_session_ends_when_the_client_that_typed_it_is_gone(world: World) -> None:
+    site = await site_with_a_log(world)
+    await site.start()
+    async with world.console() as fleet:
+        await seen(fleet, "cern", "")
+        async with phone(world) as (connection, ear):
+            connection.say(f"cern@{world.server.agents}", "service follow ce")
+            await ear.wait(Received, lambda message: "until you say stop" in message.text)
+            assert await opened(world, fleet) == 1
+        async with asyncio.timeout(50):
+            while await opened(world, fleet):  # noqa: ASYNC110 - it is pinged every half minute
+                await asyncio.sleep(1)
