@@ -52,6 +52,10 @@ async def run_broadcast(
             report = await watched(console.wished(wish), face, interrupts)
             if save is not None:
                 report = await save_outputs(console.session, report, save, face)
+        if wish.line.startswith(("help", "complete")):
+            from admin_console.shell.overheard import overhear
+
+            overhear(setup.cache, console.session.room, console.session.sites(), report)
     hint_at_options(face, report)
     return report
 

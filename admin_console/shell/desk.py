@@ -168,7 +168,9 @@ class Desk:
         check(wish, self._session.clock.time(), detach=False)
         report = await self._run(wish, doing, what.format)
         if what.save is not None:
-            await save_outputs(self._session, report, what.save, Shown(self._front, self.output, doing, self.work))
+            report = await save_outputs(
+                self._session, report, what.save, Shown(self._front, self.output, doing, self.work)
+            )
         return int(report.exit)
 
     async def _run(self, wish: Wish, doing: Doing, form: str | None = None) -> Report:

@@ -11,7 +11,7 @@ from typing import TextIO
 from admin_console.plain import PlainFace
 from admin_console.program import Output, face_of
 from admin_console.shell.desk import Desk, Leave
-from amon.errors import Invalid, Refused
+from amon.errors import Failed, Invalid, Refused
 from amon.job import PRECEDENCE, ExitCode
 from amon.text import LONGEST_LINE
 
@@ -43,7 +43,7 @@ async def play(desk: Desk, lines: AsyncIterator[str]) -> int:
             codes.append(await task if task is not None else 0)
         except Leave:
             break
-        except Refused as error:
+        except (Refused, Failed) as error:
             codes.append(desk.tell(error))
     return worst(codes)
 

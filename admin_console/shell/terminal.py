@@ -30,11 +30,12 @@ from admin_console.shell.desk import Desk, Leave
 from admin_console.shell.history import KeptHistory
 from admin_console.shell.link import told_of_the_connection
 from amon.command import split
-from amon.errors import Invalid, Refused
+from amon.errors import Failed, Invalid, Refused
 from amon.ids import short
 from amon.text import visible
 
 _LOOK_EVERY = 30.0  # seconds between two looks at the tags of sites that are new
+_LOOKS_AGAIN = 0.3  # seconds for which a prompt holds; of a thousand sites one costs milliseconds, each key draws it
 _REDRAW = 1.0  # seconds; the clock in the toolbar
 
 
@@ -86,6 +87,7 @@ class Terminal:
         screen: Screen | None = None,
     ) -> None:
         self._desk, self._front = desk, front
+        self._pictured: tuple[object, float, picture.Parts] | None = None
         self._draft: Document | None = None  # what was being typed when a question came
         asking = Condition(lambda: bool(front.question))
         self._prompt: PromptSession[str] = PromptSession(
@@ -126,16 +128,19 @@ class Terminal:
             self._desk.enter(line)
         except Leave:
             return False
-        except Refused as error:
+        except (Refused, Failed) as error:
             self._desk.tell(error)
         return True
 
     def _message(self) -> FormattedText:
         if self._front.question:
             return FormattedText([("bold", visible(self._front.question, lines=False))])
-        session = self._desk.session
-        trouble = "lost" if session.fleet.trouble is not None else ""
-        return FormattedText(picture.prompt(self._desk.target, session.sites(), trouble))
+        session, now = self._desk.session, asyncio.get_running_loop().time()
+        known = (self._desk.target, session.fleet.trouble)
+        if self._pictured is None or self._pictured[0] != known or now - self._pictured[1] > _LOOKS_AGAIN:
+            trouble = "lost" if session.fleet.trouble is not None else ""
+            self._pictured = known, now, picture.prompt(self._desk.target, session.sites(), trouble)
+        return FormattedText(self._pictured[2])
 
     @property
     def typed(self) -> str:
@@ -172,7 +177,7 @@ class Terminal:
             words = [word.text for word in split(text)]
         except Invalid:
             return ""
-        page = self._desk.learner.known_page(self._desk.sites(self._desk.target), words)
+        page = self._desk.learner.known_page(self._desk.session.sites(), words)
         return page.usage if page is not None else ""
 
     def _keys(self) -> KeyBindings:
@@ -212,7 +217,7 @@ class Terminal:
     async def _look(self) -> None:
         """What sites of kinds that are new are called by and can be asked."""
         while True:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(Failed, Refused):
                 await self._desk.session.fleet.look_up()
                 await self._desk.learner.all_names(self._desk.session.sites())
             self._prompt.app.invalidate()

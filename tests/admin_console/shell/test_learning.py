@@ -10,6 +10,8 @@ from admin_console.shell.learning import Learner
 from admin_console.words import OWN_FLAGS
 from amon.runtime.fleet import Site
 from amon.testing import FakeClock
+from tests.admin_console.ground import OPS, Ground
+from tests.admin_console.programs import in_pipe
 
 ANSWERS = {
     "complete": "service\nuptime\nhelp",
@@ -123,6 +125,20 @@ async def test_what_was_learnt_is_there_the_next_time_and_for_a_shell(tmp_path: 
     assert commands(["service", "restart"], "n", kinds) == ["nginx"]
     assert commands(["service", "restart"], "--f", kinds) == ["--force"]
     await again.close()
+
+
+async def test_what_a_broadcast_of_help_brings_is_kept_and_nothing_that_was_typed(ground: Ground) -> None:
+    await ground.site("cern")
+    config = str(ground.console().config)
+    for words in (("complete",), ("complete", "odd "), ("help", "odd", "keep"), ("complete", "odd hunter2 "),
+                  ("complete", "odd keep hunter2 "), ("help", "hunter2"), ("odd", "echo", "help hunter2")):  # fmt: skip
+        async with in_pipe("--config", config, "run", "all", *words, folder=ground.folder) as program:
+            await program.ended()
+    cache = Cache(ground.folder / "amon" / "fleet.json")
+    (kind,) = cache.learnt(OPS).values()
+    assert commands(["odd"], "ec", [kind]) == ["echo"]
+    assert commands(["odd", "keep"], "--w", [kind]) == ["--words"]
+    assert "hunter2" not in (ground.folder / "amon" / "fleet.json").read_text()
 
 
 def test_no_shell_is_proposed_a_word_that_means_something_to_it() -> None:
