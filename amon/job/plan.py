@@ -124,13 +124,13 @@ class Rollout:
         """Whose turn it is now; nobody once it has `stopped`. Those whose row has ended meanwhile are passed over."""
         self._now = now = max(now, self._now)
         self._next = None
-        if not book.waiting:
+        if not book.waiting:  # time or somebody else has ended who was still in line
+            self._end_line()
             return ()
         if not self.stopped:
             self.stopped = self._why_stop(book, now)
         if self.stopped:
-            self._line.clear()
-            self._stages.clear()
+            self._end_line()
             return ()
         if self._stages and not self._line and self._gate_passed(book):
             self._gate = ()
@@ -172,6 +172,10 @@ class Rollout:
             rounds = math.ceil(count / self.plan.batch) if self.plan.batch else 1
             at += self.plan.splay + rounds * each
         return min(at, self.ends_at + each)
+
+    def _end_line(self) -> None:
+        self._line.clear()
+        self._stages.clear()
 
     def _open_stage(self, now: float) -> None:
         names = self._stages.popleft()

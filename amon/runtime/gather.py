@@ -3,8 +3,8 @@
 One way for all jobs: the rollout says whose turn it is (without a plan, everybody's at once), those are asked, and what
 comes back is written into the book, which makes it somebody else's turn. A site whose turn has come and that is not
 there waits for its presence where the job may wait for it. This file reads what comes back and does what a person
-wants. Who is asked when: `turns.py`. How it reaches a site: `delivery.py`. How a job is taken up again that an earlier
-program began: `resuming.py`.
+wants. Who is asked when: `turns.py`. Who is not there: `absent.py`. How it reaches a site: `delivery.py`. How a job is
+taken up again that an earlier program began: `resuming.py`.
 """
 
 import asyncio
@@ -17,25 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 from amon.clock import Clock
 from amon.errors import Failed
-from amon.ids import digest
-from amon.job import Book, Rollout, Row, Wait
+from amon.job import Book, Rollout, Wait
+from amon.runtime.absent import Absent
 from amon.runtime.delivery import PACK, ROOM_MOST, Job, deliver, outcome_of, request_of, tell
 from amon.runtime.envelopes import Envelopes, Seal
 from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
-from amon.runtime.resuming import GONE, Inquiry, may_be_amended, moment, restored
+from amon.runtime.resuming import GONE, may_be_amended, restored
 from amon.runtime.turns import Gate, Turns
-from amon.wire import Accepted, Cancel, Chunk, Ended, Fetch, NeedsWord, Output, Progress, body_of
-from amon.words import State
+from amon.wire import Accepted, Cancel, Chunk, Ended, NeedsWord, Output, Progress
 
 if TYPE_CHECKING:
     from amon.runtime.listening import Listening
     from amon.store.ledger import KeptRow
 
 __all__ = ["PACK", "ROOM_MOST", "Gathering", "Job", "deliver", "gathering", "outcome_of", "request_of"]
-
-_LOOK_AGAIN = 60.0  # seconds after which those who wait for presence are looked for, whatever was or was not told
 
 
 class Gathering:
@@ -70,8 +67,7 @@ class Gathering:
         self._letters = letters
         self._turns = Turns(fleet, room, job, clock, self.book, rollout, envelopes)
         self._cancelled = asyncio.Event()
-        self._look_at: float | None = None
-        self._inquiry = Inquiry()
+        self._absent = Absent(fleet, clock, self.book, self._turns)
         envelopes.take(job.sealed, now)
 
     @property
@@ -172,14 +168,8 @@ class Gathering:
 
     async def fetch(self) -> None:
         """Ask the sites what became of it that have not reported an end; until each has answered or had its time."""
-        self._fetch([row.site for row in self.book.rows() if may_be_amended(row)])
-        await self.until(lambda: self._inquiry.until is None)
-
-    def _fetch(self, names: Iterable[str]) -> None:
-        order = Fetch(self.job.id)
-        asked = [name for name in names if tell(self._fleet, name, order)]
-        self._turns.bodies.add(digest(body_of(order)))
-        self._inquiry.begin(asked, self._clock.monotonic() + self.job.accept_by)
+        self._absent.fetch([row.site for row in self.book.rows() if may_be_amended(row)])
+        await self.until(lambda: self._absent.inquiry.until is None)
 
     # What comes back
 
@@ -221,15 +211,15 @@ class Gathering:
             self._turns.signed()
         self._turns.remind()
         self.book.tick(now)
-        self._inquiry.tick(now)
-        if self._look_at is not None and now >= self._look_at:
-            self._look_for_queued(now)
+        self._absent.inquiry.tick(now)
+        if self._absent.look_at is not None and now >= self._absent.look_at:
+            self._absent.look(now)
         self._turns.begin_more()
         if self.book.asking_back < len(self.asking):
-            self.asking = {name: word for name, word in self.asking.items() if not self.book[name].state.ended}
+            self.asking = {name: word for name, word in self.asking.items() if self.book[name].waits is Wait.word}
 
     def _next_due(self) -> float | None:
-        dues = (self.book.next_due(), self._turns.next_due(), self._look_at, self._inquiry.until)
+        dues = (self.book.next_due(), self._turns.next_due(), self._absent.look_at, self._absent.inquiry.until)
         return min((due for due in dues if due is not None), default=None)
 
     def _enter(self, letter: Letter) -> None:
@@ -241,9 +231,9 @@ class Gathering:
             self.words[site] = word
         if payload is None:
             if not word:  # forged, or said of something else: it must not be read
-                self._moved(letter)
+                self._absent.moved(letter)
             return
-        self._inquiry.heard(site, letter.at)
+        self._absent.inquiry.heard(site, letter.at)
         if isinstance(payload, Accepted):
             book.accepted(site, letter.at)
         elif isinstance(payload, Progress):
@@ -258,7 +248,7 @@ class Gathering:
             self.asking.pop(site, None)
             if self._listening is not None:
                 self._listening.ended(site)
-            if self._inquiry.is_unknown(site, payload):
+            if self._absent.inquiry.is_unknown(site, payload):
                 book.unknown(site, letter.at)
             else:
                 book.ended(outcome_of(site, payload), letter.at)
@@ -289,59 +279,6 @@ class Gathering:
         if sent is None or self.book[site].waits.unasked:
             return False
         return not sent.confirmed or (payload.signature and not sent.sealed)
-
-    # Who comes and goes
-
-    def _moved(self, letter: Letter) -> None:
-        """What was sent bounced, or somebody came or went, we ourselves among them."""
-        book, site, at = self.book, letter.site, letter.at
-        if not site and letter.here:  # what was said meanwhile was said to nobody
-            self._turns.repeat()
-            self._fetch([row.site for row in book.rows() if row.state is State.accepted])
-        if site not in book:
-            return
-        row = book[site]
-        if letter.here:
-            self._came(row)
-            return
-        self._inquiry.heard(site, at)
-        if self.job.queue_until is not None and row.state is State.pending and not row.waits.unasked:
-            # Should it have the request, it does nothing twice. Who bounced has it only if a room brought it, too.
-            self._queue(site, may_have=letter.gone or site in self._turns.through)
-        elif letter.gone or letter.of == "fetch":
-            book.gone(site, at)
-        else:
-            book.bounced(site, at, letter.text)
-
-    def _queue(self, site: str, may_have: bool) -> None:
-        """It is not there: its turn comes again when it is."""
-        assert self.job.queue_until is not None
-        now, epoch = self._clock.monotonic(), self._clock.time()
-        self.asking.pop(site, None)
-        text = f"offline; waits until {moment(self.job.queue_until, epoch)}"
-        self.book.hold(site, now, Wait.offline, text, may_have=may_have)
-        if self._look_at is None:
-            self._look_at = now + _LOOK_AGAIN
-
-    def _came(self, row: Row) -> None:
-        """A site is there again: what waited for it may begin, and what it was lost with may be known."""
-        now, until = self._clock.monotonic(), self.job.queue_until
-        if row.waits is Wait.offline and until is not None and self._clock.time() >= until:
-            self.book.expire(row.site, now)  # the machine slept meanwhile, and its monotonic time with it
-        elif row.waits is Wait.offline:
-            self.book.hold(row.site, now, Wait.turn, "waits for its turn")
-            self._turns.rollout.back(row.site)
-        elif row.state in (State.silent, State.lost) and not row.reported:
-            self._fetch([row.site])
-
-    def _look_for_queued(self, now: float) -> None:
-        """Presence that overtook the bounce, or was never told."""
-        self._look_at = None
-        for row in self.book.rows():
-            if row.waits is Wait.offline:
-                self._look_at = now + _LOOK_AGAIN
-                if self._fleet.sites[row.site].online:
-                    self._came(row)
 
 
 def _online(fleet: Fleet, job: Job) -> frozenset[str]:

@@ -168,7 +168,9 @@ class Turns:
     def next_due(self) -> float | None:
         """When `remind` and `begin_more` are needed next, besides each time that a row has ended."""
         dues = [at for at, _ in self._reminders][:1]
-        if self._offline_since is None:
+        if not self.book.waiting:
+            due = None
+        elif self._offline_since is None:
             due = self.rollout.next_due()
         else:
             due = self._offline_since + _PATIENCE if self.job.queue_until is None else None

@@ -211,6 +211,14 @@ def test_rows_end_at_the_time_of_the_whole_job_whether_or_not_somebody_asks_whos
     assert (job.states(), job.book.closed) == ({State.silent: 1, State.not_started: 9}, True)
 
 
+def test_when_time_has_ended_all_who_were_in_line_nothing_is_due_for_them_any_more() -> None:
+    job = Running(Plan(batch=1, within=20.0))
+    job.step()
+    job.book.accepted("s0", job.now)
+    job.book.tick(121.0)
+    assert (job.step(21), job.rollout.next_due(), job.book.next_due()) == ((), None, 132.0)
+
+
 def test_while_a_person_thinks_a_place_is_taken_and_the_time_of_the_whole_job_ends_that_too() -> None:
     job = Running(Plan(batch=2, within=60.0))
     job.step()

@@ -13,6 +13,7 @@ from amon.words import Answer, Outcome, State
 NAMES = tuple(f"s{number}" for number in range(8))
 START, ACCEPT_BY, DEADLINE, GRACE = 1000.0, 5.0, 30.0, 2.0
 EACH = DEADLINE + GRACE
+MOST_STEPS = 1000
 
 PLANS = st.builds(
     Plan,
@@ -60,7 +61,7 @@ class World:
         ends = self.rollout.ends_at
         self.book = Book("01J", NAMES, START, ACCEPT_BY, DEADLINE, GRACE, turns=True, ends=ends)
         self.latest = self.rollout.latest_end(EACH)
-        while True:
+        for _ in range(MOST_STEPS):
             self.turn()
             if self.book.closed:
                 return
@@ -75,6 +76,7 @@ class World:
                 self.cancel_at = math.inf
                 self.rollout.stop("cancelled")
                 self.book.cancel(self.now)
+        raise AssertionError("it is always due and never done")
 
     def turn(self) -> None:
         self.book.tick(self.now)

@@ -435,3 +435,21 @@ async def test_what_was_sent_into_a_connection_that_was_lost_is_sent_again_in_th
         await settle()
         assert (asked(desk), made.book["s0"].state) == (["s0", "s0"], State.accepted)
         await end(desk, "s0")
+
+
+async def test_once_the_time_of_the_whole_job_is_up_it_sleeps_until_something_is_due(desk: Desk) -> None:
+    desk.replies = accepts
+    watched = 0
+
+    def watch() -> None:
+        nonlocal watched
+        watched += 1
+
+    async with at_work(desk, job(Plan(batch=1, within=10.0), NAMES[:2])) as made:
+        made.watch = watch
+        desk.clock.advance(10)
+        await settle()
+        await settle()
+        assert watched <= 2
+        await end(desk, "s0")
+    assert states(made) == {"s0": "done", "s1": "not-started"}
