@@ -15,6 +15,8 @@ from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.wire import Ended, Whole, WireError, decode, encode
 from amon.words import Outcome
 
+_LOOK_EVERY = 1.0  # seconds between two looks whether somebody has taken the job back
+
 
 class Keeping:
     """One job's way into the ledger; without one it keeps nothing.
@@ -30,6 +32,9 @@ class Keeping:
         self._stir = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         self._held = contextlib.ExitStack()
+        self._listening: asyncio.Task[None] | None = None
+        self.begins_others = False
+        """Whether sites wait for us to begin them, so that another console may take the job back from us."""
 
     async def begin(self, job: Job, wish: Wish) -> None:
         """On the disk when it returns."""
@@ -52,6 +57,7 @@ class Keeping:
         )
         if job.queue_until is not None or job.plan.batch or job.plan.canary or job.plan.splay:
             self._held.enter_context(self._ledger.holding(job.id))  # so that nobody else begins those who wait
+            self.begins_others = True
         await self._ledger.begin(kept)
 
     def note(self, job: Gathering, rows: Iterable[Row]) -> None:
@@ -61,13 +67,17 @@ class Keeping:
         self._changed.update((row.site, row) for row in rows)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(job), name="book of jobs")
+            if self.begins_others:
+                self._listening = asyncio.create_task(self._until_taken_back(job), name="job taken back")
         self._stir.set()
 
     async def close(self, job: Gathering) -> None:
         """All that is known is written; the job is at its end if its book is closed."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait((self._writing,))
+        beside = [task for task in (self._writing, self._listening) if task is not None]
+        for task in beside:
+            task.cancel()
+        if beside:
+            await asyncio.wait(beside)
         await self._flush(job)
         if self._ledger is not None and job.book.closed:
             await self._ledger.end(job.job.id, self._session.clock.time())
@@ -78,6 +88,13 @@ class Keeping:
             await self._stir.wait()
             self._stir.clear()
             await self._flush(job)
+
+    async def _until_taken_back(self, job: Gathering) -> None:
+        """`amon job ID --cancel` elsewhere ends the job in the book."""
+        assert self._ledger is not None
+        while not await self._ledger.has_ended(job.job.id):
+            await self._session.clock.sleep(_LOOK_EVERY)
+        job.cancel()
 
     async def _flush(self, job: Gathering) -> None:
         rows, self._changed = self._changed, {}

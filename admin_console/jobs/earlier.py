@@ -70,6 +70,7 @@ class Earlier(Run):
             if not ours:
                 raise Refused(f"another amon of yours is at it; next: follow it there, or amon job {self.kept.id[-6:]}")
             job.book.deadline = _FOLLOWED
+            self._keeping.begins_others = self.kept.ended is None
             now = self._session.clock.time()
             job.resume(self._rows, begins=now - self.kept.created < REMEMBERED)
             if now - self.kept.created >= REMEMBERED:

@@ -150,6 +150,11 @@ class Ledger:
         sql = "UPDATE jobs SET ended_seconds = ? WHERE id = ?"
         await self._do(lambda db: db.execute(sql, (when, ident)).close(), None)
 
+    async def has_ended(self, ident: str) -> bool:
+        """Whether somebody wrote down that nothing of it is open."""
+        sql = "SELECT 1 FROM jobs WHERE id = ? AND ended_seconds IS NOT NULL"
+        return await self._do(lambda db: db.execute(sql, [ident]).fetchone() is not None, False)
+
     async def find(self, end_of_id: str) -> KeptJob:
         """The job whose id ends so. `Refused` where none does, or several do."""
         end = checked_end(end_of_id)

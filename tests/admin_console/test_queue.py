@@ -269,3 +269,25 @@ async def test_a_courier_without_a_server_tries_again_later_and_lets_what_is_too
             await deliver(setup, sleep)
         assert waits[:5] == [5.0, 10.0, 20.0, 40.0, 60.0][: len(waits[:5])]
         assert [(row.site, row.state) for row in await ledger.rows(job.id)] == [("cern", "done"), ("desy", "expired")]
+
+
+@pytest.mark.parametrize("words", [("run", "--queue-until", "1h", "--yes", "all", "odd keep one"), ("job", "--follow")])
+async def test_a_job_is_taken_back_from_an_amon_that_holds_it_elsewhere(
+    ground: Ground, amon: Amon, words: tuple[str, ...]
+) -> None:
+    await ground.member("desy")
+    if words[0] == "job":
+        ident = await queued(amon, "odd keep one")
+        await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
+        kill_courier(amon)
+        await until(lambda: not is_held(amon.book.with_name(f"held-{ident}")))
+        words = ("job", ident, "--follow")
+    async with amon(*words) as program:
+        await until(lambda: bool(known_ids(amon.book)))
+        ident = known_ids(amon.book)[0]
+        await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
+        _, code = await amon.done("job", ident, "--cancel")
+        assert code == 15
+        assert await program.ended() == 15
+    agent = await back(ground, "desy")
+    assert (states(amon, ident), agent.node.dispatch.handled) == ({"desy": "not-started"}, 0)
