@@ -244,6 +244,8 @@ class Forms:
         assert command is not None
         assert incoming is not None
         await heard.wait(self._clock, _SECOND if self._needs_second(incoming) else PATIENCE)
+        if session.stage != "doing":  # cancelled by another request meanwhile
+            return pages.cancelled(session, None)
         if heard.word is not None:
             return self._asks(session, heard)
         if heard.outcome is None and command.streams:

@@ -35,7 +35,7 @@ def note_of(outcome: Ended, name: str) -> Note:
 
 def rows_of(outcome: Ended, typed: str) -> tuple[Entry, ...]:
     """The fields below the note. typed: what to type for all of it."""
-    data = outcome.data
+    data = _inside(outcome.data) if "\n" not in outcome.text else outcome.data
     if outcome.state == State.done and isinstance(data, list) and data and all(isinstance(one, dict) for one in data):
         made: list[Entry] = [_row(one, place, _units(outcome)) for place, one in enumerate(data[: ROWS + 1])]
         count = len(data)
@@ -62,6 +62,12 @@ def lines_of(lines: Iterable[str], name: str = "line") -> tuple[Entry, ...]:
 
 def _rest(what: str, typed: str) -> Entry:
     return lines_of([f"{what}: type {typed}"], "rest")[0]
+
+
+def _inside(data: Any) -> Any:
+    """The rows of what says itself in one line and holds one list of them, such as a status with its parts."""
+    lists = [one for one in data.values() if isinstance(one, list) and one] if isinstance(data, dict) else []
+    return lists[0] if len(lists) == 1 and all(isinstance(row, dict) for row in lists[0]) else data
 
 
 def _is_listed(data: Mapping[str, Any], text: str) -> bool:

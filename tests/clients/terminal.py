@@ -12,6 +12,8 @@ from typing import Self
 
 LOOK_EVERY = 0.05  # seconds between two looks at what another process writes
 
+_NOT_OURS = frozenset({"TMUX", "TMUX_PANE", "COLUMNS", "LINES"})
+
 
 class NeverCame(AssertionError):
     """What was waited for did not come in time; says what came instead."""
@@ -104,8 +106,9 @@ class Terminal:
 
     async def call(self, *words: str) -> str:
         """tmux, with these words; what it printed."""
-        # TMUX would make it talk to the server that the tests themselves may run in.
-        environment = {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
+        # TMUX would make it talk to the server that the tests themselves may run in; and tests that run side by side
+        # are told a width that is not this screen's.
+        environment = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
         process = await asyncio.create_subprocess_exec(
             "tmux",
             "-S",

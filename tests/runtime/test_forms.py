@@ -372,6 +372,31 @@ async def test_while_a_step_is_being_done_only_cancel_is_taken(alice: Filler) ->
     assert alice.lab.log == ["plan httpd", "restart httpd"]
 
 
+async def test_what_does_not_let_itself_be_cancelled_leaves_nobody_waiting(alice: Filler) -> None:
+    begun, going = asyncio.Event(), asyncio.Event()
+
+    async def body() -> None:
+        begun.set()
+        while not going.is_set():
+            try:
+                await going.wait()
+            except asyncio.CancelledError:
+                continue
+
+    alice.lab.lab.body = lambda call: body()
+    await alice.begin("lab restart")
+    await alice.go_on(what="httpd")
+    looking = asyncio.create_task(alice.go_on(confirm="true"))
+    await begun.wait()
+    ending = asyncio.create_task(alice.do("cancel"))
+    await alice.lab.clock.wait_sleepers(4)
+    alice.lab.clock.advance(2)
+    gone = stage(await ending)
+    assert (gone.status, gone.note) == ("canceled", ("warn", "it is being cancelled; look what it left"))
+    going.set()
+    assert (await looking).status == "canceled"
+
+
 # --- sessions
 
 
@@ -443,6 +468,12 @@ async def test_forty_rows_are_shown_and_the_rest_is_counted(alice: Filler) -> No
     done = await alice.go_on(what="all")
     assert len(done.entries) == 41
     assert done.entries[-1].value == 'and 112 more: type lab look what="all"'
+
+
+async def test_what_says_itself_in_one_line_shows_its_parts_below(alice: Filler) -> None:
+    done = await alice.begin("status")
+    assert done.note == ("info", "status: OK 1/1")
+    assert [(one.label, one.value) for one in done.entries] == [("lab", "ok  up  fine")]
 
 
 async def test_a_long_text_is_one_line_a_field(alice: Filler) -> None:
