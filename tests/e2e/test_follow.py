@@ -48,12 +48,12 @@ class Follower:
         assert self.missed == 0
 
 
-async def site_with_a_log(world: World, body: str = NUMBERS) -> AgentProcess:
+async def site_with_a_log(world: World, name: str = "cern") -> AgentProcess:
     program = world.folder / "numbers.py"
-    program.write_text(body)
+    program.write_text(NUMBERS)
     argv = f'["{sys.executable}", "{program}"]'
     instance = f'[instance.service.settings.services.ce]\ndriver = "process"\nargv = {argv}\nsettle = 0\n'
-    return await world.add_site("cern", instance)
+    return await world.add_site(name, instance)
 
 
 @asynccontextmanager
@@ -85,6 +85,25 @@ async def test_lines_come_as_they_are_written_for_longer_than_any_deadline_until
     assert outcome is not None
     assert outcome.answer.text.endswith("; stopped by you")
     assert outcome.answer.data["missed"] == outcome.answer.data["said"] - len(follower.lines)
+
+
+async def test_several_sites_are_followed_at_once_by_one_line_in_the_room(world: World) -> None:
+    for name in ("cern", "desy"):
+        await (await site_with_a_log(world, name)).start()
+    heard: dict[str, Follower] = {"cern": Follower(), "desy": Follower()}
+    async with world.console() as fleet:
+        await seen(fleet, "cern", "")
+        await seen(fleet, "desy", "")
+        with world.asking(fleet, "service follow ce lines=0") as job:
+            job.on_output = lambda site, part: heard[site].hear(site, part)
+            job.send()
+            task = asyncio.create_task(job.collect())
+            for follower in heard.values():
+                await follower.wait(300)  # more than one window: each hears that he is heard
+                follower.assert_whole()
+            job.cancel()
+            async with asyncio.timeout(15):
+                await task
 
 
 async def test_nothing_is_lost_or_doubled_when_the_agents_connection_breaks_and_comes_back(world: World) -> None:
