@@ -83,5 +83,5 @@ class Absent:
         elif row.waits is Wait.offline:
             self._book.hold(row.site, now, Wait.turn, "waits for its turn")
             self._turns.rollout.back(row.site)
-        elif row.state in (State.silent, State.lost) and not row.reported:
+        elif row.state in (State.silent, State.lost) and not row.reported and not self.inquiry.is_enough(row.site):
             self.fetch([row.site])

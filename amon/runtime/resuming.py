@@ -1,5 +1,6 @@
 """What is needed to take up a job that an earlier program began: rows as they were kept, and who is asked about it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from amon.words import NOT_KNOWN, Answer, Outcome, State
 if TYPE_CHECKING:
     from amon.store.ledger import KeptRow
 
+_OFTEN = 5  # times that a site is asked what became of one job
 GONE = "is no site of this fleet any more"
 
 
@@ -21,12 +23,17 @@ class Inquiry:
     def __init__(self) -> None:
         self.until: float | None = None
         self._open: set[str] = set()
-        self._asked: set[str] = set()
+        self._asked: Counter[str] = Counter()
 
     def begin(self, names: Iterable[str], until: float) -> None:
-        self._open.update(names)
-        self._asked.update(self._open)
+        asked = list(names)
+        self._open.update(asked)
+        self._asked.update(asked)
         self.until = until if self._open else None
+
+    def is_enough(self, site: str) -> bool:
+        """It was asked so often that one which comes and goes for ever is not asked any more."""
+        return self._asked[site] >= _OFTEN
 
     def heard(self, site: str, now: float) -> None:
         self._open.discard(site)

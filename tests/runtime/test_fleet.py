@@ -250,3 +250,29 @@ async def test_who_waits_for_a_change_is_woken_by_each(desk: Desk) -> None:
 
 def test_nobody_needs_a_consoles_presence(desk: Desk) -> None:
     assert not desk.fleet.may_see(jid("cern"))
+
+
+async def test_jobs_hear_who_comes_and_goes_and_that_our_own_connection_is_there_again(desk: Desk) -> None:
+    await desk.enter("cern")
+    with desk.fleet.mail(ID) as mail:
+        desk.show("cern")  # it was there already
+        desk.go("cern")
+        desk.show("cern")
+        desk.fleet.online(Online(True, "alice@example.org/x"))
+        desk.fleet.online(Online(False, "alice@example.org/x"))
+        found = [mail.get_nowait() for _ in range(4)]
+        assert mail.empty()
+    assert [(one.site, one.gone, one.here) for one in found] == [
+        ("cern", True, False),
+        ("cern", False, True),
+        ("", False, False),
+        ("", False, True),
+    ]
+
+
+async def test_a_bounce_says_what_it_was_that_came_back(desk: Desk) -> None:
+    await desk.enter("cern")
+    with desk.fleet.mail(ID) as mail:
+        for ident in (ID, f"{ID}-ask", f"{ID}-fetch", f"{ID}-cancel"):
+            desk.fleet.bounced(Bounced(f"{jid('cern')}/agent", ident, "service-unavailable"))
+        assert [mail.get_nowait().of for _ in range(4)] == ["", "ask", "fetch", "cancel"]

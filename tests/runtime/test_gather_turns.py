@@ -315,6 +315,19 @@ async def test_one_signature_is_for_the_batches_to_come_as_long_as_it_is_fresh(d
     assert all(request.job_sites == 6 for request in requests(desk))
 
 
+async def test_a_signature_is_never_for_more_than_one_request_may_name(desk: Desk) -> None:
+    names = tuple(f"site{number:03}" for number in range(450))
+    await desk.enter(*names)
+    signer = Signer(desk)
+    desk.replies = lambda site, payload: [Ended(JOB_ID, "done")]
+    async with at_work(desk, job(Plan(batch=3), names), seal=signer, sign=True) as made:
+        async with asyncio.timeout(20):
+            while not made.book.closed:
+                await asyncio.sleep(0)
+    assert [len(touched) for touched in signer.touched] == [200, 200, 50]
+    assert made.book.summary() == "450 sites: 450 done"
+
+
 async def test_nobody_is_begun_with_a_signature_that_is_too_old_to_be_taken(desk: Desk) -> None:
     signer = Signer(desk)
     desk.replies = accepts

@@ -15,7 +15,19 @@ from amon.runtime.fleet import Fleet
 from amon.runtime.gather import Job, gathering
 from amon.runtime.mailbox import WAITING_MOST, Gate, Letter, Mailbox
 from amon.runtime.tame import DEEPEST, NODES_MOST, NOTE_MOST, TEXT_MOST, tame
-from amon.wire import Accepted, Ended, HealthReport, NeedsWord, Payload, Progress, Whole, encode, encode_health
+from amon.wire import (
+    Accepted,
+    Ended,
+    Fetch,
+    HealthReport,
+    NeedsWord,
+    Payload,
+    Progress,
+    Request,
+    Whole,
+    encode,
+    encode_health,
+)
 from amon.words import State
 from amon.xmpp.events import Received, Seen
 from tests.runtime.console import JOB_ID, Desk, jid
@@ -128,6 +140,29 @@ async def test_of_notes_of_progress_the_last_waits_and_of_the_rest_a_few() -> No
     assert box.dropped > 900
     box.put_nowait(letter("eve", ended()))
     assert len(waiting(box)) == 1, "when they are read there is room again"
+
+
+async def test_that_a_site_is_there_again_and_again_is_said_once_until_it_is_read() -> None:
+    box = Mailbox()
+    for _ in range(100):
+        box.put_nowait(Letter("eve", None, 0.0, here=True))
+    box.put_nowait(Letter("cern", None, 0.0, here=True))
+    assert [one.site for one in waiting(box)] == ["eve", "cern"]
+    box.put_nowait(Letter("eve", None, 0.0, here=True))
+    assert len(waiting(box)) == 1
+
+
+async def test_a_site_that_comes_and_goes_for_ever_is_asked_a_few_times_what_became_of_it(desk: Desk) -> None:
+    await desk.enter("eve", "cern")
+    desk.replies = lambda site, payload: [Accepted(JOB_ID)] if isinstance(payload, Request) else []
+    with gathering(desk.fleet, None, Job(JOB_ID, "uptime", ("eve", "cern")), desk.clock) as made:
+        made.send()
+        for _ in range(20):
+            desk.go("eve")
+            desk.show("eve")
+            await made.until(lambda: made._letters.empty())
+        assert made.book["eve"].state is State.lost
+    assert [type(payload) for to, payload, _ in desk.wire.sent if to.startswith("eve@")] == [Request] + [Fetch] * 5
 
 
 async def test_what_all_answers_together_may_take_has_an_end() -> None:
