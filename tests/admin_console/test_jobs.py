@@ -14,6 +14,7 @@ from admin_console.api import Console
 from admin_console.settings import state_path
 from amon.clock import SystemClock
 from amon.errors import Failed, Refused
+from amon.store.hold import is_held
 from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.store.look import job_in, known_ids
 from amon.wire import Accepted
@@ -331,3 +332,22 @@ async def test_what_no_journal_has_is_heard_by_asking_what_it_would_be_now(
     (site,) = document["sites"]
     assert (site["state"], site["late"], text in site["text"]) == (state, False, True), site
     assert kept(ground, "cern") == ""
+
+
+async def test_a_rollout_whose_console_was_killed_goes_on_only_with_who_follows_it(ground: Ground, amon: Amon) -> None:
+    gated = await ground.site("cern", WAITS)
+    others = [await ground.site(name) for name in ("desy", "fnal")]
+    ident = await left_at_the_gate(amon, gated, "--batch", "1", "--timeout", "2s", "all", "odd late")
+    document, code = await amon.table("job", ident)
+    assert (code, [agent.node.dispatch.handled for agent in others]) == (14, [0, 0])
+    stands = {site["site"]: site["state"] for site in document["sites"]}
+    assert stands.pop("cern") in ("accepted", "running")
+    assert stands == {"desy": "pending", "fnal": "pending"}
+    async with amon("job", ident, "--follow") as program:
+        await until(lambda: is_held(amon.book.with_name(f"held-{ident}")))
+        odd(gated).gate.set()
+        assert await program.ended(40) == 0
+    assert [agent.node.dispatch.handled for agent in (gated, *others)] == [1, 1, 1]
+    assert {row.site: row.state for row in job_in(amon.book, ident)[1]} == dict.fromkeys(
+        ("cern", "desy", "fnal"), "done"
+    )

@@ -79,6 +79,14 @@ async def test_one_to_one_a_target_that_is_another_site_is_answered_and_nothing_
     assert talk.lab.log == []
 
 
+@pytest.mark.parametrize("target", ["@job:7Q2K", "@@job:7Q2K", "@job:7Q2K:failed", "@(not job:7Q2K)"])
+async def test_the_sites_of_a_job_are_known_to_the_console_that_asked_and_to_no_site(talk: Talk, target: str) -> None:
+    (said,) = await talk.alone(f"look {target}")
+    assert "only the console that asked knows its jobs; name the sites themselves" in said
+    assert await talk.room(f"!look {target}") == []  # a hundred sites would say the same
+    assert talk.lab.log == []
+
+
 async def test_a_quoted_word_that_begins_with_an_at_is_no_target(talk: Talk) -> None:
     assert await talk.alone("look '@all'") == ["seen"]
     assert await talk.alone("look 'x@y'") == ["seen"]
