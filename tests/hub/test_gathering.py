@@ -327,13 +327,11 @@ async def test_an_answer_to_a_line_that_nobody_typed_is_given_back_to_its_site()
 
 
 async def test_answers_to_lines_that_nobody_typed_fill_nothing() -> None:
-    scene = Scene("cern")
+    names = [f"s{number}" for number in range(200)]
+    scene = Scene(*names)
     for number in range(20_000):
-        ident = typed_id(ALICE, ROOM, f"x{number}")
-        scene.fleet.received(
-            Received(
-                f"cern@{AGENTS}", f"cern@{AGENTS}/agent", "", payload=encode(Ended(ident, "done", "x" * 5000)), id=ident
-            )
-        )
+        ident, name = typed_id(ALICE, ROOM, f"x{number}"), f"{names[number % 200]}@{AGENTS}"
+        text = encode(Ended(ident, "done", "x" * 5000))
+        scene.fleet.received(Received(name, f"{name}/agent", "", payload=text, id=ident))
     assert len(scene.fleet._early) <= 2000
     assert scene.fleet._early_size <= 8 * 1024 * 1024

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ async def test_what_is_typed_for_many_goes_to_the_hub_and_not_to_the_person(crow
     assert (ended.state, ended.text, crowd.hub.told[0][0]) == ("done", "all is well", HUB)
     assert crowd.hub.asked == [digest(ended.id, "look")]
     crowd.hub.says(ended.id, "done")
-    await under_way
+    await over(under_way)
     assert crowd.voice.said == []
 
 
@@ -127,7 +128,7 @@ async def test_what_comes_back_from_the_hub_is_said_by_the_site(crowd: Crowd) ->
     under_way = crowd.begin("!look @all")
     ended = await crowd.hub.wait(1)
     crowd.hub.site.bounced(HUB, ended.id)
-    await under_way
+    await over(under_way)
     assert crowd.voice.said == [(DESK, "cern: all is well")]
 
 
@@ -144,8 +145,14 @@ async def test_a_hub_that_leaves_or_is_silent_or_knows_nothing_leaves_it_to_the_
             crowd.hub.says(ended.id, told=False)
         else:
             await elapse(crowd.lab.clock, under_way, 4 if end == "leaves" else 48)
-        await under_way
+        await over(under_way)
         assert crowd.voice.said == [(DESK, "cern: all is well")], end
+
+
+async def over(task: "asyncio.Future[Any]") -> None:
+    """The site has done with it."""
+    async with asyncio.timeout(5):
+        await task
 
 
 async def elapse(clock: FakeClock, task: "asyncio.Task[None]", seconds: int) -> None:
@@ -163,7 +170,7 @@ async def test_a_patient_hub_is_believed_for_three_quarters_of_a_minute(crowd: C
     await elapse(crowd.lab.clock, under_way, 44)
     assert crowd.voice.said == []
     crowd.hub.says(ended.id, "done")
-    await under_way
+    await over(under_way)
     assert crowd.voice.said == []
 
 
@@ -176,7 +183,7 @@ async def test_a_hub_that_comes_back_is_told_again(crowd: Crowd) -> None:
     crowd.hub.says(ended.id, by=HUB)
     assert not under_way.done()
     crowd.hub.says(ended.id, by=LATER)
-    await under_way
+    await over(under_way)
     assert crowd.voice.said == []
 
 
@@ -191,7 +198,7 @@ async def test_nobody_but_the_hub_it_was_told_can_say_that_it_was_said_on(crowd:
     assert not under_way.done()
     crowd.hub.there = None
     await elapse(crowd.lab.clock, under_way, 4)
-    await under_way
+    await over(under_way)
     assert crowd.voice.said == [(DESK, "cern: all is well")]
 
 
@@ -208,7 +215,7 @@ async def test_a_call_that_takes_its_time_is_accepted_first_and_each_end_is_said
     asked = await crowd.hub.wait(1)
     assert isinstance(asked, NeedsWord)
     crowd.hub.says(asked.id, "needs-word")
-    await under_way
+    await over(under_way)
     again = crowd.begin(f"!yes {code(asked.id)}")
     async with asyncio.timeout(5):
         await begun.wait()
@@ -226,7 +233,7 @@ async def test_a_call_that_takes_its_time_is_accepted_first_and_each_end_is_said
     crowd.hub.says(asked.id, "running")  # of the one before
     assert not again.done()
     crowd.hub.says(asked.id, "done")
-    await again
+    await over(again)
     assert crowd.voice.said == []
     assert crowd.lab.log == ["plan httpd", "restart httpd"]
 
@@ -236,7 +243,7 @@ async def test_a_plan_that_the_hub_did_not_say_is_asked_by_the_site_with_the_sam
     asked = await crowd.hub.wait(1)
     crowd.hub.there = None
     await elapse(crowd.lab.clock, under_way, 4)
-    await under_way
+    await over(under_way)
     assert f"!yes {code(asked.id)} in the room" in crowd.voice.said[0][1]
     crowd.voice.said.clear()
     assert [text for _, text in await crowd.room(f"!yes {code(asked.id)}")] == ["cern: done"]
@@ -246,7 +253,7 @@ async def test_a_yes_to_one_site_alone_is_answered_there_and_the_hub_hears_of_it
     under_way = crowd.begin("!restart httpd @all")
     asked = await crowd.hub.wait(1)
     crowd.hub.says(asked.id)
-    await under_way
+    await over(under_way)
     assert await crowd.alone(f"yes {code(asked.id)}") == ["cern: done"]
     ended = await crowd.hub.wait(2)
     assert isinstance(ended, Ended)
@@ -258,7 +265,7 @@ async def test_a_change_without_a_target_is_told_and_no_question_is_open(crowd: 
     asked = await crowd.hub.wait(1)
     assert isinstance(asked, NeedsWord)
     crowd.hub.says(asked.id)
-    await under_way
+    await over(under_way)
     assert await crowd.room(f"!yes {code(asked.id)}") == []
     assert crowd.lab.log == ["plan httpd"]
 
@@ -267,7 +274,7 @@ async def test_a_mistyped_or_late_yes_is_left_to_the_hub_while_it_is_there(crowd
     under_way = crowd.begin("!restart httpd @all")
     asked = await crowd.hub.wait(1)
     crowd.hub.says(asked.id)
-    await under_way
+    await over(under_way)
     word = code(asked.id)
     assert await crowd.room(f"!yes {word[:2]}") == []
     crowd.hub.there = None
@@ -292,7 +299,7 @@ async def test_what_would_not_be_said_in_a_crowd_is_told_to_the_hub_which_says_i
         assert isinstance(ended, Ended)
         assert ended.state == state
         crowd.hub.says(ended.id)
-        await under_way
+        await over(under_way)
     assert crowd.voice.said == []
 
 
@@ -300,10 +307,11 @@ async def test_only_so_many_lines_wait_for_the_hub_and_the_site_says_what_is_bey
     crowd.lab.lab.body = lambda call: "all is well"
     waiting = [crowd.begin("!look @all") for _ in range(64)]
     await crowd.hub.wait(64)
-    assert await crowd.room("!look @all") == [(DESK, "cern: all is well")]
+    async with asyncio.timeout(5):
+        assert await crowd.room("!look @all") == [(DESK, "cern: all is well")]
     for _, payload in list(crowd.hub.told):
         crowd.hub.says(payload.id)
-    await asyncio.gather(*waiting)
+    await over(asyncio.gather(*waiting))
     assert crowd.voice.said == [(DESK, "cern: all is well")]
 
 
@@ -314,7 +322,7 @@ async def test_the_same_line_delivered_twice_is_said_on_once(crowd: Crowd) -> No
     ready.set()
     ended = await crowd.hub.wait(1)
     crowd.hub.says(ended.id)
-    await asyncio.gather(first, second)
+    await over(asyncio.gather(first, second))
     assert crowd.voice.said == []
     assert crowd.hub.told == [(HUB, ended)]
 
