@@ -13,7 +13,7 @@ from admin_console.keeping import Keeping
 from admin_console.run import Run
 from admin_console.session import Session
 from admin_console.wish import Report, Rolling, Wish, judged
-from amon.errors import Invalid, Refused
+from amon.errors import Failed, Invalid, Refused
 from amon.ids import new_id
 from amon.job import Book, Event, Plan
 from amon.job.states import TABLE
@@ -90,13 +90,18 @@ class Earlier(Run):
     async def _said_no(self, job: Gathering) -> None:
         """A refusal is in no site's journal, because nothing began: it is heard by asking what it would do now."""
         before = {row.site: row for row in self._rows}
-        names = tuple(row.site for row in job.book.rows() if row.text == _UNKNOWN and not row.reported)
+        doubtful = (row.site for row in job.book.rows() if row.text == _UNKNOWN and not row.reported)
+        names = tuple(name for name in doubtful if name in before)
         if not names:
             return
-        clock = self._session.clock
-        probe = replace(job.job, id=new_id(clock.time()), names=names, dry_run=True, plan=Plan(), queue_until=None)
-        with gathering(self._session.fleet, None, probe, clock) as asked:
-            asked.send()
+        clock, kept = self._session.clock, self.kept
+        within = kept.deadline if kept.dry_run else kept.accept_by
+        told = (within, kept.accept_by, True, kept.confirmed)
+        with gathering(self._session.fleet, None, Job(new_id(clock.time()), kept.line, names, *told), clock) as asked:
+            try:
+                asked.send()
+            except Failed:  # no session: it stays in doubt
+                return
             await asked.collect()
         for row in asked.book.rows():
             says_no = row.state in (State.refused, State.invalid)
