@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-_NEEDED = ("click", "rich")
+_NEEDED = ("click", "rich", "prompt_toolkit")
 
 
 def main() -> None:

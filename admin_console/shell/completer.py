@@ -10,6 +10,7 @@ from prompt_toolkit.document import Document
 
 from admin_console.cache import Memory
 from admin_console.completion import targets
+from admin_console.jobs.naming import job_words, shorts
 from admin_console.program import FORMATS
 from admin_console.shell.said import OWN
 from admin_console.words import OWN_FLAGS, quoted
@@ -22,7 +23,7 @@ _WAITS = 3.0
 _MOST = 300  # shown
 _CURRENT = re.compile(r"\S*$")
 _AFTER_TARGET = ("target", "sites")
-_AFTER_ID = ("job", "stop")
+_MOST_JOBS = 20
 
 
 class View(Protocol):
@@ -33,6 +34,10 @@ class View(Protocol):
     def memory(self) -> Memory: ...
     def sites(self, target: Expression | None) -> Sequence[Site]: ...
     def ids(self) -> Sequence[tuple[str, str]]: ...
+    def jobs(self) -> Sequence[str]:
+        """Whole ids of the last jobs, newest first."""
+        ...
+
     async def words(self, sites: Sequence[Site], words: Sequence[str]) -> list[str]: ...
 
 
@@ -82,16 +87,21 @@ class ShellCompleter(Completer):
             return [(word, OWN[word][1]) for word in OWN]
         if head in _AFTER_TARGET:
             return self._targets(rest)
-        if head in _AFTER_ID:
-            return [*self._view.ids(), *([("all", "everything that is under way")] if head == "stop" else [])]
+        if head == "job":
+            last = list(shorts(self._view.jobs()).values())[:_MOST_JOBS]
+            return [*self._view.ids(), *((name, "") for name in last)]
+        if head == "stop":
+            return [*self._view.ids(), ("all", "everything that is under way")]
         if head == "output":
             return [(one, "") for one in FORMATS]
         return []
 
     def _targets(self, text: str, skip: int = 0) -> list[tuple[str, str]]:
         """Whole words; those of `text` before the last blank stay as they are."""
-        found = targets(text[skip:], self._view.memory())
-        return [(_current(text[:skip] + one), "") for one in found]
+        found = [(_current(text[:skip] + one), "") for one in targets(text[skip:], self._view.memory())]
+        word = _current(text)
+        jobs = job_words(word, self._view.jobs()) if word.startswith("@j") else []
+        return [*found, *((one, "sites of an earlier job") for one in jobs)]
 
     async def _of_sites(self, text: str) -> list[tuple[str, str]]:
         target, line = self._view.target, text

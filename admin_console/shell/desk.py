@@ -60,9 +60,12 @@ class Desk:
         return self._session
 
     def sites(self, target: Expression | None) -> list[Site]:
-        """Those that are meant by what is known now; None: all."""
+        """Those that are meant by what is known now; None: all. Of a job that nobody looked up any may be."""
         sites = self._session.sites()
-        return [site for site in sites if target is None or target.matches(site.facts())]
+        try:
+            return [site for site in sites if target is None or target.matches(site.facts())]
+        except Refused:
+            return sites
 
     def memory(self) -> Memory:
         """For completion: the live fleet."""
@@ -72,6 +75,11 @@ class Desk:
 
     def ids(self) -> list[tuple[str, str]]:
         return [(ident, one_line(doing.line, 60)) for ident, doing in self.work.ids()]
+
+    def jobs(self) -> list[str]:
+        from admin_console.jobs.naming import known_here
+
+        return known_here()
 
     async def words(self, sites: Sequence[Site], words: Sequence[str]) -> list[str]:
         return await self.learner.words(sites, words)

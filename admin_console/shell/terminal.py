@@ -34,6 +34,7 @@ from amon.errors import Failed, Invalid, Refused
 from amon.ids import short
 from amon.text import visible
 
+_FIRST_LOOK = 1.0  # seconds that the first prompt waits for tags, so that they are proposed from the beginning
 _LOOK_EVERY = 30.0  # seconds between two looks at the tags of sites that are new
 _LOOKS_AGAIN = 0.3  # seconds for which a prompt holds; of a thousand sites one costs milliseconds, each key draws it
 _REDRAW = 1.0  # seconds; the clock in the toolbar
@@ -87,6 +88,7 @@ class Terminal:
         screen: Screen | None = None,
     ) -> None:
         self._desk, self._front = desk, front
+        self._looked = asyncio.Event()
         self._pictured: tuple[object, float, picture.Parts] | None = None
         self._draft: Document | None = None  # what was being typed when a question came
         asking = Condition(lambda: bool(front.question))
@@ -109,6 +111,9 @@ class Terminal:
         with patch_stdout(raw=True):
             note = self._front.face(Output()).note
             async with told_of_the_connection(self._desk, note), _kept(self._look()), _kept(self._follow()):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_FIRST_LOOK):
+                        await self._looked.wait()
                 while True:
                     try:
                         line = await self._prompt.prompt_async()
@@ -219,6 +224,7 @@ class Terminal:
         while True:
             with contextlib.suppress(Failed, Refused):
                 await self._desk.session.fleet.look_up()
+                self._looked.set()
                 await self._desk.learner.all_names(self._desk.session.sites())
             self._prompt.app.invalidate()
             await asyncio.sleep(_LOOK_EVERY)

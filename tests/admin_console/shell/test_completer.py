@@ -39,6 +39,9 @@ class View:
     def ids(self) -> Sequence[tuple[str, str]]:
         return [("7Q2K", "service restart httpd")]
 
+    def jobs(self) -> Sequence[str]:
+        return ["0" * 22 + "AB3D", "0" * 22 + "AB4D"]
+
     async def words(self, sites: Sequence[Site], words: Sequence[str]) -> list[str]:
         if self.hangs:
             await asyncio.Event().wait()
@@ -64,6 +67,11 @@ async def proposed(text: str, view: View | None = None) -> list[str]:
         ("output j", ["output json", "output jsonl"]),
         ("stop ", ["stop 7Q2K", "stop all"]),
         ("job 7", ["job 7Q2K"]),
+        ("job A", ["job AB3D", "job AB4D"]),
+        ("@jo", ["@job:AB3D", "@job:AB4D"]),
+        ("@job:AB3D:f", ["@job:AB3D:failed"]),
+        ("target @job:AB4D:l", ["target @job:AB4D:lost"]),
+        ("@job:AB3D:failed service re", ["@job:AB3D:failed service restart"]),
         ("up", ["uptime"]),
         ("s", ["sites", "stop", "service", "status"]),
         ("service re", ["service restart"]),

@@ -116,6 +116,13 @@ async def test_completion_is_that_of_the_live_fleet(ground: Ground) -> None:
             await asyncio.wait_for(until(lambda word=word: word in seat.proposed), 10)
             seat.type("\t")
             await asyncio.wait_for(until(lambda line=line: seat.typed == line), 10)
+        seat.line("\x15odd echo done")
+        await seat.wait_for("1 site: 1 done")
+        seat.type("@job:")
+        await asyncio.wait_for(until(lambda: bool(seat.proposed)), 10)
+        (job, *_) = seat.proposed
+        seat.type(f"\x15{job} odd ec")
+        await asyncio.wait_for(until(lambda: seat.proposed == ["echo"]), 10)
         seat.type("\x15odd keep --w")
         await asyncio.wait_for(until(lambda: seat.proposed == ["--words"]), 10)
         await asyncio.wait_for(until(lambda: seat.below == "odd keep WORDS"), 10)

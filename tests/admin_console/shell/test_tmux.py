@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from tests.admin_console.ground import Ground
+from tests.admin_console.ground import ALICE, Ground
 from tests.admin_console.programs import AMON
 from tests.admin_console.shell.test_script import environment
+from tests.admin_console.test_run_signed import site
 from tests.clients.terminal import Terminal
 
 pytestmark = pytest.mark.clients
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.clients
 class Shell(Terminal):
     """One person at `amon shell`."""
 
-    def __init__(self, ground: Ground, *words: str) -> None:
+    def __init__(self, ground: Ground, *words: str, **changes: object) -> None:
         super().__init__(ground.folder)
-        self._ground, self._words = ground, words
+        self._config, self._words = str(ground.console(ALICE, **changes).config), words
 
     async def line(self, text: str) -> None:
         await self.text(text)
@@ -31,7 +32,7 @@ class Shell(Terminal):
     async def _open(self) -> None:
         known = environment(self.home)
         named = {name: known[name] for name in known if name.startswith(("XDG", "PATH", "HOME"))}
-        await self.run(named, *AMON, "--config", str(self._ground.console().config), "shell", *self._words)
+        await self.run(named, *AMON, "--config", self._config, "shell", *self._words)
         await self.wait_screen(r"amon \[.*\] >", within=20)
 
 
@@ -116,3 +117,23 @@ async def test_nothing_of_it_stays_and_the_history_has_no_secret(ground: Ground)
     (history,) = ground.folder.rglob("shell_history")
     assert history.read_text().splitlines() == ["odd echo plain"]
     assert history.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_signature_is_asked_for_by_ssh_keygen_itself_and_the_prompt_comes_back(ground: Ground) -> None:
+    key = ground.folder / "id_alice"
+    words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f", str(key))
+    assert await (await asyncio.create_subprocess_exec(*words)).wait() == 0
+    for name in ("cern", "fnal"):
+        await site(ground, name, (ALICE, key))
+    async with Shell(ground, "all", key=str(key)) as shell:
+        await shell.line("odd wipe")
+        await shell.text("odd echo dra")
+        await shell.wait_screen(r"odd wipe on 2 sites: cern, fnal\? \[y/N\]")
+        await shell.line("y")
+        await shell.wait_screen(r"Enter passphrase")
+        await shell.line("open sesame")
+        await shell.wait_screen(r"2 sites: 2 done")
+        await shell.wait_screen(r"> odd echo dra *\n")
+        await shell.line("ft")
+        seen = await shell.wait_screen(r"cern +done +draft")
+    assert "sesame" not in seen
