@@ -123,12 +123,14 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
 
 async def ask_of(question: Question, face: Face, wish: Wish, interrupts: Interrupts) -> bool:
     """The plans, then the question. `Unasked` where nobody sits."""
-    names = question.names
-    for name in names[:MOST_LISTED]:
+    names, asking = question.names, sorted(question.plans)
+    for name in asking[:MOST_LISTED]:
         plan = some_lines(question.plans[name][:_LONGEST_PLAN]).replace("\n", "\n    ")
         face.note(f"{name}: {plan}")  # its lines stand in: none can look like a question of ours
-    if len(names) > MOST_LISTED:
-        face.note(f"and {len(names) - MOST_LISTED} more")
+    if len(asking) > MOST_LISTED:
+        face.note(f"and {len(asking) - MOST_LISTED} more")
+    if question.later:
+        face.note(f"the same is for {_sites(question.later)} whose turn comes later")
     if wish.yes:
         return True
     if not face.can_ask:

@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 class Question:
     """Sites that did nothing yet, because somebody has to say yes first.
 
-    plans: by site, what it would do. signature: at least one wants it signed; a yes then signs it with his key.
+    plans: by site, what it would do. signature: at least one wants it signed; a yes then signs it with his key. later:
+    sites whose turn is still to come, which said nothing yet: a yes is for them, too.
     """
 
     line: str
     plans: Mapping[str, str]
     signature: bool
+    later: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
-        return sorted(self.plans)
+        """All sites that a yes is for."""
+        return sorted((*self.plans, *self.later))
 
 
 class Unasked(Exception):
@@ -218,7 +221,7 @@ class Run:
         unsigned = any(asked.signature for asked in job.asking.values())
         plans = {name: asked.text for name, asked in job.asking.items()}
         try:
-            meant = await self._asked(Question(self.wish.line, plans, unsigned))
+            meant = await self._asked(Question(self.wish.line, plans, unsigned, job.later))
         except Unasked:
             job.decline("nobody was there to say yes; nothing was done")
             return False

@@ -27,6 +27,7 @@ from amon.runtime.proofs import Word
 from amon.runtime.resuming import GONE, may_be_amended, restored
 from amon.runtime.turns import Gate, Turns
 from amon.wire import Accepted, Cancel, Chunk, Ended, NeedsWord, Output, Progress
+from amon.words import State
 
 if TYPE_CHECKING:
     from amon.runtime.listening import Listening
@@ -83,6 +84,11 @@ class Gathering:
     @gate.setter
     def gate(self, gate: Gate) -> None:
         self._turns.gate = gate
+
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Sites that were not asked yet. Whoever is asked for a yes has to see them: it is for them, too."""
+        return tuple(row.site for row in self.book.rows() if row.waits.unasked)
 
     # What one may do
 
@@ -242,7 +248,6 @@ class Gathering:
             self.asking[site] = payload
             book.hold(site, letter.at)
         elif isinstance(payload, Output | Chunk) and site in book and not book[site].waits.unasked:
-            book.progress(site, letter.at)
             self._hears(letter, payload)
         elif isinstance(payload, Ended):
             self.asking.pop(site, None)
@@ -255,6 +260,8 @@ class Gathering:
 
     def _hears(self, letter: Letter, part: Output | Chunk) -> None:
         """A part of a long output, or of what a session says."""
+        if self.book[letter.site].state is not State.accepted:  # no row is written anew for each line of a log
+            self.book.progress(letter.site, letter.at)
         if isinstance(part, Chunk):
             self.more(letter.site, part)
             return

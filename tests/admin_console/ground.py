@@ -18,7 +18,7 @@ from admin_console.rooms import create_room
 from admin_console.server import PrivateServer
 from admin_console.session import Setup, in_fleet
 from admin_console.settings import load
-from admin_console.wish import Report, Wish
+from admin_console.wish import Report, Rolling, Wish
 from amon.clock import SystemClock
 from amon.module import Registry
 from amon.target import parse
@@ -122,11 +122,12 @@ class Ground:
         dry_run: bool = False,
         yes: bool = False,
         sign: bool = False,
+        rolling: Rolling = Rolling(),  # noqa: B008
         changes: dict[str, object] | None = None,
         interrupts: Interrupts | None = None,
     ) -> Report:
         """As `amon run` does it."""
-        wish = Wish(parse(target), line, deadline, accept_by, dry_run, yes, sign)
+        wish = Wish(parse(target), line, deadline, accept_by, dry_run, yes, sign, rolling)
         async with asyncio.timeout(30), in_fleet(self.console(jid, **(changes or {}))) as session:
             return await broadcast(session, face or pipe(), wish, interrupts or Interrupts())
 

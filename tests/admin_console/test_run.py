@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from admin_console.report import JsonFace, job_document
-from admin_console.wish import NobodyMeant
+from admin_console.wish import NobodyMeant, Rolling
 from amon.job import ExitCode
 from amon.wire import Ended, Payload, Request
 from tests.admin_console.ground import ALICE, BOB, ODD, SERVERS, Ground, Person, noted, pipe, said, states
@@ -135,6 +135,16 @@ async def test_for_many_sites_their_number_has_to_be_typed(ground: Ground) -> No
     assert (await ground.run("all", "odd keep x", face=hasty)).exit == ExitCode.cancelled
     assert hasty.questions[0].endswith("[type 6 to do it] ")
     assert (await ground.run("all", "odd keep x", face=Person("6\n"))).exit == ExitCode.all_done
+
+
+async def test_a_yes_for_the_first_of_a_batch_is_asked_for_with_all_sites_that_it_is_for(ground: Ground) -> None:
+    for name in ("cern", "fnal", "kek"):
+        await ground.site(name)
+    person = Person("y\n")
+    report = await ground.run("all", "odd keep treasure", face=person, rolling=Rolling(batch="1"))
+    assert person.questions == ["odd keep treasure on 3 sites: cern, fnal, kek? [y/N] "]
+    assert "the same is for 2 sites whose turn comes later" in noted(person)
+    assert states(report) == dict.fromkeys(("cern", "fnal", "kek"), "done")
 
 
 async def test_one_site_is_changed_without_a_question(ground: Ground) -> None:
