@@ -23,6 +23,7 @@ _WINDOW = 8  # parts of one site that wait
 _KEPT_MOST = 64 * 1024 * 1024  # bytes of all that wait
 _SIGN_EVERY = 25.0  # seconds between two signs that we are there; a site waits for 90
 _AGAIN_LEAST = 1.0  # seconds between two answers to what was heard already or comes too early
+_KEEP_EVERY = 1.0  # seconds between two times that a row is put off; less than the grace of any deadline
 _OPEN_FOR = 95.0  # seconds after its last word for which a session counts as open; a site says one each 30
 _LAST_WITHIN = 5.0  # seconds that who reads has for what is left when the job is over
 
@@ -91,7 +92,8 @@ class Listening:
     def keep(self, book: Book, now: float) -> None:
         """What is open has no deadline: who is asked for a session waits for no answer."""
         for name, site in self._sites.items():
-            if now - site.last < _OPEN_FOR and not book[name].state.ended:
+            row = book[name]
+            if now - site.last < _OPEN_FOR and now - row.asked >= _KEEP_EVERY and not row.state.ended:
                 book.ask(name, now)
 
     def ended(self, name: str) -> None:
