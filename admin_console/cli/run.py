@@ -14,7 +14,7 @@ class Until(click.ParamType[float]):
     """A moment: in so much time (`2h`), at a time of the day (`14:00`, local), or as in ISO 8601. Epoch seconds."""
 
     name = "TIME"
-    most = 30 * 86_400.0  # as long as the console's book keeps a job
+    most = 6 * 86_400.0  # admin_console.jobs.detach.QUEUE_MOST
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
@@ -25,7 +25,7 @@ class Until(click.ParamType[float]):
         except ValueError:
             self.fail(f"{value!r} is neither a time to wait (2h) nor a moment (14:00, 2026-11-21T08:00)", param, ctx)
         if not 0 < when.timestamp() - now.timestamp() <= self.most:
-            self.fail(f"{when:%Y-%m-%d %H:%M} must lie ahead, and at most 30 days", param, ctx)
+            self.fail(f"{when:%Y-%m-%d %H:%M} must lie ahead, and at most 6 days: sites remember for 7 what they did", param, ctx)
         return when.timestamp()
 
 

@@ -173,7 +173,7 @@ async def test_detached_says_at_once_who_did_not_take_it(ground: Ground, amon: A
     [
         (("--detach", "--batch", "2"), "--detach leaves nobody who begins the next sites"),
         (("--queue-until", "1h"), "say --yes at once"),
-        (("--queue-until", "7d", "--yes"), "--queue-until is at most 6 days ahead: sites remember for 7 days"),
+        (("--queue-until", "7d", "--yes"), "at most 6 days: sites remember for 7 what they did"),
     ],
 )
 async def test_what_nobody_would_be_there_to_do_is_refused(amon: Amon, words: tuple[str, ...], why: str) -> None:
