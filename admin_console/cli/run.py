@@ -25,7 +25,8 @@ class Until(click.ParamType[float]):
         except ValueError:
             self.fail(f"{value!r} is neither a time to wait (2h) nor a moment (14:00, 2026-11-21T08:00)", param, ctx)
         if not 0 < when.timestamp() - now.timestamp() <= self.most:
-            self.fail(f"{when:%Y-%m-%d %H:%M} must lie ahead, and at most 6 days: sites remember for 7 what they did", param, ctx)
+            why = "at most 6 days: sites remember for 7 what they did"
+            self.fail(f"{when:%Y-%m-%d %H:%M} must lie ahead, and {why}", param, ctx)
         return when.timestamp()
 
 
