@@ -5,6 +5,7 @@ said by a form that could not be typed, and it is read, judged and written down 
 Source of the kinds: XEP-0004, 3.3; which of them people see in their clients: docs/forms.md.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
@@ -22,6 +23,7 @@ FEW = 20  # values an instance knows that are offered to choose from; of more, a
 _HINTED = 5
 _WIDE = 38  # characters
 _LONGEST = 8192  # characters of a value that is given again
+_PLAIN = re.compile(r"[A-Za-z0-9_@.:/+-]+")
 _YES = frozenset({"1", "true"})  # XEP-0004, 3.3: the lexical space of xs:boolean
 
 UNCHOSEN = ("(none)", "-")
@@ -169,5 +171,7 @@ def is_yes(values: tuple[str, ...]) -> bool:
 
 def _quoted(value: str) -> str:
     """One word of a line, whatever is in it (amon.command.line)."""
+    if _PLAIN.fullmatch(value):
+        return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -54,7 +54,7 @@ def sign(session: Session, challenge: str, note: Note | None) -> Stage:
     effect, plan = session.plan
     how = f"{effect} must be signed within {LONGEST_LIFE / 60:g} min: amon sign, then paste what it prints"
     line = Entry("challenge", "text-single", "the line to sign", challenge)
-    asked = Entry("signature", "text-single", "the signature", required=True)
+    asked = Entry("signature", "text-single", "the signature (without the ok)", required=True)
     return _stage(session, note, how, (*_planned(plan), line, asked), _last(session))
 
 

@@ -190,8 +190,8 @@ class Forms:
         assert incoming is not None
         pasted = "".join(values.get("signature", ())).strip()
         pasted = pasted[3:].strip() if pasted[:3].lower() == "ok " else pasted
-        if not pasted:
-            return self._sign(session, ("warn", "nothing was done yet: paste the signature, or cancel"))
+        if pasted.lower() in ("", "ok"):  # of several words profanity sends the first
+            return self._sign(session, ("warn", "nothing was done yet: paste what stands behind the ok, or cancel"))
         try:
             key = self._site.dispatch.seals.answers(challenge, pasted, self._door, self._clock.time())
         except BadSignature as bad:

@@ -22,7 +22,8 @@ class Place:
 
 
 @asynccontextmanager
-async def place(folder: Path) -> AsyncIterator[Place]:
+async def place(folder: Path, account: str = "", policy: str = "") -> AsyncIterator[Place]:
+    """account, policy: what stands in the site's configuration besides, and instead of what all tests have."""
     web_port = free_port("127.0.0.1")
     server = PrivateServer(
         folder / "server",
@@ -35,7 +36,9 @@ async def place(folder: Path) -> AsyncIterator[Place]:
         world = World(server, folder)
         await world.set_up()
         try:
-            await (await world.add_site("cern", SLEEPER)).start()
+            site = await world.add_site("cern", SLEEPER)
+            site.config.write_text(world.configuration("cern", SLEEPER, account=account, policy=policy))
+            await site.start()
             async with world.console() as fleet:
                 await seen(fleet, "cern", "")
             yield Place(world, server, web_port)

@@ -11,6 +11,7 @@ from tests.clients.poezio import Poezio
 from tests.clients.profanity import Profanity
 from tests.clients.site import CERN, Place, place
 from tests.e2e.test_answers import service_pid
+from tests.e2e.test_client import AMON, called
 from tests.e2e.world import ALICE, BOB, PASSWORD
 
 pytestmark = pytest.mark.clients
@@ -65,6 +66,28 @@ async def test_who_may_not_restart_sees_no_such_form_in_profanity(cern: Place) -
         await bob.type(f'/cmd exec "service restart" {CERN}')
         await bob.wait_screen(r"refused: this needs role operator")
         assert service_pid(cern.world, "cern") == before
+
+
+async def test_what_must_be_signed_is_copied_out_of_a_form_and_pasted_into_it(tmp_path: Path) -> None:
+    key, signers = tmp_path / "id_alice", tmp_path / "signers"
+    await called("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    signers.write_text(f"{ALICE} {key.with_suffix('.pub').read_text()}")
+    policy = f'admin = ["{ALICE}"]\nsigned = ["change", "danger"]'
+    async with place(tmp_path, f'signers = "{signers}"', policy) as cern, profanity(cern) as alice:
+        before = service_pid(cern.world, "cern")
+        await online(alice)
+        await alice.type(f'/cmd exec "service restart" {CERN}')
+        await alice.wait_screen(r"\[httpd\] httpd")
+        await alice.type("/field1 httpd")
+        await alice.type("/form submit")
+        asked = await alice.wait_for(r'RECV: <iq [^\n]*var="challenge"[^\n]*?<value>(amon1 [^<]+)</value>')
+        printed = await called(AMON, "sign", "--yes", "--key", str(key), asked[1].replace("&quot;", '"'))
+        assert service_pid(cern.world, "cern") == before
+        await alice.wait_screen(r"\[field3\] the signature")
+        await alice.type(f"/field3 {printed.strip().removeprefix('ok ')}")  # of several words it sends the first
+        await alice.type("/form submit")
+        await alice.wait_screen(r"Form title: service restart: httpd up")
+        assert service_pid(cern.world, "cern") != before
 
 
 async def test_a_service_is_restarted_by_a_form_in_poezio(cern: Place) -> None:

@@ -259,8 +259,9 @@ async def test_the_signature_of_somebody_else_does_nothing(tmp_path: Path) -> No
         line = entry(await alice.go_on(token="xyzzy"), "challenge").value
         again = await alice.go_on(signature=key_of("bob").sign(line.encode(), COMMAND))
         assert again.status == "executing"
-        empty = await alice.go_on(signature=" ")
-        assert empty.note == ("warn", "nothing was done yet: paste the signature, or cancel")
+        for nothing in (" ", "ok", "OK "):
+            empty = await alice.go_on(signature=nothing)
+            assert empty.note == ("warn", "nothing was done yet: paste what stands behind the ok, or cancel")
 
 
 async def test_a_line_to_sign_that_is_too_old_is_made_anew(tmp_path: Path) -> None:
@@ -467,7 +468,7 @@ async def test_forty_rows_are_shown_and_the_rest_is_counted(alice: Filler) -> No
     await alice.begin("lab look")
     done = await alice.go_on(what="all")
     assert len(done.entries) == 41
-    assert done.entries[-1].value == 'and 112 more: type lab look what="all"'
+    assert done.entries[-1].value == "and 112 more: type lab look what=all"
 
 
 async def test_what_says_itself_in_one_line_shows_its_parts_below(alice: Filler) -> None:
