@@ -15,7 +15,8 @@ from amon.runtime.incoming import Output
 from amon.words import Asker
 
 _EVERY = 2.0  # seconds between messages
-_LINES, _LINE, _CHARACTERS = 20, 500, 4096  # of a message, of a line, of a message
+_LINES, _CHARACTERS, _LINE = 20, 4096, 200  # of a message; characters that each line may have at least
+_SIZE = 2**20  # bytes: all that twenty lines can be
 _ASK_EVERY = 30.0  # seconds between two pings
 _PATIENCE = 120.0  # seconds without an answer to any
 
@@ -83,13 +84,14 @@ class Following:
 
     def _tell(self) -> None:
         self._session.skip(_LINES)
-        part = self._session.take(_LINES, _CHARACTERS)
+        part = self._session.take(_LINES, _SIZE)
         if part is None:
             return
         self._said_at = self._clock.monotonic()
         missed = f"({part.missed:,} line{'' if part.missed == 1 else 's'} left out)" if part.missed else ""
         above = [line for line in (self._head(), missed) if line]
-        lines = [_shown(line) for line in part.lines]
+        share = max(_LINE, _CHARACTERS // max(1, len(part.lines)))
+        lines = [line.replace("```", "'''")[:share] for line in part.lines]
         if len(lines) == 1 and not above:
             self._say(lines[0], True)
         else:
@@ -141,7 +143,3 @@ class Followings:
 
     def name_of(self, ident: str) -> str:
         return short(ident, self._open)
-
-
-def _shown(line: str) -> str:
-    return line.replace("```", "'''")[:_LINE]
