@@ -4,6 +4,7 @@ Believed are: for lines, whoever is an admin or owner of the room, by his real a
 member list, and only to lines that were heard here. Presence is for those admins and owners.
 """
 
+import asyncio
 import logging
 import re
 from collections import deque
@@ -15,7 +16,7 @@ from amon.errors import Failed
 from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Gate
 from amon.wire import Gathered, SlotWish, WireError, decode, encode
-from amon.xmpp.events import Received
+from amon.xmpp.events import Online, Received
 
 _ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _EARLY_FOR = 2.0  # seconds: an answer may overtake the line, which comes another way
@@ -25,7 +26,10 @@ COMMANDERS = ("admin", "owner")
 
 
 class HubFleet(Fleet):
-    """room: bare address. said: hears each message that may be for people. wished: each wish for slots of an admin."""
+    """room: bare address. said: hears each message that may be for people. wished: each wish for slots of an admin.
+
+    settled: whether what is known of the sites' presence is of this session. returned: a new session has begun.
+    """
 
     def __init__(
         self, room: str, clock: Clock, known: Mapping[str, Mapping[str, tuple[str, ...]]], keys: Signers
@@ -33,6 +37,8 @@ class HubFleet(Fleet):
         super().__init__(clock, known, keys, _KEPT_MOST)
         self.room_address = room
         self.admins: frozenset[str] = frozenset()
+        self.settled = False
+        self.returned = asyncio.Event()
         self.said: Callable[[Received], None] = lambda message: None
         self.wished: Callable[[str, str, SlotWish], None] = lambda asker, reply_to, wish: None
         self._early: deque[tuple[float, str, Received]] = deque()
@@ -53,7 +59,15 @@ class HubFleet(Fleet):
         await self.enter(members)
         if before - self.admins:
             await connection.review()
+        await self.settle()
+        self.settled = True
         self.changed.set()
+
+    def online(self, event: Online) -> None:
+        if not event.resumed:
+            self.settled = False  # all sites seem to be gone until the server has said who is there
+            self.returned.set()
+        super().online(event)
 
     def may_see(self, jid: str) -> bool:
         return jid.lower() in self.admins

@@ -78,10 +78,10 @@ class Hub:
         """Who belongs to the room, again and again: sites come and go."""
         while True:
             await self.fleet.connection.wait_online()
+            self.fleet.returned.clear()
             try:
                 await self.fleet.refresh()
                 self._trouble = self._room_trouble()
-                await self.fleet.settle()
                 await self.fleet.learn()
                 if not self._trouble:
                     self.ready.set()
@@ -90,7 +90,7 @@ class Hub:
             if self._trouble:
                 self._log.warning("%s", self._trouble)
                 self.fleet.changed.set()
-            await self._clock.sleep(_REFRESH if not self._trouble else _REFRESH / 12)
+            await self._either(self.fleet.returned, _REFRESH if not self._trouble else _REFRESH / 12)
 
     def _room_trouble(self) -> str:
         """Why nothing can be gathered; empty if it can."""
@@ -118,19 +118,23 @@ class Hub:
         while True:
             self.fleet.changed.clear()
             picture = self._picture()
-            due = self._pace.due(picture, self._clock.monotonic())
+            due = self._pace.due(picture, self._clock.monotonic()) if self.fleet.settled else None
             if due == 0:
                 show = "" if picture.show == "available" else picture.show
                 self.fleet.connection.set_presence(show, picture.status)
                 self._pace.told(picture, self._clock.monotonic())
                 self._told(picture.status)
-            sleeping = asyncio.ensure_future(self._clock.sleep(3600.0 if due in (None, 0) else max(0.05, due or 0.0)))
-            stirred = asyncio.ensure_future(self.fleet.changed.wait())
-            try:
-                await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeping.cancel()
-                stirred.cancel()
+            await self._either(self.fleet.changed, max(0.05, due) if due else 3600.0)
+
+    async def _either(self, event: asyncio.Event, seconds: float) -> None:
+        """Until the event is set, or so much time has passed."""
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        stirred = asyncio.ensure_future(event.wait())
+        try:
+            await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            stirred.cancel()
 
     def _picture(self) -> Picture:
         if self._trouble:
