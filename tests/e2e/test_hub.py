@@ -117,6 +117,28 @@ async def test_a_hub_that_is_killed_while_somebody_thinks_goes_on_after_its_next
         assert alice.tellers == {"hub"}
 
 
+@pytest.mark.timeout(120)
+async def test_a_hub_comes_back_by_itself_after_its_server_did(world: World) -> None:
+    async with hub(world, *SITES) as program:
+        await world.server.restart()
+        async with world.console() as fleet:
+            for name in SITES:
+                await seen(fleet, name, "", within=60)
+            async with asyncio.timeout(60):
+                while not any(one.jid == HUB for one in fleet.connection.occupants(OPS)):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+        async with person(world, ALICE, PASSWORD) as alice:
+            for _ in range(20):  # until the sites see it in the room, they answer themselves
+                alice.heard.clear()
+                alice.type("!status @all")
+                await alice.wait(lambda: len(alice.heard) == 3 or "hub" in alice.tellers)
+                if alice.tellers == {"hub"}:
+                    break
+            assert "all 3 done" in alice.heard[0][1]
+        log = (program.folder / "hub.log").read_text()
+        assert "Traceback" not in log
+
+
 @pytest.mark.clients
 async def test_a_person_with_a_real_client_types_once_and_reads_one_answer(world: World) -> None:
     async with hub(world, *SITES), client(world, ALICE) as alice:
