@@ -19,6 +19,7 @@ _LINES, _CHARACTERS, _LINE = 20, 4096, 200  # of a message; characters that each
 _SIZE = 2**20  # bytes: all that twenty lines can be
 _ASK_EVERY = 30.0  # seconds between two pings
 _PATIENCE = 120.0  # seconds without an answer to any
+_PATIENT = 3.0  # seconds after which it is said that it is open, though nothing came
 
 
 class Say(Protocol):
@@ -44,7 +45,7 @@ class Following:
         self._ping = ping
         self._clock = clock
         self._said_at: float | None = None
-        self._asked_at = clock.monotonic()
+        self._began = self._asked_at = clock.monotonic()
         self._pace: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
 
@@ -84,10 +85,13 @@ class Following:
 
     def _tell(self) -> None:
         self._session.skip(_LINES)
-        part = self._session.take(_LINES, _SIZE)
+        part, now = self._session.take(_LINES, _SIZE), self._clock.monotonic()
         if part is None:
+            if self._said_at is None and now - self._began >= _PATIENT and not self._session.over:
+                self._said_at = now
+                self._say(f"{self._head()}; nothing yet", False)
             return
-        self._said_at = self._clock.monotonic()
+        self._said_at = now
         missed = f"({part.missed:,} line{'' if part.missed == 1 else 's'} left out)" if part.missed else ""
         above = [line for line in (self._head(), missed) if line]
         share = max(_LINE, _CHARACTERS // max(1, len(part.lines)))

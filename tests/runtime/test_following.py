@@ -72,6 +72,16 @@ async def test_lines_come_as_they_are_said_and_stop_ends_it_with_a_count(chat: C
     assert chat.tap.open == 0
 
 
+async def test_one_that_has_nothing_to_say_says_that_it_is_open(chat: Chatter) -> None:
+    name = await chat.follow()
+    assert chat.said == []
+    await chat.turn(20)
+    assert chat.said == [f"{name} tap follow, until you say stop; nothing yet"]
+    await chat.say("one")
+    await chat.turn(2)
+    assert chat.said[1:] == ["one"]
+
+
 async def test_there_is_one_message_in_two_seconds_and_twenty_lines_in_it_and_the_rest_is_counted(
     chat: Chatter,
 ) -> None:
