@@ -61,7 +61,9 @@ def sign(session: Session, challenge: str, note: Note | None) -> Stage:
 def doing(session: Session, how_far: str) -> Stage:
     far = how_far or "it has begun"
     note: Note = ("info", f"still at it: {far}; Next looks again")
-    return _stage(session, note, "Next looks again, Cancel ends it", lines_of([f"{_name(session)}: {far}"]), ("next",))
+    # Profanity has no way to cancel a form: its `/form cancel` is for rooms.
+    end = Entry("cancel", "boolean", "end it", "false")
+    return _stage(session, note, "Cancel ends it", (*lines_of([f"{_name(session)}: {far}"]), end), ("next",))
 
 
 def result(session: Session, outcome: Ended) -> Stage:

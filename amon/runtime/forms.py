@@ -155,7 +155,9 @@ class Forms:
             return await self._filled(session, values)
         if session.stage == "confirm":
             return await self._confirmed(session, values)
-        return await (self._signed(session, values) if session.stage == "sign" else self._look(session))
+        if session.stage == "sign":
+            return await self._signed(session, values)
+        return await (self._cancel(session) if is_yes(values.get("cancel", ())) else self._look(session))
 
     async def _chosen(self, session: Session, values: Mapping[str, tuple[str, ...]]) -> Reply:
         name = "".join(values.get("command", ()))

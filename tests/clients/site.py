@@ -14,7 +14,7 @@ CERN = "cern@agents.amon.test/agent"
 
 
 class Place:
-    """world: with the site cern, which runs the service httpd. websocket: where a browser logs in."""
+    """world: with the site cern and its services. websocket: where a browser logs in."""
 
     def __init__(self, world: World, server: PrivateServer, web_port: int) -> None:
         self.world, self.server = world, server
@@ -22,7 +22,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place(folder: Path, account: str = "", policy: str = "") -> AsyncIterator[Place]:
+async def place(folder: Path, account: str = "", policy: str = "", services: str = SLEEPER) -> AsyncIterator[Place]:
     """account, policy: what stands in the site's configuration besides, and instead of what all tests have."""
     web_port = free_port("127.0.0.1")
     server = PrivateServer(
@@ -36,8 +36,8 @@ async def place(folder: Path, account: str = "", policy: str = "") -> AsyncItera
         world = World(server, folder)
         await world.set_up()
         try:
-            site = await world.add_site("cern", SLEEPER)
-            site.config.write_text(world.configuration("cern", SLEEPER, account=account, policy=policy))
+            site = await world.add_site("cern", services)
+            site.config.write_text(world.configuration("cern", services, account=account, policy=policy))
             await site.start()
             async with world.console() as fleet:
                 await seen(fleet, "cern", "")

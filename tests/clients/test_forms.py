@@ -10,7 +10,7 @@ from tests.clients.converse import Converse
 from tests.clients.poezio import Poezio
 from tests.clients.profanity import Profanity
 from tests.clients.site import CERN, Place, place
-from tests.e2e.test_answers import service_pid
+from tests.e2e.test_answers import SLOW, service_pid
 from tests.e2e.test_client import AMON, called
 from tests.e2e.world import ALICE, BOB, PASSWORD
 
@@ -88,6 +88,22 @@ async def test_what_must_be_signed_is_copied_out_of_a_form_and_pasted_into_it(tm
         await alice.type("/form submit")
         await alice.wait_screen(r"Form title: service restart: httpd up")
         assert service_pid(cern.world, "cern") != before
+
+
+async def test_long_work_tells_how_far_it_is_in_profanity_and_can_be_cancelled(tmp_path: Path) -> None:
+    async with place(tmp_path, services=SLOW) as cern, profanity(cern) as alice:
+        await online(alice)
+        await alice.type(f'/cmd exec "service restart" {CERN}')
+        await alice.wait_screen(r"\[slow\] slow")
+        await alice.type("/field1 slow")
+        await alice.type("/form submit")
+        await alice.wait_screen(r"\[field2\] do it")
+        await alice.type("/field2 on")
+        await alice.type("/form submit")
+        await alice.wait_screen(r"Form title: service restart: still at it: slow: restart; Next looks again", within=20)
+        await alice.type("/field2 on")
+        await alice.type("/form submit")
+        await alice.wait_for(r'RECV: <iq [^\n]*status="canceled"[^\n]*cancelled while it ran; look what it left')
 
 
 async def test_a_service_is_restarted_by_a_form_in_poezio(cern: Place) -> None:

@@ -346,7 +346,8 @@ async def test_long_work_says_how_far_it_is_and_next_looks_again(alice: Filler) 
     assert (await alice.go_on()).note == ("info", "lab restart: copied")
 
 
-async def test_long_work_can_be_cancelled(alice: Filler) -> None:
+@pytest.mark.parametrize("way", ["cancel", "field"])
+async def test_long_work_can_be_cancelled(alice: Filler, way: str) -> None:
     alice.lab.lab.body, begun = held()
     await alice.begin("lab restart")
     await alice.go_on(what="httpd")
@@ -354,7 +355,7 @@ async def test_long_work_can_be_cancelled(alice: Filler) -> None:
     await begun.wait()
     alice.lab.clock.advance(10)
     await looking
-    gone = stage(await alice.do("cancel"))
+    gone = stage(await alice.do("cancel")) if way == "cancel" else await alice.go_on(cancel="1")
     assert gone.status == "canceled"
     assert gone.note is not None
     assert "look what it left" in gone.note[1]
