@@ -51,7 +51,7 @@ async def run_broadcast(
         with interrupts.caught():
             report = await watched(console.wished(wish), face, interrupts)
             if save is not None:
-                report = await save_outputs(console.session, report, save, face)
+                report = await save_outputs(console.session, report, save, face, interrupts)
         if wish.line.startswith(("help", "complete")):
             from admin_console.shell.overheard import overhear
 
@@ -60,12 +60,17 @@ async def run_broadcast(
     return report
 
 
-async def save_outputs(session: Session, report: Report, directory: Path, face: Face) -> Report:
-    """A file for each site that said something. What could not be had is no answer, for the exit code too."""
+async def save_outputs(
+    session: Session, report: Report, directory: Path, face: Face, interrupts: Interrupts | None = None
+) -> Report:
+    """A file for each site that said something. What could not be had is no answer, for the exit code too.
+
+    interrupts: Ctrl-C ends it; what came so far is kept.
+    """
     from admin_console.outputs import save_wholes
 
     outcomes = [row.outcome for row in report.book.rows() if row.outcome is not None and row.reported]
-    saved = await save_wholes(session, outcomes, report.job.id, directory, face)
+    saved = await save_wholes(session, outcomes, report.job.id, directory, face, stops=interrupts)
     is_whole = not any(one.why for one in saved)
     return report if is_whole or report.exit else replace(report, exit=ExitCode.no_answer)
 

@@ -10,8 +10,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +38,12 @@ class Ear(Protocol):
     def note(self, text: str) -> None: ...
 
 
+class Stops(Protocol):
+    """What Ctrl-C means while the block lasts; see `broadcast.Interrupts`."""
+
+    def mean(self, act: Callable[[], None]) -> AbstractContextManager[None]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What became of one site's output. size: bytes. why: what is missing of it, and where it is; empty: nothing is."""
@@ -57,11 +63,12 @@ async def save_wholes(
     *,
     at_once: int = AT_ONCE,
     patience: float = PATIENCE,
+    stops: Stops | None = None,
 ) -> Sequence[Saved]:
     """A file in `directory` for each outcome that says something, named by its site; `ear` hears how it goes.
 
     ident: of the job. What is there already, and was proven by its digest, is not fetched again. `Failed` where nothing
-    can be written at all. patience: seconds that a site may say nothing.
+    can be written at all. patience: seconds that a site may say nothing. stops: Ctrl-C, which ends it; what came stays.
     """
     meant = [one for one in outcomes if one.whole is not None or one.text]
     try:
@@ -70,14 +77,22 @@ async def save_wholes(
         raise Failed(f"{directory} cannot be made: {(fault.strerror or str(fault)).lower()}") from None
     with Mail(session, ident, patience) as mail:
         saving = _Saving(mail, ident, directory, meant, at_once)
-        telling = asyncio.create_task(saving.keep_telling(ear, session.clock), name="saving")
+        work = asyncio.ensure_future(saving.all())
+        reading = asyncio.ensure_future(mail.read())
+        telling = asyncio.ensure_future(saving.keep_telling(ear, session.clock))
         try:
-            async with asyncio.TaskGroup() as tasks:
-                reading = tasks.create_task(mail.read(), name="parts of outputs")
-                await saving.all()
-                reading.cancel()
+            with stops.mean(lambda: _void(work.cancel())) if stops is not None else nullcontext():
+                await asyncio.wait((work, reading), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                reading.result()  # a bug of ours: nothing would ever come any more
         finally:
-            telling.cancel()
+            for one in (work, reading, telling):
+                one.cancel()
+            await asyncio.wait((work, reading, telling))
+    if work.cancelled():
+        saving.stopped()
+    else:
+        work.result()
     for line in saving.summary():
         ear.note(line)
     return saving.done
@@ -132,6 +147,12 @@ class _Saving:
             file.close()
         part.replace(path)
         sync_directory(path.parent)
+
+    def stopped(self) -> None:
+        """Nobody waits for the others."""
+        there = {one.site for one in self.done}
+        missing = [one.site for one in self._outcomes if one.site not in there]
+        self.done += [Saved(site, None, 0, "stopped by you") for site in missing]
 
     async def keep_telling(self, ear: Ear, clock: Clock) -> None:
         told = ""
@@ -191,3 +212,7 @@ def _sites(count: int) -> str:
 
 def _size(size: int) -> str:
     return format_quantity(size, "B")
+
+
+def _void(_: object) -> None:
+    """For callbacks that give back what nobody wants."""

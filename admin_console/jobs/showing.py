@@ -55,7 +55,7 @@ async def show_job(
                 report = await watch(run, face, interrupts, short_of(kept.id, setup.ledger))
                 code = _shown(face, report)
                 if save is not None:
-                    code = int((await save_outputs(console.session, report, save, face)).exit)
+                    code = int((await save_outputs(console.session, report, save, face, interrupts)).exit)
             return code
     except Failed as fault:
         if follow or cancels or save is not None:

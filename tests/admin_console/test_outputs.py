@@ -12,9 +12,11 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
+from admin_console.broadcast import Interrupts
 from admin_console.outputs import Saved, save_wholes
 from admin_console.parts import WINDOW, Allowance
 from admin_console.session import Session
@@ -73,7 +75,7 @@ class Ground:
         return [said if isinstance(said, str) else encode(said) for said in self.sites[site](payload)]
 
     async def save(
-        self, wholes: Mapping[str, Whole | None], text: str = "the beginning", **more: int
+        self, wholes: Mapping[str, Whole | None], text: str = "the beginning", **more: Any
     ) -> dict[str, Saved]:
         if not self.desk.fleet.sites:
             await self.desk.enter(*wholes)
@@ -211,6 +213,26 @@ async def test_where_it_was_cut_at_its_site_that_is_said(ground: Ground) -> None
     ground.sites["cern"] = honest(TEXT)
     saved = await ground.save({"cern": whole_of(TEXT, cut=True)})
     assert saved["cern"].why == "cut at its site, which keeps no more of it"
+    assert (ground.folder / "cern.txt").read_bytes() == TEXT
+
+
+async def test_who_presses_ctrl_c_has_what_came_so_far_and_goes_on_another_time(ground: Ground) -> None:
+    interrupts, answers = Interrupts(), honest(TEXT)
+
+    def stops(fetch: Fetch) -> Iterable[Payload]:
+        assert fetch.offset is not None
+        if fetch.offset < 400_000:
+            return answers(fetch)
+        asyncio.get_running_loop().call_soon(interrupts.hit)
+        return ()
+
+    ground.sites.update({"cern": stops, "desy": honest(TEXT)})
+    ground.patience = 60.0
+    saved = await ground.save({"desy": None, "cern": whole_of(TEXT)}, stops=interrupts, at_once=1)
+    assert (saved["cern"].why, saved["desy"].why) == ("stopped by you", "")
+    assert "cern: stopped by you" in ground.ear.notes
+    ground.sites["cern"] = answers
+    await ground.save({"cern": whole_of(TEXT)})
     assert (ground.folder / "cern.txt").read_bytes() == TEXT
 
 
