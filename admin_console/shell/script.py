@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
+from admin_console.broadcast import Interrupts
 from admin_console.plain import PlainFace
 from admin_console.program import Output, face_of
 from admin_console.shell.desk import Desk, Leave
@@ -35,8 +36,24 @@ class ScriptFront:
 
 
 async def play(desk: Desk, lines: AsyncIterator[str]) -> int:
-    """Every line to its end, what comes after a failed one, too."""
-    codes = []
+    """Every line to its end, what comes after a failed one, too. Ctrl-C stops the one at work, and is the last."""
+    codes: list[int] = []
+    script, stopped = asyncio.current_task(), False
+    assert script is not None
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        if not desk.work.interrupt():
+            script.cancel()
+
+    interrupts = Interrupts()
+    with interrupts.caught(), interrupts.mean(stop):
+        await _play(desk, lines, codes, lambda: stopped)
+    return worst(codes)
+
+
+async def _play(desk: Desk, lines: AsyncIterator[str], codes: list[int], stopped: Callable[[], bool]) -> None:
     async for line in lines:
         try:
             task = desk.enter(line)
@@ -45,7 +62,8 @@ async def play(desk: Desk, lines: AsyncIterator[str]) -> int:
             break
         except (Refused, Failed) as error:
             codes.append(desk.tell(error))
-    return worst(codes)
+        if stopped():
+            break
 
 
 async def lines_of(source: TextIO) -> AsyncIterator[str]:

@@ -3,10 +3,15 @@
 import asyncio
 import json
 import os
+import signal
 from pathlib import Path
+from typing import BinaryIO
 
 from tests.admin_console.ground import Ground
 from tests.admin_console.programs import AMON
+from tests.admin_console.test_stops import busy
+
+DEFAULTS = ("/usr/bin/env", "--default-signal")  # whoever began the tests in the background has SIGINT ignored
 
 
 async def shell(ground: Ground, lines: str, *words: str) -> tuple[str, str, int]:
@@ -150,3 +155,53 @@ async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly
             _, notes = await process.communicate()
         assert notes.decode() == said
         assert code in (None, process.returncode)
+
+
+async def test_control_c_stops_the_line_at_its_sites_and_what_comes_after_it_is_not_begun(ground: Ground) -> None:
+    agent = await ground.site("cern")
+    await shell(
+        ground, "help odd hang\n", "all"
+    )  # so that the next call is the line itself
+    process = await asyncio.create_subprocess_exec(
+        *DEFAULTS, *AMON, "--config", str(ground.console().config), "shell", "all", env=environment(ground.folder),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(b"odd hang\nodd echo never\n")
+    await busy(agent)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate()
+    assert "cern: cancelled" in out.decode()
+    assert "never" not in out.decode()
+    assert (process.returncode, agent.node.dispatch.under_way()) == (15, 0)
+
+
+async def test_lines_come_from_a_file_or_from_nowhere_and_none_is_endless(ground: Ground) -> None:
+    await ground.site("cern")
+    file = ground.folder / "lines"
+    for content, code, said in (
+        (b"odd echo one\nodd echo two", 0, "cern: done: two"),
+        (b"", 0, ""),
+        (b"x" * 100_000 + b"\nodd echo behind\n", 2, "cern: done: behind"),
+    ):
+        file.write_bytes(content)
+        with file.open("rb") as source:
+            assert await from_stream(ground, source) == (said, code)
+    with Path("/dev/null").open("rb") as source:  # noqa: ASYNC230
+        assert await from_stream(ground, source) == ("", 0)
+    out, notes, code = await shell(ground, "odd echo before\n" + "x" * 100_000 + "\nodd echo behind\n", "all")
+    assert (code, "longer than the 8192 characters" in notes) == (2, True)
+    assert ("before" in out, "behind" in out) == (True, False)
+
+
+async def from_stream(ground: Ground, source: BinaryIO) -> tuple[str, int]:
+    """The last line about a site, and the exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *AMON, "--config", str(ground.console().config), "shell", "all", env=environment(ground.folder),
+        stdin=source, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    async with asyncio.timeout(20):
+        out, _ = await process.communicate()
+    said = [line for line in out.decode().splitlines() if line.startswith("cern")]
+    return said[-1] if said else "", process.returncode or 0
