@@ -1,4 +1,4 @@
-"""What may come next in a target, from what the last run learnt: no server is asked while somebody types."""
+"""What may come next in a target or a command, from what was learnt before: no server is asked while somebody types."""
 
 import re
 from collections.abc import Iterable, Sequence
