@@ -27,6 +27,7 @@ from amon.runtime.formsession import Heard, Session, Sessions
 from amon.runtime.incoming import Door, Incoming
 from amon.runtime.seals import LONGEST_LIFE, REFUSAL
 from amon.runtime.wanted import wanted_of
+from amon.text import LONGEST_LINE
 from amon.wire import Challenge, Ended
 from amon.words import Asker, State
 from amon.xmpp.commands import Asked, Fault, Nodes, Reply
@@ -34,6 +35,7 @@ from amon.xmpp.commands import Asked, Fault, Nodes, Reply
 PATIENCE = 10.0  # seconds after which a form is answered that it goes on; clients give up after 20 or 30
 _SECOND = 2.0  # the same where a second person is waited for, who will not be that quick
 _LAST_WORDS = 2.0  # seconds to wait for the end of what was cancelled
+_SWEEP_EVERY = 60.0
 _STEPS = (240, 60.0)  # of one person in so many seconds
 _LONGEST_CHALLENGE = 1900  # characters
 
@@ -64,6 +66,7 @@ class Forms:
         self._clock = site.clock
         self.sessions = Sessions(site.clock)
         self._steps = Quota(*_STEPS)
+        self._sweeping = False
         self._log = logging.getLogger("amon.forms")
 
     async def answer(self, asked: Asked) -> Reply:
@@ -112,7 +115,19 @@ class Forms:
         if command is None and not self._allowed(asker).get(instance):
             return _UNKNOWN
         session = self.sessions.open(asker, asked.node, instance, command)
+        if not self._sweeping:
+            self._sweeping = True
+            self._start(self._sweep())
         return await self._step(session, asked, self._first(session))
+
+    async def _sweep(self) -> None:
+        """While there are forms: those that nobody touches are forgotten though nobody may ever ask again."""
+        try:
+            while len(self.sessions):
+                await self._clock.sleep(_SWEEP_EVERY)
+                self.sessions.sweep()
+        finally:
+            self._sweeping = False
 
     async def _go_on(self, asked: Asked, asker: Asker) -> Reply:
         session = self.sessions.find(asked.session, asked.full)
@@ -169,6 +184,10 @@ class Forms:
 
     async def _filled(self, session: Session, values: Mapping[str, tuple[str, ...]]) -> Reply:
         assert session.command is not None
+        size = sum(len(value) for param in session.command.params for value in values.get(param.name, ()))
+        if size > LONGEST_LINE:  # no line could say it, and until the end of the form it would be kept
+            text = f"what is filled in is {size} characters long; at most {LONGEST_LINE} are taken"
+            return Fault("bad-request", text, "modify")
         session.given = merged(session.command, session.given, values)
         return await self._plan(session)
 

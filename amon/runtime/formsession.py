@@ -119,7 +119,7 @@ class Sessions:
 
     def open(self, asker: Asker, node: str, instance: str, command: Command | None) -> Session:
         """A new one. Who has too many loses his oldest; where all have, the oldest goes."""
-        self._forget_old()
+        self.sweep()
         mine = [one for one in self._all.values() if one.asker.jid == asker.jid]
         if len(mine) >= MOST_OF_ONE:
             self.close(_first(mine))
@@ -131,7 +131,7 @@ class Sessions:
 
     def find(self, ident: str, full: str) -> Session | None:
         """The one with this id, if it belongs to this very address and is not too old. Touches it."""
-        self._forget_old()
+        self.sweep()
         found = self._all.get(ident)
         if found is None or found.asker.full != full:
             return None
@@ -141,7 +141,8 @@ class Sessions:
     def close(self, session: Session) -> None:
         self._all.pop(session.id, None)
 
-    def _forget_old(self) -> None:
+    def sweep(self) -> None:
+        """Forgets those that nobody has touched for too long."""
         now = self._clock.monotonic()
         for one in list(self._all.values()):
             if now - one.touched > LIFE and not one.busy:

@@ -16,6 +16,7 @@ class Filler:
     def __init__(self, lab: Site, door: Door = DOOR, *, by: str = ALICE, forms: Forms | None = None) -> None:
         self.lab, self.by, self.full = lab, by, f"{by}/desk"
         self.tasks: set[asyncio.Task[None]] = set()
+        self.sweeps: set[asyncio.Task[None]] = set()
         self.forms = forms or Forms(lab.node, door, self._start)
         self.count = 0
         self.node = self.session = ""
@@ -60,8 +61,9 @@ class Filler:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        kept = self.sweeps if work.__name__ == "_sweep" else self.tasks
+        kept.add(task)
+        task.add_done_callback(kept.discard)
 
 
 def stage(reply: Reply) -> Stage:

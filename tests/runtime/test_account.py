@@ -332,7 +332,7 @@ async def test_calls_of_an_earlier_agent_are_told_once_to_people_and_programs_al
         ((to, payload, body),) = desk.wire.sent
         outcome = decode(payload)
         assert isinstance(outcome, Ended)
-        assert (to, outcome.state) == (f"{ALICE}/desk", "failed")
+        assert (to, outcome.state) == (f"{ALICE}/desk", "lost")
         assert body == f"cern: lab restart what=httpd: {outcome.text}"
         desk.wire.sent.clear()
         desk.account.received(Received(ALICE, f"{ALICE}/x", "", payload=encode(Fetch(ID))))

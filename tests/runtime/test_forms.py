@@ -292,7 +292,7 @@ async def test_a_second_person_is_waited_for_and_next_looks_again(lab: Site) -> 
     await alice.begin("lab restart")
     await alice.go_on(what="httpd")
     looking = asyncio.create_task(alice.go_on(confirm="true"))
-    await lab.clock.wait_sleepers(3)
+    await lab.clock.wait_sleepers(4)
     lab.clock.advance(2)
     shown = await looking
     assert (shown.status, shown.actions) == ("executing", ("next",))
@@ -391,7 +391,7 @@ async def test_what_does_not_let_itself_be_cancelled_leaves_nobody_waiting(alice
     looking = asyncio.create_task(alice.go_on(confirm="true"))
     await begun.wait()
     ending = asyncio.create_task(alice.do("cancel"))
-    await alice.lab.clock.wait_sleepers(4)
+    await alice.lab.clock.wait_sleepers(5)
     alice.lab.clock.advance(2)
     gone = stage(await ending)
     assert (gone.status, gone.note) == ("canceled", ("warn", "it is being cancelled; look what it left"))
@@ -443,7 +443,7 @@ async def test_a_session_that_says_nothing_is_not_waited_for_longer_than_a_form_
     async with site(tmp_path, specs=(Spec("mute", "mute", Mute),)) as lab:
         alice = Filler(lab)
         looking = asyncio.create_task(alice.begin("mute"))
-        await lab.clock.wait_sleepers(3)
+        await lab.clock.wait_sleepers(4)
         await lab.clock.turn(PATIENCE + 3)
         done = await looking
         assert (done.status, done.note) == ("completed", ("info", "mute: 0 lines so far"))
@@ -504,6 +504,15 @@ async def test_the_end_of_a_form_keeps_nothing_of_what_was_filled_in(alice: Fill
     await alice.go_on(token="xyzzy-plugh")
     (session,) = alice.forms.sessions._all.values()
     assert (session.stage, session.given, session.incoming) == ("over", {}, None)
-    alice.lab.clock.advance(LIFE + 1)
-    assert fault(await alice.do("complete")) == "item-not-found"
+
+
+async def test_a_form_is_forgotten_though_nobody_asks_again(alice: Filler) -> None:
+    await alice.begin("lab unlock")
+    await alice.go_on(token="xyzzy-plugh", what="no good!")
+    (session,) = alice.forms.sessions._all.values()
+    assert session.given
+    await alice.lab.clock.turn(LIFE + 120, step=60)
     assert len(alice.forms.sessions) == 0
+    assert not alice.sweeps
+    await alice.begin("lab look")
+    assert len(alice.sweeps) == 1
