@@ -105,7 +105,7 @@ async def _rate(node: Node, what: str, line: str, runs: int, count: int) -> Row:
     rates, shares = [], []
     for _ in range(runs):
         before = node.journal.transactions
-        rates.append(count / await _timed(node, line, count, _IN_FLIGHT))
+        rates.append(count / await timed(node, line, count, _IN_FLIGHT))
         shares.append(count / (node.journal.transactions - before))
     note = f"{spread(rates, '{:.0f}')}; {middle(shares):.0f} calls to a transaction"
     return Row(f"calls, {what}, {_IN_FLIGHT} in flight", middle(rates), "1/s", _BUDGET, "more", note)
@@ -114,12 +114,12 @@ async def _rate(node: Node, what: str, line: str, runs: int, count: int) -> Row:
 async def _one(node: Node, runs: int, count: int) -> Iterable[Row]:
     rows = []
     for what, line in (("reading", "look httpd"), ("changing, synced", "alter httpd")):
-        times = [1000 * await _timed(node, line, count, 1) / count for _ in range(runs)]
+        times = [1000 * await timed(node, line, count, 1) / count for _ in range(runs)]
         rows.append(Row(f"call, {what}, alone", middle(times), "ms", None, "less", spread(times)))
     return rows
 
 
-async def _timed(node: Node, line: str, count: int, window: int) -> float:
+async def timed(node: Node, line: str, count: int, window: int) -> float:
     """Seconds for so many calls with so many in flight."""
     left = itertools.repeat(None, count)
 

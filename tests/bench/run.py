@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from tests.bench.ground import raise_file_limit
 from tests.bench.rows import Row, table
 
-NAMES = ("agent", "calls", "signatures", "messages", "fleet", "demo", "sessions")
+NAMES = ("agent", "calls", "journal", "signatures", "messages", "fleet", "demo", "sessions")
 _WITHIN = 300.0  # seconds for one of them
 
 

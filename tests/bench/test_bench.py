@@ -7,7 +7,7 @@ from typing import Protocol
 import psutil
 import pytest
 
-from tests.bench import agent, calls, demo, fleet, messages, run, sessions, signatures
+from tests.bench import agent, calls, demo, fleet, journal, messages, run, sessions, signatures
 from tests.bench.ground import cpu_seconds
 from tests.bench.rows import Row, middle, table
 
@@ -63,7 +63,7 @@ class Figure(Protocol):
 
 @pytest.mark.bench
 @pytest.mark.parametrize(
-    "figure", [agent, calls, demo, fleet, messages, sessions, signatures], ids=lambda one: one.__name__
+    "figure", [agent, calls, demo, fleet, journal, messages, sessions, signatures], ids=lambda one: one.__name__
 )
 async def test_each_figure_can_be_measured(figure: Figure) -> None:
     rows = await figure.measure(quick=True)
