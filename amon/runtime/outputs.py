@@ -8,6 +8,7 @@ in the form of zlib (RFC 1950), so that a part can be read without all before it
 import array
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -42,6 +43,8 @@ _HEAD = 20_000  # characters of the beginning that the answer gets
 _LOOK_EVERY = 64  # blocks, between two looks at the disk
 _TAIL = struct.Struct("<QI4s")  # bytes of text, blocks, mark
 _MARK = b"amo1"
+_WAITING_MOST = 4  # results that are written down or wait for it: until then they are in memory
+_BUSY = "others are being written down just now"
 _LEVEL = 3  # of zlib: logs become a tenth; more takes three times as long for little
 
 Key = tuple[str, str, str]  # account, asker, id
@@ -76,6 +79,7 @@ class Outputs:
         self._limits = _Limits(most, total, reserve)
         self._free = free
         self._one = asyncio.Lock()  # at a time: each takes a thread, and the interpreter
+        self._waiting = 0
 
     async def keep(self, key: Key, result: Any, hidden: Iterable[Secret], now: float, *, data: bool = False) -> Kept:
         """Write all of `result` down, in a thread. data: as JSON, a row on each line, instead of text for people.
@@ -85,25 +89,23 @@ class Outputs:
         if isinstance(result, list | tuple):
             result = list(result)  # the module may go on with its own
         hides, stop = tuple(shapes(hidden)), threading.Event()
-        async with self._one:
-            try:
-                return await asyncio.to_thread(self._keep, key, result, hides, now, stop, data)
-            finally:
-                stop.set()
-
-    def _keep(
-        self, key: Key, result: Any, hides: tuple[str, ...], now: float, stop: threading.Event, data: bool
-    ) -> Kept:
-        text = _Text(pieces(result) if not data else _json_lines(result), hides)
-        rows = result if isinstance(result, list | tuple) else [result]
-        columns = columns_of(type(rows[0])) if rows and hasattr(type(rows[0]), "__dataclass_fields__") else ()
+        made = _Text(pieces(result) if not data else _json_lines(result), hides)
+        if self._waiting >= _WAITING_MOST:
+            return await asyncio.to_thread(_kept, result, made, None, _BUSY)
+        self._waiting += 1
         try:
-            whole, fault = self._written(key, text, now, stop), ""
+            async with self._one:
+                return await asyncio.to_thread(self._keep, key, result, made, now, stop)
+        finally:
+            self._waiting -= 1
+            stop.set()
+
+    def _keep(self, key: Key, result: Any, made: "_Text", now: float, stop: threading.Event) -> Kept:
+        try:
+            whole, fault = self._written(key, made, now, stop), ""
         except OSError as error:
             whole, fault = None, (error.strerror or str(error)).lower()
-            text.look()
-        short, data_cut = bounded(result, hides)
-        return Kept(Answer(text.head, short, columns), whole, fault, data_cut)
+        return _kept(result, made, whole, fault)
 
     def _written(self, key: Key, text: "_Text", now: float, stop: threading.Event) -> Whole:
         folder, path = self._home(), self._path(key)
@@ -265,10 +267,19 @@ class _Blocks:
         self._file.write(self._ends.tobytes() + _TAIL.pack(self.size, len(self._ends), _MARK))
 
 
+def _kept(result: Any, made: "_Text", whole: Whole | None, fault: str) -> Kept:
+    made.look()
+    rows = result if isinstance(result, list | tuple) else [result]
+    columns = columns_of(type(rows[0])) if rows and dataclasses.is_dataclass(rows[0]) else ()
+    short, data_cut = bounded(result, made.hides)
+    return Kept(Answer(made.head, short, columns), whole, fault, data_cut)
+
+
 class _Text:
     """What people may see of the pieces of a result, and its beginning."""
 
-    def __init__(self, parts: Iterator[str], hides: Iterable[str]) -> None:
+    def __init__(self, parts: Iterator[str], hides: tuple[str, ...]) -> None:
+        self.hides = hides
         self.head = ""
         self._made = self._make(parts, Glass(hides))
 
@@ -276,10 +287,9 @@ class _Text:
         return self._made
 
     def look(self) -> None:
-        """See to it that the beginning is there, though nothing is written."""
-        for _ in self._made:
-            if len(self.head) >= _HEAD:
-                return
+        """See to it that the beginning is there, though nothing was written."""
+        while len(self.head) < _HEAD and next(self._made, None) is not None:
+            pass
 
     def _make(self, parts: Iterator[str], glass: Glass) -> Iterator[str]:
         for part in parts:

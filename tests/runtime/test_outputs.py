@@ -23,7 +23,7 @@ from amon.runtime import caps
 from amon.runtime.outputs import BLOCK, Outputs, forget
 from amon.runtime.veil import Glass, Veil
 from amon.text import visible
-from amon.wire import Ended, Whole
+from amon.wire import Ended, Proof, Whole, body_of, read_proof
 from tests.runtime.scene import ALICE, BOB, DOOR, Row, Said, Site, gate, raises, site
 
 KEY = ("lab", ALICE, "01JD8M5W8X1V6Q2R3S4T5V6W7X")
@@ -270,6 +270,25 @@ async def test_who_cancels_while_it_is_written_leaves_no_file(tmp_path: Path) ->
     await asyncio.get_running_loop().shutdown_default_executor()
     assert writing.cancelled()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_of_many_at_once_a_few_wait_for_the_disk_and_the_others_are_told_cut(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path)
+    keys = [("lab", ALICE, str(n)) for n in range(9)]
+    async with asyncio.TaskGroup() as tasks:
+        keeping = [tasks.create_task(outputs.keep(key, TEXT, (), 1.0)) for key in keys]
+    kept = [task.result() for task in keeping]
+    assert [one.whole is not None for one in kept] == [True] * 4 + [False] * 5
+    assert kept[8].fault == "others are being written down just now"
+    assert all(one.answer.text == TEXT[:20_000] for one in kept)
+    assert (await outputs.keep(keys[8], TEXT, (), 1.0)).whole is not None
+
+
+def test_the_digest_of_an_output_is_part_of_what_its_site_signs() -> None:
+    whole = Whole(5, "0" * 64, 1)
+    body = body_of(Proof("cern@agents.example.org", ALICE, 1.0, Ended(KEY[2], "done", whole=whole), "x"))
+    assert whole.digest in body
+    assert read_proof(body).ended.whole == whole
 
 
 async def test_the_loop_goes_on_while_fifty_megabytes_are_written(tmp_path: Path) -> None:
