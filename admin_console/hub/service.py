@@ -80,13 +80,15 @@ class Hub:
             await self.fleet.connection.wait_online()
             self.fleet.returned.clear()
             try:
-                await self.fleet.refresh()
+                await self.fleet.connection.enter(self.fleet.room_address)
                 self._trouble = self._room_trouble()
+                await self.fleet.refresh()
                 await self.fleet.learn()
                 if not self._trouble:
                     self.ready.set()
+                self.fleet.changed.set()
             except Failed as fault:
-                self._trouble = f"who belongs to {self.fleet.room_address} is not known: {fault}"
+                self._trouble = self._trouble or f"who belongs to {self.fleet.room_address} is not known: {fault}"
             if self._trouble:
                 self._log.warning("%s", self._trouble)
                 self.fleet.changed.set()
@@ -96,13 +98,19 @@ class Hub:
         """Why nothing can be gathered; empty if it can."""
         room, ours = self.fleet.room_address, self.fleet.connection.account
         state = self.fleet.rooms.get(room)
+        step = f"next: an owner of it runs amon room create --admin {ours}"
         if state is None or not state.joined:
-            return f"not in {room}: {state.reason if state else 'not yet'}"
+            reason = state.reason if state is not None else "not yet"
+            return (
+                f"not in {room}: {reason.partition(';')[0]}; {step}"
+                if "member" in reason
+                else f"not in {room}: {reason}"
+            )
         if not state.safe:
             return f"{room} is not members-only or hides addresses; next: its owner runs amon room create"
         standing = [one.affiliation for one in self.fleet.connection.occupants(room) if one.nick == state.nick]
         if standing[:1] not in (["admin"], ["owner"]):
-            return f"no admin of {room}; next: an owner of it runs amon room create --admin {ours}"
+            return f"no admin of {room}; {step}"
         return ""
 
     async def _learn(self) -> None:
@@ -114,11 +122,10 @@ class Hub:
 
     async def _show(self) -> None:
         """Presence follows the picture, at the pace that suits contact lists."""
-        await self.ready.wait()
         while True:
             self.fleet.changed.clear()
-            picture = self._picture()
-            due = self._pace.due(picture, self._clock.monotonic()) if self.fleet.settled else None
+            picture, knows = self._picture(), self.fleet.settled and self.ready.is_set()
+            due = self._pace.due(picture, self._clock.monotonic()) if knows or self._trouble else None
             if due == 0:
                 show = "" if picture.show == "available" else picture.show
                 self.fleet.connection.set_presence(show, picture.status)

@@ -102,10 +102,11 @@ async def alive(made: Person) -> AsyncIterator[None]:
         await asyncio.wait([life])
 
 
-async def hub_account(ground: Ground) -> Path:
-    """An account, an admin of the room, and its hub.toml."""
+async def hub_account(ground: Ground, *, admin: bool = True) -> Path:
+    """An account, an admin of the room unless it is not to be one yet, and its hub.toml."""
     await ground.server.add_account(HUB, PASSWORD)
-    await create_room(ground.console(), [], [HUB])
+    if admin:
+        await create_room(ground.console(), [], [HUB])
     path = ground.folder / "hub.toml"
     path.write_text(
         f'jid = "{HUB}"\npassword = "{PASSWORD}"\nroom = "{OPS}"\nhost = "{ground.server.host}"\n'

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from admin_console.hub.run import living
+from admin_console.hub.settings import load
+from admin_console.rooms import create_room
 from amon.ids import code, new_id, typed_id
+from amon.notify import Notify
 from amon.wire import Ended, encode
 from tests.admin_console.ground import ALICE, BOB, OPS, Ground
 from tests.hub.stage import HUB, POLICY, Person, alive, hub_account, hub_of, knows, person, until
@@ -180,6 +184,27 @@ async def test_its_presence_is_the_fleets_and_for_those_who_command_only(ground:
         await alice.told("cern: ok")
         alice.write(HUB, "uptime")
         await alice.told(f"say it in the room {OPS}: !uptime @all; I collect the answers")
+
+
+async def test_a_hub_that_is_no_admin_of_the_room_says_the_next_step_and_is_there_when_it_was_done(
+    ground: Ground,
+) -> None:
+    await ground.site("cern", policy=POLICY)
+    path = await hub_account(ground, admin=False)
+    told: list[str] = []
+
+    class Ear(Notify):
+        def status(self, text: str) -> None:
+            told.append(text)
+
+    async with living(load(path), Ear()) as hub:
+        await until(lambda: told)
+        assert told[0].startswith("UNKNOWN ")
+        assert "next: an owner of it runs amon room create --admin hub@amon.test" in told[0]
+        assert not hub.ready.is_set()
+        await create_room(ground.console(), [], [HUB])
+        await until(hub.ready.is_set)
+        await until(lambda: told[-1] == "OK 1/1")
 
 
 async def test_who_may_not_command_is_not_heard(ground: Ground) -> None:
