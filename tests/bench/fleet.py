@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass
 
 from amon.ids import new_id
+from amon.job import ALL_AT_ONCE
+from amon.job import Plan as Rolling
 from amon.runtime.fleet import Fleet
 from amon.runtime.gather import Job, gathering
 from amon.words import State
@@ -58,6 +60,7 @@ async def ask(plan: Plan) -> list[Row]:
                     await until(fleet, lambda: all(site.online for site in fleet.sites.values()), 60)
                     all_ = [os.getpid(), running.pid or 0, *pids]
                     rows = [await _row(plan, fleet, world, line, all_) for line in plan.budgets]
+                    rows.append(await _rolled(plan, fleet, world))
                     return [*rows, _memory(plan, running, pids, online)]
 
 
@@ -74,9 +77,18 @@ async def _row(plan: Plan, fleet: Fleet, world: World, line: str, pids: list[int
     return Row(what, middle(took), "s", plan.budgets[line], "less", note)
 
 
-async def _once(plan: Plan, fleet: Fleet, world: World, line: str) -> float:
+async def _rolled(plan: Plan, fleet: Fleet, world: World) -> Row:
+    """The same in turns: two first, then so many at a time."""
+    rolling = Rolling(batch=max(1, plan.sites // 20), canary=2)
+    took = [await _once(plan, fleet, world, READ, rolling) for _ in range(plan.repeats)]
+    what = f"{plan.kind}, `{READ}` to {plan.sites:,} agents, {rolling.batch} at a time"
+    return Row(what, middle(took), "s", None, "less", f"two canaries; {spread(took)} s")
+
+
+async def _once(plan: Plan, fleet: Fleet, world: World, line: str, rolling: Rolling = ALL_AT_ONCE) -> float:
     """Seconds from sending to the closed book, in which every site must be done."""
-    job = Job(new_id(world.clock.time()), line, tuple(sorted(fleet.sites)), _DEADLINE, confirmed=True)
+    names = tuple(sorted(fleet.sites))
+    job = Job(new_id(world.clock.time()), line, names, _DEADLINE, confirmed=True, plan=rolling)
     with gathering(fleet, OPS if plan.room else None, job, world.clock) as under_way:
         began = time.perf_counter()
         under_way.send()
