@@ -174,15 +174,16 @@ class Desk:
             self.keep(doing.line)
         wish = what.wish(target, page)
         check(wish, self._session.clock.time(), detach=False)
-        report = await self._run(wish, doing, what.format)
+        report = await self._run(wish, doing, what.format, written=page is None or not page.secret)
         if what.save is not None:
             report = await save_outputs(
                 self._session, report, what.save, Shown(self._front, self.output, doing, self.work)
             )
         return int(report.exit)
 
-    async def _run(self, wish: Wish, doing: Doing, form: str | None = None) -> Report:
-        run = Run(self._session, wish, Keeping(self._console.ledger, self._session))
+    async def _run(self, wish: Wish, doing: Doing, form: str | None = None, *, written: bool = True) -> Report:
+        """written: into the book of jobs, which has lines as they were typed."""
+        run = Run(self._session, wish, Keeping(self._console.ledger if written else None, self._session))
         return await self._watch(run, doing, form)
 
     async def _watch(self, run: Run, doing: Doing, form: str | None = None) -> Report:

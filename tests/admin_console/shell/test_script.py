@@ -122,6 +122,19 @@ async def test_what_was_asked_is_in_the_book_of_jobs(ground: Ground) -> None:
     assert code in (1, 2)
 
 
+async def test_a_line_whose_command_has_a_secret_is_in_no_book_and_no_file(ground: Ground) -> None:
+    await ground.site("cern")
+    out, _, code = await shell(
+        ground, "odd unlock hunter2\n@cern odd unlock word=hunter2\nodd echo fine\njobs\n", "all"
+    )
+    assert (code, out.count("cern: done: opened")) == (0, 2)
+    assert "odd echo fine" in out
+    assert "unlock" not in out
+    written = [path for path in (ground.folder / "home").rglob("*") if path.is_file()]
+    assert written
+    assert [path for path in written if b"hunter2" in path.read_bytes()] == []
+
+
 async def test_a_trouble_is_json_for_who_reads_json(ground: Ground) -> None:
     await ground.site("cern")
     out, notes, code = await shell(ground, "@nosuch status\n", "-o", "jsonl")
@@ -159,9 +172,7 @@ async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly
 
 async def test_control_c_stops_the_line_at_its_sites_and_what_comes_after_it_is_not_begun(ground: Ground) -> None:
     agent = await ground.site("cern")
-    await shell(
-        ground, "help odd hang\n", "all"
-    )  # so that the next call is the line itself
+    await shell(ground, "help odd hang\n", "all")  # so that the next call is the line itself
     process = await asyncio.create_subprocess_exec(
         *DEFAULTS, *AMON, "--config", str(ground.console().config), "shell", "all", env=environment(ground.folder),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
