@@ -8,64 +8,36 @@ through faster than a line is typed. Each step asks the policy of the moment aga
 
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Coroutine
+from typing import Any
 
-from amon.access import BadSignature, Quota
-from amon.clock import Clock
-from amon.command import Command, Grammar, Param
-from amon.command.complete import Candidates
-from amon.command.grammar import Offered, title
-from amon.errors import Invalid
-from amon.ids import new_id, typed_id
+from amon.access import Quota
+from amon.ids import new_id
 from amon.runtime import formmenu as menu
-from amon.runtime import formpages as pages
-from amon.runtime.dispatch import Dispatch
-from amon.runtime.formfields import faults, is_yes, line_of, merged
 from amon.runtime.formsession import Heard, Session, Sessions
+from amon.runtime.formsteps import Site, Start, Steps
 from amon.runtime.incoming import Door, Incoming
-from amon.runtime.seals import LONGEST_LIFE, REFUSAL
-from amon.runtime.wanted import wanted_of
-from amon.text import LONGEST_LINE
-from amon.wire import Challenge, Ended
-from amon.words import Asker, State
+from amon.words import Asker
 from amon.xmpp.commands import Asked, Fault, Nodes, Reply
 
-PATIENCE = 10.0  # seconds after which a form is answered that it goes on; clients give up after 20 or 30
-_SECOND = 2.0  # the same where a second person is waited for, who will not be that quick
-_LAST_WORDS = 2.0  # seconds to wait for the end of what was cancelled
 _SWEEP_EVERY = 60.0
-_STEPS = (240, 60.0)  # of one person in so many seconds
-_LONGEST_CHALLENGE = 1900  # characters
+_QUICKEST = (240, 60.0)  # steps of one person in so many seconds
 
 _NOTHING = Fault("service-unavailable")  # what a stranger hears of any request
 _UNKNOWN = Fault("item-not-found", "there is no such command here")
 _GONE = Fault("item-not-found", "this form is over, or not yours; begin it again", special="bad-sessionid")
 _BUSY = Fault("unexpected-request", "the last step of this form is not over yet", "wait")
-_NO_WAY = Fault("bad-request", "this is not possible here", "modify", "bad-action")
-
-
-class Site(Protocol):
-    """What a form needs of a node."""
-
-    dispatch: Dispatch
-    clock: Clock
-
-    def offered(self) -> Offered: ...
-
-    @property
-    def candidates(self) -> Candidates: ...
 
 
 class Forms:
     """start: runs what may outlast the request that began it, and ends with the account."""
 
-    def __init__(self, site: Site, door: Door, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    def __init__(self, site: Site, door: Door, start: Start) -> None:
         self._site, self._door, self._start = site, door, start
         self._clock = site.clock
         self.sessions = Sessions(site.clock)
-        self._steps = Quota(*_STEPS)
+        self._steps = Steps(site, door, start)
+        self._quota = Quota(*_QUICKEST)
         self._sweeping = False
         self._log = logging.getLogger("amon.forms")
 
@@ -76,8 +48,8 @@ class Forms:
             return _NOTHING
         if not self._door.authority.decide(asker, None, self._clock.time()).allowed:
             return await self._to_stranger(asked, asker)
-        if not self._steps.take(asker.jid, self._clock.monotonic()):
-            return Fault("resource-constraint", f"more than {_STEPS[0]} requests in a minute; wait", "wait")
+        if not self._quota.take(asker.jid, self._clock.monotonic()):
+            return Fault("resource-constraint", f"more than {_QUICKEST[0]} requests in a minute; wait", "wait")
         if asked.fault:
             return Fault("bad-request", asked.fault, "modify")
         try:
@@ -89,9 +61,9 @@ class Forms:
 
     async def _known(self, asked: Asked, asker: Asker) -> Reply:
         if asked.kind == "list":
-            return Nodes(menu.nodes(self._allowed(asker)))
+            return Nodes(menu.nodes(self._steps.allowed(asker)))
         if asked.kind == "about":
-            return menu.about(asked.node, self._allowed(asker)) or _UNKNOWN
+            return menu.about(asked.node, self._steps.allowed(asker)) or _UNKNOWN
         return await (self._go_on(asked, asker) if asked.session else self._begin(asked, asker))
 
     async def _to_stranger(self, asked: Asked, asker: Asker) -> Reply:
@@ -100,25 +72,22 @@ class Forms:
         if session is not None:  # he was somebody when he began
             self.sessions.close(session)
         if asked.kind == "do":
-            await self._handle(Incoming(new_id(self._clock.time()), asker, asked.node, self._door, typed=True), Heard())
+            await self._steps.handle(
+                Incoming(new_id(self._clock.time()), asker, asked.node, self._door, typed=True), Heard()
+            )
         return _NOTHING
-
-    def _allowed(self, asker: Asker) -> dict[str, dict[str, Command]]:
-        return menu.allowed(self._door, asker, self._site.offered(), self._clock)
-
-    # The steps of one form
 
     async def _begin(self, asked: Asked, asker: Asker) -> Reply:
         if asked.action != "execute":
             return _GONE
         instance, command = menu.find(asked.node, self._site.offered())
-        if command is None and not self._allowed(asker).get(instance):
+        if command is None and not self._steps.allowed(asker).get(instance):
             return _UNKNOWN
         session = self.sessions.open(asker, asked.node, instance, command)
         if not self._sweeping:
             self._sweeping = True
             self._start(self._sweep())
-        return await self._step(session, asked, self._first(session))
+        return await self._step(session, asked, self._steps.first(session))
 
     async def _sweep(self) -> None:
         """While there are forms: those that nobody touches are forgotten though nobody may ever ask again."""
@@ -137,10 +106,10 @@ class Forms:
         if told is not None:
             return told
         if session.busy:
-            return await self._cancel(session) if asked.action == "cancel" else _BUSY
+            return await self._steps.cancel(session) if asked.action == "cancel" else _BUSY
         if session.stage == "over":
             return _GONE
-        return await self._step(session, asked, self._next(session, asked))
+        return await self._step(session, asked, self._steps.next(session, asked))
 
     async def _step(self, session: Session, asked: Asked, step: Coroutine[Any, Any, Reply]) -> Reply:
         session.busy = True
@@ -148,205 +117,3 @@ class Forms:
             return session.remember(asked, await step)
         finally:
             session.busy = False
-
-    async def _first(self, session: Session) -> Reply:
-        if session.command is None:
-            return self._choose(session)
-        if not self._may(session):
-            return await self._refused(session)
-        return self._fields(session) if session.command.params else await self._plan(session)
-
-    async def _next(self, session: Session, asked: Asked) -> Reply:
-        if session.command is not None and not self._may(session):
-            return await self._refused(session)
-        if asked.action == "cancel":
-            return await self._cancel(session)
-        if asked.action == "prev":
-            return self._back(session)
-        values = asked.values or {}
-        if session.stage == "choose":
-            return await self._chosen(session, values)
-        if session.stage == "fields":
-            return await self._filled(session, values)
-        if session.stage == "confirm":
-            return await self._confirmed(session, values)
-        if session.stage == "sign":
-            return await self._signed(session, values)
-        return await (self._cancel(session) if is_yes(values.get("cancel", ())) else self._look(session))
-
-    async def _chosen(self, session: Session, values: Mapping[str, tuple[str, ...]]) -> Reply:
-        name = "".join(values.get("command", ()))
-        session.command = self._allowed(session.asker).get(session.instance, {}).get(name)
-        if session.command is None:
-            return self._choose(session, ("error", "choose one of these"))
-        session.given = {}
-        return await self._first(session)
-
-    async def _filled(self, session: Session, values: Mapping[str, tuple[str, ...]]) -> Reply:
-        assert session.command is not None
-        size = sum(len(value) for param in session.command.params for value in values.get(param.name, ()))
-        if size > LONGEST_LINE:  # no line could say it, and until the end of the form it would be kept
-            text = f"what is filled in is {size} characters long; at most {LONGEST_LINE} are taken"
-            return Fault("bad-request", text, "modify")
-        session.given = merged(session.command, session.given, values)
-        return await self._plan(session)
-
-    async def _plan(self, session: Session) -> Reply:
-        """Read and judged; done if it only reads, else planned. Sent again it is the same request by its id."""
-        assert session.command is not None
-        line = line_of(session.instance, session.command, session.given)
-        ident = typed_id(session.asker.jid, None, f"form {session.id} {line}")
-        return await self._run(session, Incoming(ident, session.asker, line, self._door, typed=True, careful=True))
-
-    async def _confirmed(self, session: Session, values: Mapping[str, tuple[str, ...]]) -> Reply:
-        assert session.incoming is not None
-        if not is_yes(values.get("confirm", ())):
-            return pages.confirm(session, ("warn", "nothing was done yet: say yes to it, or cancel"))
-        return await self._run(session, replace(session.incoming, confirmed=True))
-
-    async def _signed(self, session: Session, values: Mapping[str, tuple[str, ...]]) -> Reply:
-        """A signature that was pasted, with or without the `ok` that `amon sign` prints before it."""
-        challenge, incoming = session.challenge, session.incoming
-        assert challenge is not None
-        assert incoming is not None
-        pasted = "".join(values.get("signature", ())).strip()
-        pasted = pasted[3:].strip() if pasted[:3].lower() == "ok " else pasted
-        if pasted.lower() in ("", "ok"):  # of several words profanity sends the first
-            return self._sign(session, ("warn", "nothing was done yet: paste what stands behind the ok, or cancel"))
-        try:
-            key = self._site.dispatch.seals.answers(challenge, pasted, self._door, self._clock.time())
-        except BadSignature as bad:
-            await self._site.dispatch.reject(replace(incoming, line=""), str(bad), Heard())
-            return self._sign(session, ("error", REFUSAL))
-        return await self._run(session, replace(incoming, asker=replace(session.asker, key=key), confirmed=True))
-
-    def _back(self, session: Session) -> Reply:
-        if session.stage in ("confirm", "sign") and session.command is not None and session.command.params:
-            return self._fields(session)
-        grouped = session.node == session.instance and session.stage in ("fields", "confirm", "sign")
-        return self._choose(session) if grouped and session.command is not None and self._is_group(session) else _NO_WAY
-
-    def _is_group(self, session: Session) -> bool:
-        """Whether it began with the choice; an instance may also bear the name of its one command."""
-        return menu.find(session.node, self._site.offered())[1] is None
-
-    # What runs, and what becomes of it
-
-    async def _handle(self, incoming: Incoming, heard: Heard) -> None:
-        try:
-            await self._site.dispatch.handle(incoming, heard)
-        except Exception:
-            number = incoming.id[-6:]
-            self._log.exception("incident %s: bug on the way of a form", number)
-            heard.ended(Ended(incoming.id, State.failed, f"bug, incident {number}; the site's log has the rest"))
-
-    def _may(self, session: Session) -> bool:
-        assert session.command is not None
-        return menu.may(self._door, session.asker, session.instance, session.command, self._clock)
-
-    async def _refused(self, session: Session) -> Reply:
-        """What he may not, or not any more: Dispatch says why and writes it down."""
-        command, heard = session.command, Heard()
-        assert command is not None
-        line, now = title(session.instance, command), self._clock.time()
-        decision = menu.decide(self._door, session.asker, session.instance, command, self._clock)
-        incoming = Incoming(new_id(now), session.asker, line, self._door, typed=True)
-        await self._site.dispatch.refuse(incoming, decision, command.effect, heard)
-        return self._end(session, pages.refusal(session, heard.outcome))
-
-    async def _run(self, session: Session, incoming: Incoming) -> Reply:
-        session.incoming, session.heard, session.stage = incoming, Heard(), "doing"
-        self._start(self._handle(incoming, session.heard))
-        return await self._look(session)
-
-    async def _look(self, session: Session) -> Reply:
-        """What it came to, what it asks, or after a while that it goes on."""
-        heard, command, incoming = session.heard, session.command, session.incoming
-        assert command is not None
-        assert incoming is not None
-        await heard.wait(self._clock, _SECOND if self._needs_second(incoming) else PATIENCE)
-        if session.stage != "doing":  # cancelled by another request meanwhile
-            return pages.cancelled(session, None)
-        if heard.word is not None:
-            return self._asks(session, heard)
-        if heard.outcome is None and command.streams:
-            self._site.dispatch.cancel(incoming.key)
-            await heard.wait(self._clock, _LAST_WORDS)
-            heard.outcome = Ended(incoming.id, State.done, f"{len(heard.lines)} lines so far")
-        if heard.outcome is not None:
-            return self._told(session, heard.outcome)
-        return pages.doing(session, heard.doing)
-
-    def _needs_second(self, incoming: Incoming) -> bool:
-        if not incoming.confirmed:
-            return False
-        try:
-            wanted = wanted_of(Grammar(self._site.offered()).read(incoming.line))
-        except Invalid:
-            return False
-        return self._door.authority.needs_second(wanted)
-
-    def _asks(self, session: Session, heard: Heard) -> Reply:
-        assert heard.word is not None
-        effect, plan, signature = heard.word
-        session.plan = (effect, plan)
-        if signature:
-            session.challenge = None
-            return self._sign(session)
-        session.stage = "confirm"
-        return pages.confirm(session)
-
-    def _told(self, session: Session, outcome: Ended) -> Reply:
-        """The end; but what was filled in wrongly is shown again with what is wrong, and nothing is lost."""
-        assert session.command is not None
-        assert session.incoming is not None
-        may_mend = session.command.params and not session.incoming.confirmed
-        if may_mend and outcome.state in (State.invalid, State.refused):
-            return self._fields(session, outcome)
-        return self._end(session, pages.result(session, outcome))
-
-    def _end(self, session: Session, reply: Reply) -> Reply:
-        session.forget()
-        return reply
-
-    async def _cancel(self, session: Session) -> Reply:
-        """What waits is forgotten; what runs is ended, and if it had ended already, that is told."""
-        outcome = None
-        if session.stage == "doing" and session.incoming is not None:
-            heard = session.heard
-            if self._site.dispatch.cancel(session.incoming.key):
-                await heard.wait(self._clock, _LAST_WORDS)
-            outcome = heard.outcome
-        return self._end(session, pages.cancelled(session, outcome))
-
-    # What is shown on the way
-
-    def _choose(self, session: Session, note: pages.Note | None = None) -> Reply:
-        session.stage, session.command = "choose", None
-        return pages.choose(session, self._allowed(session.asker).get(session.instance, {}), note)
-
-    def _fields(self, session: Session, outcome: Ended | None = None) -> Reply:
-        assert session.command is not None
-        session.stage = "fields"
-        wrong = faults(session.command, session.given) if outcome is not None else {}
-        return pages.fields(session, self._known_values(session), wrong, outcome)
-
-    def _known_values(self, session: Session) -> Callable[[Param], list[str]]:
-        def known(param: Param) -> list[str]:
-            method = param.item.field.complete or param.hint.field.complete
-            return list(self._site.candidates(session.instance, method)) if method else []
-
-        return known
-
-    def _sign(self, session: Session, note: pages.Note | None = None) -> Reply:
-        """The line to sign, made anew where the last one is too old."""
-        assert session.incoming is not None
-        now, incoming = int(self._clock.time()), session.incoming
-        if session.challenge is None or session.challenge.expires < now:
-            until = now + int(LONGEST_LIFE)
-            session.challenge = Challenge(incoming.id, self._door.jid, incoming.asker.jid, now, until, incoming.line)
-        text = str(session.challenge)
-        if not text.isprintable() or len(text) > _LONGEST_CHALLENGE:
-            return self._end(session, pages.unsignable(session))
-        session.stage = "sign"
-        return pages.sign(session, text, note)

@@ -13,8 +13,8 @@ from amon.command import Call, command
 from amon.errors import Failed, Refused
 from amon.fields import Field
 from amon.module import Module
-from amon.runtime.forms import PATIENCE
 from amon.runtime.formsession import LIFE, LINES
+from amon.runtime.formsteps import PATIENCE
 from amon.runtime.node import Spec
 from amon.testing import FakeClock
 from amon.wire import read_challenge
