@@ -5,12 +5,14 @@ import gzip
 import re
 import ssl
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+
+import pytest
 
 from admin_console.outputs import save_wholes
 from admin_console.server import PrivateServer
@@ -26,6 +28,10 @@ from amon.xmpp.tls import tls_context
 from site_agent.agent import Agent
 from tests.e2e.lengthy import lengthy, log
 from tests.e2e.world import ALICE, OPS, PASSWORD, World, seen
+from tests.servers.ejabberd import EjabberdServer
+from tests.servers.ejabberd import Setup as EjabberdSetup
+from tests.servers.ejabberd import configuration as ejabberd_configuration
+from tests.servers.printed import exchanged
 
 SIZE = 50_000_000
 DOC = Path(__file__).parents[2] / "docs" / "output.md"
@@ -119,25 +125,51 @@ async def test_fifty_megabytes_are_saved_byte_for_byte_and_gone_on_with_after_a_
     assert [path.name for path in directory.iterdir()] == ["cern.txt"]
 
 
-def with_uploads(text: str, port: int) -> str:
-    """What the documentation says; only names, port and address are exchanged."""
-    (lines,) = re.findall(r"```lua\n(.*?)```", DOC.read_text(), re.DOTALL)
+def block(language: str) -> str:
+    """The lines of the documentation, with the names of these tests."""
+    (lines,) = re.findall(rf"```{language}\n(.*?)```", DOC.read_text(), re.DOTALL)
+    return str(lines).replace("example.org", "amon.test")
+
+
+def uploading_prosody(folder: Path, port: int) -> PrivateServer:
+    """As the documentation says; only names, port and address are exchanged."""
     assert "put `5281` into the line `https_ports = { }`" in DOC.read_text()
-    assert text.count("https_ports = { }\n") == 1
     ports = f'https_ports = {{ {port} }}\nhttps_interfaces = {{ "127.0.0.1" }}\n'
-    named = lines.replace("example.org", "amon.test")
-    return text.replace("https_ports = { }\n", ports) + f'{named}    http_host = "127.0.0.1"\n'
-
-
-async def test_a_long_answer_is_had_as_a_file_from_a_server_that_is_set_up_as_the_documentation_says(
-    tmp_path: Path,
-) -> None:
-    port = free_port("127.0.0.1")
 
     def configure(setup: Setup) -> str:
-        return with_uploads(configuration(setup), port)
+        text = exchanged(configuration(setup), {"https_ports = { }\n": ports})
+        return f'{text}{block("lua")}    http_host = "127.0.0.1"\n'
 
-    server = PrivateServer(tmp_path / "server", admins=(ALICE,), iterations=4096, configure=configure)
+    return PrivateServer(folder, admins=(ALICE,), iterations=4096, configure=configure)
+
+
+def uploading_ejabberd(folder: Path, port: int) -> EjabberdServer:
+    """The same."""
+    listener, _, module = block("yaml").partition("modules:\n")
+    here = {"5443": str(port), '"::"': '"127.0.0.1"'}
+    listener = exchanged(listener, here).removeprefix("listen:\n")
+    module = exchanged(module, {"https://upload.@HOST@:5443/upload": f"https://127.0.0.1:{port}/upload/@HOST@"})
+    module = exchanged(module, {"/var/lib/ejabberd/upload": str(folder / "upload")})
+
+    def configure(setup: EjabberdSetup) -> str:
+        text = ejabberd_configuration(setup)
+        return exchanged(text, {"\nlisten:\n": f"\nlisten:\n{listener}", "\nmodules:\n": f"\nmodules:\n{module}"})
+
+    return EjabberdServer(folder, admins=(ALICE,), configure=configure)
+
+
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [
+        pytest.param(uploading_prosody, "file_share", id="prosody"),
+        pytest.param(uploading_ejabberd, "upload", id="ejabberd", marks=pytest.mark.servers),
+    ],
+)
+async def test_a_long_answer_is_had_as_a_file_from_a_server_that_is_set_up_as_the_documentation_says(
+    tmp_path: Path, make: Callable[[Path, int], PrivateServer | EjabberdServer], place: str
+) -> None:
+    port = free_port("127.0.0.1")
+    server = make(tmp_path / "server", port)
     async with server:
         world = World(server, tmp_path)
         await world.set_up()
@@ -149,8 +181,9 @@ async def test_a_long_answer_is_had_as_a_file_from_a_server_that_is_set_up_as_th
             connection.say(to, "more")
             assert log(300_000).split("\n")[30] in await person.next()
             connection.say(to, "file")
-            about, link, secret = (await person.next()).split("\n")
-            assert link.startswith(f"https://127.0.0.1:{port}/file_share/"), link
+            said = await person.next()
+            about, link, secret = said.split("\n")
+            assert link.startswith(f"https://127.0.0.1:{port}/{place}/"), link
             assert "packed (gzip)" in about
             assert "treat it as a secret" in secret
             packed = await asyncio.to_thread(fetched, link, tls_context(server.ca_file))
