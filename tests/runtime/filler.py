@@ -61,7 +61,7 @@ class Filler:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        kept = self.sweeps if work.__name__ == "_sweep" else self.tasks
+        kept = self.sweeps if "sweep" in repr(work) else self.tasks
         kept.add(task)
         task.add_done_callback(kept.discard)
 
