@@ -68,16 +68,21 @@ async def living(settings: HubSettings, notify: Notify, clock: Clock | None = No
 
 
 def _login(settings: HubSettings, room: str) -> Login:
-    """The resource says to sites that this is a hub, and to the server that a new one is not the old one."""
+    """The resource says to sites that this is a hub, and to the server that a new one is not the old one.
+
+    The nick too: two sessions under one nick are one occupant, and nobody knows which of them is meant.
+    """
     assert settings.password is not None
+    token = secrets.token_hex(3)
     return Login(
         settings.jid,
         settings.password.reveal(),
-        resource=f"{HUB_RESOURCE}-{secrets.token_hex(3)}",
+        resource=f"{HUB_RESOURCE}-{token}",
         host=settings.host,
         port=settings.port,
         tls=settings.tls,
         proxy=None if settings.proxy is None else settings.proxy.reveal(),
         pins=settings.pins,
         rooms=(room,),
+        nick=f"{settings.jid.partition('@')[0]}-{token}",
     )

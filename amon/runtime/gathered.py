@@ -33,8 +33,11 @@ Send = Callable[[str, Payload, str], bool]
 
 
 def hub_in(occupants: Iterable[Occupant], jid: str) -> str | None:
-    """The full address of the hub `jid` among those in a room; None while it is not there."""
-    for one in occupants:
+    """The full address of the hub `jid` among those in a room; None while it is not there.
+
+    The last that came: one that was killed may seem to be there for a minute beside the next.
+    """
+    for one in reversed(tuple(occupants)):
         if one.jid == jid and one.full is not None and one.full.partition("/")[2].startswith(HUB_RESOURCE):
             return one.full
     return None

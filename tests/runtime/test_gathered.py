@@ -334,6 +334,7 @@ def test_a_hub_is_known_by_its_real_address_and_a_console_of_the_same_account_is
     here = [occupant(f"{EVE}/hub-1"), occupant(None), occupant("hub@example.org/amon-1"), occupant(HUB, "nick")]
     assert hub_in(here, "hub@example.org") == HUB
     assert hub_in(here[:3], "hub@example.org") is None
+    assert hub_in([*here, occupant(LATER, "hub-2")], "hub@example.org") == LATER
 
 
 def test_a_policy_that_names_nobody_has_no_hub() -> None:
