@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
-
 NOT_KNOWN = "this request is not known here, or not any more"
 """What a site says of a request that it is asked about and has not accepted; every version says it so."""
 

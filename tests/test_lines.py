@@ -32,8 +32,12 @@ LINES = [pytest.param(line, id=f"{page.name}: {line[:60]}") for page in PAGES fo
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_is_understood(line: str) -> None:
+def test_is_understood(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsed down to its command, and not run."""
+    monkeypatch.chdir(tmp_path)
+    for word in words(line):
+        if word.endswith(".pub"):  # a key of the reader's
+            (tmp_path / word).touch()
     context = cli.make_context("amon", words(line))
     command: click.Command = cli
     while isinstance(command, click.Group):
@@ -43,11 +47,7 @@ def test_is_understood(line: str) -> None:
         name, found, rest = command.resolve_command(context, rest)
         assert found is not None
         command = found
-        try:
-            context = command.make_context(name, rest, parent=context)
-        except click.BadParameter as wrong:
-            assert "does not exist" in wrong.message  # a file of the reader's
-            return
+        context = command.make_context(name, rest, parent=context)
 
 
 def test_there_are_lines_in_the_readme() -> None:

@@ -62,7 +62,7 @@ class _Shape:
 
 def _table(rows: Sequence[Any]) -> Iterator[str]:
     """Looked through twice: how wide a column is, is known after the last row. See `answer.table_text`."""
-    kind = type(rows[0])
+    kind: type = type(rows[0])
     shapes = [_Shape(column, len(column.name)) for column in columns_of(kind)]
     plain = [not hint.field.secret for hint, _ in fields_of(kind).values()]
     for row in rows:

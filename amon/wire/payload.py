@@ -25,8 +25,8 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", fo
     """A command for the sites in `names`, frozen when it was sent.
 
     confirmed: the asker has seen the list of sites. job_sites: how many sites the whole job has; `names` may be one
-    pack of it. deadline: seconds the asker waits for the outcome, counted from reception; of a session, how long it may
-    last.
+    pack of it. deadline: seconds the asker waits for the outcome, counted from reception; a session
+    goes on after it.
     """
 
     id: Id

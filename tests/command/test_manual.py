@@ -41,7 +41,7 @@ def test_a_page_tells_the_parameters_with_their_limits_and_the_role() -> None:
         "  after: wait so long first; at least 1 s; at most 10 min; else 10 s",
         "  force-it",
         "  gently: else yes",
-        "  token: a password; else ***",
+        "  token: a password; else ***; secret",
         "needs role admin; danger: --dry-run tells what would be done",
     ]
 

@@ -71,8 +71,8 @@ async def test_a_lost_server_is_restored_and_its_sites_come_back_without_enrolli
         assert await opens(office.desk(), f"{name}@agents.amon.test", own)
         recovery = office.place(name).passwords.recovery.read_text().strip()
         assert not await opens(office.desk(), f"{name}@agents.amon.test", recovery), "it was changed at once"
-    grid, _ = await show_room(office.console())
-    assert ("admin", "bob@amon.test") in grid.rows
+    listing = await show_room(office.console())
+    assert ("admin", "bob@amon.test") in listing.grid.rows
     new = (office.folder / "passwords" / "bob@amon.test").read_text().strip()
     assert await opens(office.desk(), "bob@amon.test", new)
 

@@ -320,10 +320,11 @@ async def test_a_signature_is_never_for_more_than_one_request_may_name(desk: Des
     await desk.enter(*names)
     signer = Signer(desk)
     desk.replies = lambda site, payload: [Ended(JOB_ID, "done")]
+    closed = asyncio.Event()
     async with at_work(desk, job(Plan(batch=3), names), seal=signer, sign=True) as made:
+        made.watch = lambda: closed.set() if made.book.closed else None
         async with asyncio.timeout(20):
-            while not made.book.closed:
-                await asyncio.sleep(0)
+            await closed.wait()
     assert [len(touched) for touched in signer.touched] == [200, 200, 50]
     assert made.book.summary() == "450 sites: 450 done"
 
