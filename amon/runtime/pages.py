@@ -46,6 +46,7 @@ class Pages:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._left: dict[Where, _Left] = {}
+        self._one = asyncio.Lock()
 
     def first(self, where: Where, text: str, rest: str = "", behind: Behind | None = None) -> str:
         """The part of `text` to say now. rest: goes after it, but is said only on `more`. behind: what comes then."""
@@ -58,6 +59,10 @@ class Pages:
 
     async def more(self, where: Where, read: Read) -> str | None:
         """The next page; None if nothing is left, or not any more. `Failed` where the rest cannot be read."""
+        async with self._one:  # who says it twice at once gets two pages
+            return await self._more(where, read)
+
+    async def _more(self, where: Where, read: Read) -> str | None:
         left = self._known(where)
         if left is None or not left.lines:
             return None
@@ -72,6 +77,8 @@ class Pages:
         if not rest:
             return None
         page, rest = _page(rest)
+        if self._left.get(where) is not left:
+            return page  # another answer came meanwhile; `more` is of that one now
         return self._keep(where, page, _Left(self._clock.monotonic(), rest, behind, left.text))
 
     def last(self, where: Where) -> str | Key | None:

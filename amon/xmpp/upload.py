@@ -30,6 +30,7 @@ _LONGEST_URL, _LONGEST_VALUE = 2000, 8192  # characters
 _HEADERS = ("authorization", "cookie", "expires")
 _EACH_STEP = 30.0  # seconds for the network to do something
 _ALL = 300.0  # seconds
+_TOLD_WITHIN = 60.0  # seconds, until we know where to put it
 
 
 class Ask(Protocol):
@@ -55,17 +56,25 @@ async def upload(
     ask: Ask, login: Login, context: ssl.SSLContext, name: str, file: BinaryIO, size: int, kind: str
 ) -> str:
     """The link to get it by. kind: its content type. `Failed` says why there is none."""
-    service = await find_service(ask, login.domain)
-    if service.most is not None and size > service.most:
-        sizes = f"{format_quantity(size, 'B')} long, and {service.jid} takes {format_quantity(service.most, 'B')}"
-        raise Failed(f"it is {sizes} at most")
-    slot = await _slot(ask, service, name, size, kind)
+    try:
+        async with asyncio.timeout(_TOLD_WITHIN):
+            slot = await _agreed(ask, login, name, size, kind)
+    except TimeoutError:
+        raise Failed(f"the server of {login.domain} does not tell in {_TOLD_WITHIN:g} s where files go") from None
     try:
         async with asyncio.timeout(_ALL):
             await _send(slot, login, context, file, size, kind)
     except TimeoutError:
         raise Failed(f"{_host(slot.put)[0]} did not take it in {_ALL:g} s") from None
     return slot.get
+
+
+async def _agreed(ask: Ask, login: Login, name: str, size: int, kind: str) -> Slot:
+    service = await find_service(ask, login.domain)
+    if service.most is not None and size > service.most:
+        sizes = f"{format_quantity(size, 'B')} long, and {service.jid} takes {format_quantity(service.most, 'B')}"
+        raise Failed(f"it is {sizes} at most")
+    return await _slot(ask, service, name, size, kind)
 
 
 async def find_service(ask: Ask, domain: str) -> Service:

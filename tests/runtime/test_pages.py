@@ -1,5 +1,6 @@
 """Long answers in pages: nothing is lost, nothing is longer than a phone shows, and memory is bounded."""
 
+import asyncio
 import re
 
 import pytest
@@ -73,6 +74,22 @@ async def test_pages_of_a_kept_output_are_read_when_they_are_asked_for_and_kept_
     assert all(key == KEY and most <= 16_384 for key, _, most in asked)
     assert len(asked) < 20
     assert pages.last(ME) == KEY
+
+
+async def test_who_says_more_twice_at_once_gets_two_pages_and_a_new_answer_stays() -> None:
+    coded = b"".join(b"%07d\n" % number for number in range(5_000))
+    pages = Pages(FakeClock())
+    pages.first(ME, coded[:1599].decode(), "", Behind(KEY, 1599, 4_800))
+    read = await asyncio.gather(*(pages.more(ME, lambda key, offset, most: coded[offset:][:most]) for _ in range(2)))
+    assert [page and page[:7] for page in read] == ["0000020", "0000040"]
+
+    def interrupted(key: Key, offset: int, most: int) -> bytes:
+        pages.first(ME, "another\n" * 50)
+        return coded[offset:][:most]
+
+    pages.first(ME, "line", "", Behind(KEY, 4, 4_800))
+    assert await pages.more(ME, interrupted) is not None
+    assert pages.last(ME) == "another\n" * 50
 
 
 async def test_a_line_that_is_longer_than_a_page_is_broken() -> None:
