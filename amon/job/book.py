@@ -84,7 +84,7 @@ class Book:
             self._reported(row, outcome)
         elif row.state is outcome.state is State.running or outcome == row.outcome:
             return
-        elif row.state in CORRECTABLE and (not row.reported or row.state is State.running):
+        elif (row.state in CORRECTABLE or row.may_have) and (not row.reported or row.state is State.running):
             self._end(row, outcome, self._now, reported=True)
         else:
             self._apart.add(outcome, f"had reported {row.state}" if row.reported else f"is {row.state}", self._now)
@@ -104,6 +104,9 @@ class Book:
     def unknown(self, site: str, now: float, text: str = "") -> None:
         """Asked what became of it, the site does not know the request."""
         self._happens(site, Event.unknown, now, text)
+        row = self._rows.get(site)
+        if row is not None and row.waits.unasked and row.may_have:
+            self._put(replace(row, may_have=False))
 
     def skip(self, site: str, now: float, text: str = "") -> None:
         """It will not be asked: the batch stopped before its turn."""
@@ -263,8 +266,6 @@ class Book:
         if row.reported and row.state is not State.running:
             return
         state, words = TABLE[row.state, event]
-        if state is State.not_started and row.may_have:  # an end that its report may still put right
-            state = State.cancelled
         if not state.ended:
             self._open(replace(row, state=state, accepted=at, changed=at, waits=Wait.nothing))
             return

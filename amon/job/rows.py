@@ -60,7 +60,10 @@ class Row(msgspec.Struct, frozen=True):
     waits: Wait = Wait.nothing
     """What it waits for before it is under way; nothing once it has ended."""
     may_have: bool = False
-    """It was sent the request, is thought offline and waits to be asked again: it may have it all the same."""
+    """It is not known to have the request and may have it all the same, so what it reports counts.
+
+    It was sent it and is thought offline now; or the program that would know whether it was sent it has died.
+    """
     outcome: Outcome | None = None
     """Its end; set if and only if it has ended."""
     reported: bool = False

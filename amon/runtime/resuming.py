@@ -53,8 +53,8 @@ class Inquiry:
 
 
 def may_be_amended(row: Row) -> bool:
-    """It was asked, and its site has not said how it ended: it may know more."""
-    if row.waits.unasked or row.state is State.not_started:
+    """It was asked, or may have been, and its site has not said how it ended: it may know more."""
+    if row.waits.unasked or (row.state is State.not_started and not row.may_have):
         return False
     return not row.reported or row.state is State.running
 
@@ -62,7 +62,8 @@ def may_be_amended(row: Row) -> bool:
 def restored(kept: "KeptRow", now: float, epoch: float) -> Row:
     """The row as it was kept. now, epoch: the same moment on the book's clock and in seconds since the epoch.
 
-    One of which it was not written down that it was asked waits for its turn, whatever else was written.
+    One of which it was not written down that it was asked waits for its turn, whatever else was written. It may have
+    the request all the same: the program that sent it may have died before it wrote that down.
     """
     state = State(kept.state)
     waits = Wait.nothing if kept.asked or state.ended else Wait.turn
@@ -75,6 +76,7 @@ def restored(kept: "KeptRow", now: float, epoch: float) -> Row:
         text="waits for its turn" if waits else kept.text,
         heard=kept.text if state is State.accepted else "",
         waits=waits,
+        may_have=bool(waits) or state is State.not_started,
         outcome=_outcome(kept, state) if state.ended else None,
         reported=kept.reported and state.ended,
         late=kept.late,

@@ -3,6 +3,8 @@
 import pytest
 
 from amon.job import Book, Wait
+from amon.runtime.resuming import may_be_amended, restored
+from amon.store.ledger import KeptRow
 from amon.words import Answer, Outcome, State
 
 DONE = Outcome("cern", State.done, Answer("did it"))
@@ -39,7 +41,7 @@ def test_what_it_reports_after_the_job_was_ended_counts(how: str) -> None:
         book.stop("too many failed", 2.0)
     else:
         book.skip("cern", 2.0, "you did not say yes")
-    assert [row.state for row in book.rows()] == [State.cancelled]
+    assert [row.state for row in book.rows()] == [State.not_started]
     book.ended(DONE, 3.0)
     assert [(row.state, row.late) for row in book.rows()] == [(State.done, True)]
     assert book.unexpected == []
@@ -58,3 +60,13 @@ def test_one_that_was_never_sent_anything_has_not_started_and_cannot_say_otherwi
     book.ended(DONE, 3.0)
     assert book["cern"].state is State.not_started
     assert book.unexpected_count == 1
+
+
+def test_what_it_reports_counts_where_the_program_that_may_have_asked_it_has_died() -> None:
+    book = never_asked()
+    book.restore(restored(KeptRow("J", "cern", "pending"), 0.0, 0.0), 0.0)
+    book.cancel(2.0)
+    assert [row.state for row in book.rows()] == [State.not_started]
+    assert [may_be_amended(row) for row in book.rows()] == [True]
+    book.ended(DONE, 3.0)
+    assert [(row.state, row.late) for row in book.rows()] == [(State.done, True)]
