@@ -51,16 +51,19 @@ class History:
         await self.quiet()
 
     async def deliver(self, number: int) -> None:
-        self.net.deliver(number)
+        if self.net.letters:
+            self.net.deliver(number)
         await self.quiet()
 
     async def double(self, number: int) -> None:
-        self.net.double(number)
+        if self.net.letters:
+            self.net.double(number)
         await self.quiet()
 
     async def cancel(self, number: int) -> None:
         runs = list(self.desk.runs)
-        self.desk.cancel(runs[number % len(runs)])
+        if runs:
+            self.desk.cancel(runs[number % len(runs)])
         await self.quiet()
 
     async def pass_time(self, seconds: float) -> None:

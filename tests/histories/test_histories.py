@@ -1,6 +1,6 @@
 """Jobs in random histories: kills, restarts, lost, doubled and late messages at any step (see `history.py`).
 
-`make histories` runs 10,000 of them. AMON_HISTORIES says how many, AMON_SEED which; without them the same few each time.
+`make histories` runs 10,000 of them. AMON_HISTORIES says how many, AMON_SEED which; else the same few each time.
 """
 
 import asyncio
@@ -47,6 +47,8 @@ SITE = st.sampled_from(NAMES)
 
 
 class Histories(RuleBasedStateMachine):
+    """A rule that finds nothing does nothing: what lies in the network depends on threads a little, so no rule may."""
+
     def __init__(self) -> None:
         super().__init__()
         shared = Path("/dev/shm")  # many small files that are synced; where there is no such place, any will do
@@ -69,25 +71,22 @@ class Histories(RuleBasedStateMachine):
     def ask(self, yes: bool, rolling: Rolling, queue: float, takes: tuple[float, ...]) -> None:
         self.do(self.history.ask(yes, rolling, queue, takes))
 
-    @precondition(lambda self: self.history.net.letters)
     @rule(number=NUMBER)
     def deliver(self, number: int) -> None:
         self.do(self.history.deliver(number))
 
-    @precondition(lambda self: self.history.net.letters)
     @rule()
     def deliver_all(self) -> None:
         self.do(self.history.deliver_all())
 
-    @precondition(lambda self: self.history.net.letters)
     @rule(number=NUMBER)
     def double(self, number: int) -> None:
         self.do(self.history.double(number))
 
-    @precondition(lambda self: self.history.net.letters)
     @rule(number=NUMBER)
     def drop(self, number: int) -> None:
-        self.history.net.drop(number)
+        if self.history.net.letters:
+            self.history.net.drop(number)
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 3.0, 10.0, 40.0]))
     def pass_time(self, seconds: float) -> None:
@@ -98,7 +97,6 @@ class Histories(RuleBasedStateMachine):
         history = self.history
         self.do(history.kill_site(name) if history.sites[name].up else history.start_site(name))
 
-    @precondition(lambda self: any(site.up for site in self.history.sites.values()))
     @rule(name=SITE)
     def restart_site(self, name: str) -> None:
         if self.history.sites[name].up:
@@ -113,7 +111,6 @@ class Histories(RuleBasedStateMachine):
     def stop_or_start_server(self) -> None:
         self.do(self.history.stop_server() if self.history.net.up else self.history.start_server())
 
-    @precondition(lambda self: self.history.desk.up and self.history.desk.runs)
     @rule(number=NUMBER)
     def cancel(self, number: int) -> None:
         self.do(self.history.cancel(number))
