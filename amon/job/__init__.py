@@ -42,7 +42,9 @@ Rows are kept outside (amon.store.ledger) and restored into a new book. The site
 asked what became of it. One that answers that it does not know the request never accepted it, or has forgotten it:
 
 - A row that was never begun waits for its turn and is begun then, whatever its site would say: if the request went out
-  all the same and nobody could write that down, the site knows its id, says how it ended and does nothing twice.
+  all the same and nobody could write that down, the site knows its id, says how it ended and does nothing twice. So
+  it may have it (`Row.may_have`), and what it reports counts even after the row was called `not-started`; until the
+  site says that it does not know the request.
 - A row that was sent and not accepted becomes or stays `silent`, with those words. Not `not-started`, which nothing can
   put right: nobody can say that a message on its way will not arrive after the answer.
 - A row that was accepted becomes or stays `lost`: its site did something, and has lost what it knew of it.

@@ -97,4 +97,4 @@ The others are conclusions of the asker, and no site may claim them.
 
 CORRECTABLE = frozenset({State.silent, State.not_here, State.lost, State.running, State.cancelled, State.expired})
 """Ends that a report may still put right, as long as they were concluded; `running` even when it was reported.
-Not among them: `not-started`, because that site was never asked."""
+Not among them: `not-started`, because that site was never asked; but see `Row.may_have`."""

@@ -203,3 +203,16 @@ def test_only_rows_that_changed_are_given_to_who_writes_them_down_and_each_once(
     job.tick(1000.0)
     assert [(row.site, row.state) for row in job.take_changed()] == [("cern", State.lost)]
     assert job.take_changed() == ()
+
+
+def test_one_that_was_kept_waiting_and_does_not_know_the_request_was_certainly_not_begun() -> None:
+    job = book("cern", "desy")
+    for name in job.names:
+        job.restore(Row(name, 100.0, math.inf, waits=Wait.turn, may_have=True), 100.0)
+    job.unknown("cern", 101.0)
+    assert (job["cern"].waits, job["cern"].may_have, job["desy"].may_have) == (Wait.turn, False, True)
+    job.stop("enough", 102.0)
+    assert job.counts() == {State.not_started: 2}
+    for name in job.names:
+        job.ended(said(name), 103.0)
+    assert {row.site: row.state for row in job.rows()} == {"cern": State.not_started, "desy": State.done}
