@@ -20,6 +20,7 @@ from admin_console.run import Ask, Question, Run, Unasked, nobody
 from admin_console.session import Session, Setup, in_fleet
 from admin_console.settings import default_path, load
 from admin_console.wish import NobodyMeant, Report, Rolling, Wish, chosen
+from amon.command import split
 from amon.errors import Failed
 from amon.runtime.fleet import Site
 from amon.store.ledger import KeptJob, Ledger
@@ -51,7 +52,7 @@ class Console:
         self._session: Session | None = None
 
     async def __aenter__(self) -> "Console":
-        setup = self._setup or Setup.of(load(self._config), self._config)
+        setup = self._setup = self._setup or Setup.of(load(self._config), self._config)
         self._book = setup.ledger
         if setup.ledger is not None:
             self.ledger = await self._open.enter_async_context(Ledger.open(setup.ledger, self._say))
@@ -110,7 +111,7 @@ class Console:
 
     def wished(self, wish: Wish, *, detached: bool = False) -> Run:
         """The same where what is wanted was put together before. detached: nobody waits for its end."""
-        return Run(self.session, wish, Keeping(self.ledger, self.session, detached=detached))
+        return Run(self.session, wish, Keeping(self._book_for(wish.line), self.session, detached=detached))
 
     async def job(self, ident: str, *, follow: bool = False) -> Run:
         """A job that was begun before, by the end of its id: sites that have not said their end are asked for it.
@@ -125,6 +126,17 @@ class Console:
     async def jobs(self, most: int = 20) -> list[KeptJob]:
         """The last jobs of this console, newest first, as its book has them; nobody is asked."""
         return await self._kept().recent(most)
+
+    def _book_for(self, line: str) -> Ledger | None:
+        """None for a line with a secret in it, as far as manuals of sites tell: lines are kept as they were typed."""
+        assert self._setup is not None
+        words = [word.text for word in split(line)]
+        kinds = self._setup.cache.learnt(self._setup.settings.room).values() if self.ledger is not None else ()
+        pages = [kind.pages.get(kind.command_of(words) or "") for kind in kinds]
+        if not any(page is not None and page.secret for page in pages):
+            return self.ledger
+        self._say("there is a secret in this line, so the job is not kept: nobody can ask for it again by its id")
+        return None
 
     def _kept(self) -> Ledger:
         if self.ledger is None:

@@ -1,11 +1,13 @@
 """The Python API, as a script would use it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from admin_console import Console
 from admin_console.api import NobodyMeant, Question, Run
+from admin_console.shell.kinds import Kind
 from amon.errors import Failed
 from amon.job import ExitCode
 from amon.words import Outcome, State
@@ -103,3 +105,22 @@ async def test_a_missing_configuration_names_the_next_step(ground: Ground) -> No
     with pytest.raises(Failed, match="amon example"):
         async with Console(ground.folder / "nowhere.toml"):
             raise AssertionError
+
+
+async def test_a_line_that_is_known_to_hold_a_secret_is_in_no_book(ground: Ground) -> None:
+    await ground.site("cern")
+    said: list[str] = []
+    setup = replace(ground.console(), ledger=ground.folder / "jobs.db")
+    kind = Kind()
+    kind.heard_words("", "odd\nstatus")
+    kind.heard_words("odd ", "unlock")
+    kind.heard_page("odd unlock", "odd unlock WORD\n  word: it; secret\nneeds role observer")
+    setup.cache.learn(setup.settings.room, {"mark": kind})
+    async with Console(setup=setup, say=said.append) as console:
+        report = await console.run("cern", "odd unlock hunter2000").finish()
+        await console.run("cern", "status").finish()
+        kept = [job.line for job in await console.jobs()]
+    assert report.exit is ExitCode.all_done
+    assert kept == ["status"]
+    assert "secret" in said[0]
+    assert b"hunter2000" not in b"".join(path.read_bytes() for path in ground.folder.glob("jobs.db*"))
