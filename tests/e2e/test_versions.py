@@ -65,7 +65,8 @@ async def console(world: World, tree: Path, key: Path, *lines: tuple[str, str], 
     return told
 
 
-async def asked(world: World, agents: Path, consoles: Path) -> None:
+async def asked(world: World, agents: Path, consoles: Path) -> dict[str, list[str]]:
+    """How a session ended, which only today's version knows."""
     key = SigningKey.generate(world.folder / "key", "alice")
     for name in SITES:
         await site(world, name, agents, key)
@@ -74,7 +75,7 @@ async def asked(world: World, agents: Path, consoles: Path) -> None:
             await seen(fleet, name, "")
         versions = {fleet.sites[name].status for name in SITES}
     assert len(versions) == 1
-    reading, changing, signing, wrong = await console(
+    reading, changing, signing, wrong, session = await console(
         world,
         consoles,
         world.folder / "key",
@@ -82,17 +83,24 @@ async def asked(world: World, agents: Path, consoles: Path) -> None:
         ("maintenance begin 1h versions", "yes"),
         ("maintenance end", "signed"),
         ("service no-such-command", "plain"),
+        ("service follow talker", "plain"),
+        seconds=10.0,
     )
     for told in (reading, changing, signing):
         assert {name: state for name, (state, _) in told["ends"].items()} == dict.fromkeys(SITES, "done"), told
     assert reading["plans"] == {}
     assert set(changing["plans"]) == set(SITES)
     assert {state for state, _ in wrong["ends"].values()} == {"invalid"}
+    ends: dict[str, list[str]] = session["ends"]
+    return ends
 
 
 async def test_an_agent_of_1_0_does_what_a_console_of_today_asks(world: World, first: Path) -> None:
-    await asked(world, agents=first, consoles=ROOT)
+    ends = await asked(world, agents=first, consoles=ROOT)
+    assert all(state == "invalid" and "follow" in text for state, text in ends.values()), ends
 
 
 async def test_an_agent_of_today_does_what_a_console_of_1_0_asks(world: World, first: Path) -> None:
-    await asked(world, agents=ROOT, consoles=first)
+    """Of a session it reads nothing, and its book closes all the same when the time it gave is up."""
+    ends = await asked(world, agents=ROOT, consoles=first)
+    assert {name: state for name, (state, _) in ends.items()} == dict.fromkeys(SITES, "lost"), ends
