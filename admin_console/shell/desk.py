@@ -176,9 +176,8 @@ class Desk:
         check(wish, self._session.clock.time(), detach=False)
         report = await self._run(wish, doing, what.format, written=page is None or not page.secret)
         if what.save is not None:
-            report = await save_outputs(
-                self._session, report, what.save, Shown(self._front, self.output, doing, self.work)
-            )
+            face = Shown(self._front, self.output, doing, self.work)
+            report = await save_outputs(self._session, report, what.save, face, doing.interrupts)
         return int(report.exit)
 
     async def _run(self, wish: Wish, doing: Doing, form: str | None = None, *, written: bool = True) -> Report:
