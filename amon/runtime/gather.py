@@ -122,8 +122,12 @@ class Gathering:
     def confirm(self, again: Job | None = None) -> None:
         """Somebody said yes to the whole job: those sites get it `again`, signed where they want that.
 
-        Sites whose turn is still to come get it confirmed, and signed if this was, from the first message on.
+        Sites whose turn is still to come get it confirmed, and signed if this was, from the first message on. A yes
+        to what was cancelled meanwhile is none.
         """
+        if self._turns.is_cancelled:
+            self.decline("was cancelled before the yes; nothing was done")
+            return
         again = again or self.again()
         self.book.tick(self._clock.monotonic())
         self.asking.clear()
@@ -145,8 +149,7 @@ class Gathering:
         for row in self.book.rows():
             if not row.state.ended and not row.waits.unasked:
                 tell(self._fleet, row.site, Cancel(self.job.id))
-        self._turns.rollout.stop("was cancelled before its turn came")
-        self._turns.envelopes.close()
+        self._turns.cancel()
         self.book.cancel(self._clock.monotonic())
         self._cancelled.set()
 
@@ -155,8 +158,9 @@ class Gathering:
 
         Rows that were not asked, as far as it was written down, are asked when it is their turn: a site that has the
         request all the same knows it by its id, says what became of it and does nothing twice. A time for the whole job
-        (`plan.within`) counts from now: whoever resumes it takes off what has passed. begins: False for who only wants
-        to know how it stands; then nobody is asked whose turn has not come.
+        (`plan.within`) counts from now: whoever resumes it takes off what has passed. Where the time in which sites may
+        be waited for is over, nobody is begun. begins: False for who only wants to know how it stands; then nobody is
+        asked whose turn has not come.
         """
         now, epoch = self._clock.monotonic(), self._clock.time()
         kept = {row.site: row for row in rows if row.site in self.book}
@@ -171,6 +175,10 @@ class Gathering:
         for name in self.book.names:
             if name not in self._fleet.sites:
                 self.book.offline(name, now, GONE)
+        until = self.job.queue_until
+        if begins and until is not None and epoch >= until:  # while nobody was there: what is over is not begun now
+            for name in self.later:
+                self.book.expire(name, now)
 
     async def fetch(self) -> None:
         """Ask the sites what became of it that have not reported an end; until each has answered or had its time."""

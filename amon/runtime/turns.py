@@ -44,6 +44,7 @@ class Turns:
         self.sent: dict[str, Job] = {}
         self.bodies: set[str] = set()
         self.through: set[str] = set()
+        self.is_cancelled = False
         self._fleet = fleet
         self._room = room
         self._clock = clock
@@ -124,6 +125,13 @@ class Turns:
         self.envelopes.close()
         self.book.stop(why, self._clock.monotonic())
 
+    def cancel(self) -> None:
+        """Nobody gets it any more, not even again: who has missed it would do it after he was told to stop."""
+        self.is_cancelled = True
+        self._reminders.clear()
+        self.rollout.stop("was cancelled before its turn came")
+        self.envelopes.close()
+
     def ask(self, job: Job) -> bool:
         """Send it to these sites; their times start now. Those that cannot be sent to for want of a session wait.
 
@@ -148,6 +156,8 @@ class Turns:
 
     def repeat(self) -> None:
         """Our connection was lost, and it may be that what was sent before never arrived."""
+        if self.is_cancelled:
+            return
         for name, job in self.sent.items():
             row = self.book[name]
             if row.state is State.pending and not row.waits:

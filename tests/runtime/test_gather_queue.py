@@ -288,6 +288,18 @@ async def test_a_queue_that_is_taken_up_waits_on(desk: Desk) -> None:
     assert states(made) == {"cern": "done"}
 
 
+async def test_a_queue_that_is_taken_up_after_its_time_begins_nobody(desk: Desk) -> None:
+    desk.replies = forgets
+    made = await resumed(desk, job(desk, names=NAMES[:2], wait=-60.0), kept("cern"), kept("desy"))
+    assert (states(made), asked(desk)) == ({"cern": "expired", "desy": "expired"}, [])
+
+
+async def test_a_queue_that_is_over_still_hears_what_was_done_before(desk: Desk) -> None:
+    desk.replies = remembers
+    made = await resumed(desk, job(desk, names=("cern",), wait=-60.0), kept("cern"))
+    assert (states(made), made.book["cern"].text, asked(desk)) == ({"cern": "done"}, "copied", [])
+
+
 async def test_canaries_that_were_begun_before_are_still_canaries(desk: Desk) -> None:
     desk.replies = lambda site, payload: (
         [Ended(JOB_ID, "failed", "broken")] if site == "kek" else forgets(site, payload)
