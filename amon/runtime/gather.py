@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from amon.clock import Clock
 from amon.errors import Failed
+from amon.ids import digest
 from amon.job import Book, Rollout, Wait
 from amon.runtime.absent import Absent
 from amon.runtime.delivery import PACK, ROOM_MOST, Job, deliver, outcome_of, request_of, tell
@@ -26,7 +27,7 @@ from amon.runtime.mailbox import Letter, Mailbox
 from amon.runtime.proofs import Word
 from amon.runtime.resuming import GONE, may_be_amended, restored
 from amon.runtime.turns import Gate, Turns
-from amon.wire import Accepted, Cancel, Chunk, Ended, NeedsWord, Output, Progress
+from amon.wire import Accepted, Cancel, Chunk, Ended, Fetch, NeedsWord, Output, Progress, body_of
 from amon.words import State
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Gathering:
         self.more: Callable[[str, Chunk], None] = lambda site, payload: None
         self.on_output: Callable[[str, Output], Any] | None = None
         self._listening: Listening | None = None
+        self._resumed = False
         self._fleet = fleet
         self._clock = clock
         self._letters = letters
@@ -162,6 +164,7 @@ class Gathering:
         be waited for is over, nobody is begun. begins: False for who only wants to know how it stands; then nobody is
         asked whose turn has not come.
         """
+        self._resumed = True
         now, epoch = self._clock.monotonic(), self._clock.time()
         kept = {row.site: row for row in rows if row.site in self.book}
         begun = tuple(name for name in self.book.names if name in kept and kept[name].asked)
@@ -237,6 +240,20 @@ class Gathering:
         return min((due for due in dues if due is not None), default=None)
 
     def _enter(self, letter: Letter) -> None:
+        if not self._is_for_another(letter):
+            self._write(letter)
+
+    def _is_for_another(self, letter: Letter) -> bool:
+        """Whether it may well answer what another console of ours has asked about this job, so that it is no lie.
+
+        What a console is not there for any more goes to those that are (RFC 6121, 8.5.3.2.1). Nothing of it is read:
+        here it cannot be told from an answer to another line under this id. The site answers us, too.
+        """
+        if letter.word is not Word.signed or letter.asked in self._turns.bodies:
+            return False
+        return self._resumed or letter.asked == digest(body_of(Fetch(self.job.id)))
+
+    def _write(self, letter: Letter) -> None:
         """Write one letter into the book."""
         book, site, payload, word = self.book, letter.site, letter.payload, letter.word
         if word is Word.signed and letter.asked not in self._turns.bodies:

@@ -11,7 +11,8 @@ from amon.ids import digest
 from amon.runtime.gather import Job, gathering
 from amon.runtime.proofs import Word
 from amon.runtime.signing import signed as sign_job
-from amon.wire import Ended, NeedsWord, Payload, Proof, Request, body_of, read_envelope, unseal
+from amon.store.ledger import KeptRow
+from amon.wire import Ended, Fetch, NeedsWord, Payload, Proof, Request, body_of, read_envelope, unseal
 from tests.runtime.console import JOB_ID, ROOM, Desk, jid
 from tests.runtime.hands import key_of, signed, signers
 from tests.runtime.scene import ALICE, BOB
@@ -111,6 +112,38 @@ async def test_an_answer_to_something_else_that_a_server_asked_under_our_id_is_n
     desk.replies = reply
     made = await gathered(desk, job("cern"), 3.0, 3.0)
     assert (states(made), made.words) == ({"cern": "silent"}, {"cern": Word.other})
+
+
+async def test_what_answers_a_console_that_is_gone_is_no_lie_to_the_one_that_took_up_its_job(desk: Desk) -> None:
+    await desk.enter("cern")
+    first = Request(JOB_ID, ("cern",), "uptime", 30.0, 1)
+    lie = replace(ENDED, text="down")
+
+    def reply(site: str, payload: Payload) -> Iterable[str]:
+        assert isinstance(payload, Fetch)
+        yield signed(proof("cern", first, ended=lie), "cern", RESULT)  # the server found only us to bring it to
+        yield signed(proof("cern", payload), "cern", RESULT)
+
+    desk.replies = reply
+    with gathering(desk.fleet, None, job("cern"), desk.clock) as made:
+        made.resume([KeptRow(JOB_ID, "cern", "accepted", asked=True)], begins=False)
+        await made.fetch()
+        await made.until(lambda: made.book.closed)
+    assert (states(made), made.words) == ({"cern": "done"}, {"cern": Word.signed})
+    assert made.book["cern"].text == ENDED.text
+
+
+async def test_what_answers_another_console_that_only_looked_is_not_read_and_no_lie(desk: Desk) -> None:
+    await desk.enter("cern")
+    look, lie = Fetch(JOB_ID), replace(ENDED, text="down")
+
+    def reply(site: str, payload: Payload) -> Iterable[str]:
+        yield signed(proof("cern", look, ended=lie), "cern", RESULT)
+        yield signed(proof("cern", payload), "cern", RESULT)
+
+    desk.replies = reply
+    made = await gathered(desk, job("cern"))
+    assert (made.words, made.book["cern"].text) == ({"cern": Word.signed}, ENDED.text)
 
 
 async def test_through_the_room_and_signed_an_answer_fits_what_was_sent_all_the_same(desk: Desk) -> None:
