@@ -12,8 +12,10 @@ from admin_console.keeping import Keeping
 from admin_console.run import Run
 from admin_console.session import Session, Setup
 from admin_console.wish import Report, Wish
-from amon.errors import Failed, Invalid
+from amon.errors import Failed, Invalid, Refused
 from amon.job import ExitCode, Wait, exit_code
+from amon.runtime.gather import Job
+from amon.store.ledger import Ledger
 from amon.words import State
 
 QUEUE_MOST = 6 * 86_400.0
@@ -31,6 +33,24 @@ class Detaching(Run):
         super()._changed()
         if all(row.state is not State.pending or row.waits is Wait.offline for row in self.book.rows()):
             self.taken.set()
+
+
+class _Written(Keeping):
+    """Nothing is sent of a job that is not in the book: when we are gone, the book is all that knows it."""
+
+    def __init__(self, ledger: Ledger, session: Session) -> None:
+        super().__init__(ledger, session, detached=True)
+        self._book = ledger
+
+    async def begin(self, job: Job, wish: Wish) -> None:
+        await super().begin(job, wish)
+        try:
+            await self._book.find(job.id)
+        except Refused:
+            raise Failed(
+                "the book of jobs does not take this one, so nobody could ask for it again; nothing was sent; "
+                "next: mend that, or leave out --detach"
+            ) from None
 
 
 def check(wish: Wish, now: float, *, detach: bool) -> None:
@@ -58,7 +78,7 @@ async def run_detached(setup: Setup, face: Face, wish: Wish, interrupts: Interru
     async with Console(setup=setup, say=face.note) as console:
         if setup.ledger is None or console.ledger is None:
             raise Failed("this console keeps no book of jobs, so nobody could ask for the job again")
-        run = Detaching(console.session, wish, Keeping(console.ledger, console.session, detached=True))
+        run = Detaching(console.session, wish, _Written(console.ledger, console.session))
         with interrupts.caught():
             await _until_taken(run, _Mute(face), interrupts)
         name = short_of(run.id, setup.ledger)
