@@ -40,6 +40,7 @@ class Keeping:
         """On the disk when it returns."""
         if self._ledger is None:
             return
+        slots = wish.rolling.slots
         kept = KeptJob(
             job.id,
             self._session.connection.account,
@@ -51,14 +52,17 @@ class Keeping:
             job.accept_by,
             job.dry_run,
             job.confirmed,
-            json.dumps(asdict(job.plan)),
+            json.dumps(asdict(job.plan) | ({"slots": slots} if slots else {})),
             job.queue_until,
             self._detached,
         )
-        if job.queue_until is not None or job.plan.batch or job.plan.canary or job.plan.splay:
-            self._held.enter_context(self._ledger.holding(job.id))  # so that nobody else begins those who wait
-            self.begins_others = True
+        if job.queue_until is not None or job.plan.batch or job.plan.canary or job.plan.splay or slots:
+            self.begins_others = self.hold(job.id)  # so that nobody else begins those who wait
         await self._ledger.begin(kept)
+
+    def hold(self, ident: str) -> bool:
+        """Whether it is we who begin sites of this job, until all is written; False: another process does."""
+        return self._ledger is None or self._held.enter_context(self._ledger.holding(ident))
 
     def note(self, job: Gathering, rows: Iterable[Row]) -> None:
         """These rows are different now."""
@@ -73,15 +77,15 @@ class Keeping:
 
     async def close(self, job: Gathering) -> None:
         """All that is known is written; the job is at its end if its book is closed."""
-        beside = [task for task in (self._writing, self._listening) if task is not None]
-        for task in beside:
-            task.cancel()
-        if beside:
-            await asyncio.wait(beside)
-        await self._flush(job)
-        if self._ledger is not None and job.book.closed:
-            await self._ledger.end(job.job.id, self._session.clock.time())
-        self._held.close()
+        with self._held:
+            beside = [task for task in (self._writing, self._listening) if task is not None]
+            for task in beside:
+                task.cancel()
+            if beside:
+                await asyncio.wait(beside)
+            await self._flush(job)
+            if self._ledger is not None and job.book.closed:
+                await self._ledger.end(job.job.id, self._session.clock.time())
 
     async def _write(self, job: Gathering) -> None:
         while True:

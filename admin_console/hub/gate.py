@@ -27,6 +27,10 @@ class SlotGate:
         self._judge()
         return frozenset(self._slots.held)
 
+    def hold(self, names: Iterable[str]) -> None:
+        """These are at work already: a console that is gone has begun them."""
+        self._slots.hold(names)
+
     def ended(self, rows: Iterable[Row]) -> None:
         """Rows that have changed. One that is still at it at its deadline has its slot until it ends, or the job."""
         for row in rows:

@@ -82,6 +82,11 @@ class Slots:
             self._wants = wants
             self._stir.set()
 
+    def hold(self, sites: Iterable[str]) -> None:
+        """These are at work, whoever began them: the hub counts them, and they are released like others."""
+        self.held = tuple(dict.fromkeys((*self.held, *sites)))
+        self._stir.set()
+
     def release(self, site: str) -> None:
         """Give the slot of this site back, or its wish for one."""
         if site in self.held or site in self._wants:

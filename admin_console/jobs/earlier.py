@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from admin_console.hub.gate import gated
 from admin_console.keeping import Keeping
 from admin_console.run import Run
 from admin_console.session import Session
@@ -66,18 +67,25 @@ class Earlier(Run):
             await self._fetched(job)
             await (self._end_it(job) if self._cancels else self._as_long_as_meant(job))
             return
-        with self._ledger.holding(self.kept.id) as ours:
-            if not ours:
-                raise Refused(f"another amon of yours is at it; next: follow it there, or amon job {self.kept.id[-6:]}")
-            job.book.deadline = _FOLLOWED
-            self._keeping.begins_others = self.kept.ended is None
-            now = self._session.clock.time()
-            job.resume(self._rows, begins=now - self.kept.created < REMEMBERED)
-            if now - self.kept.created >= REMEMBERED:
-                job.book.stop("its turn did not come while sites remember", self._session.clock.monotonic())
-            await self._fetched(job)
-            await self._collected(job)
-            await job.until(lambda: self.stopped or not _running(job))
+        if not self._keeping.hold(self.kept.id):
+            raise Refused(f"another amon of yours is at it; next: follow it there, or amon job {self.kept.id[-6:]}")
+        self._rows = await self._ledger.rows(self.kept.id)  # as whoever held it before has left them
+        session, slots = self._session, self.wish.rolling.slots
+        async with gated(job, slots, session.fleet, session.room, session.hub, session.clock) as self._gate:
+            await self._followed(job)
+
+    async def _followed(self, job: Gathering) -> None:
+        job.book.deadline = _FOLLOWED
+        self._keeping.begins_others = self.kept.ended is None
+        now = self._session.clock.time()
+        job.resume(self._rows, begins=now - self.kept.created < REMEMBERED)
+        if now - self.kept.created >= REMEMBERED:
+            job.book.stop("its turn did not come while sites remember", self._session.clock.monotonic())
+        if self._gate is not None:
+            self._gate.hold(row.site for row in job.book.rows() if not row.state.ended and not row.waits)
+        await self._fetched(job)
+        await self._collected(job)
+        await job.until(lambda: self.stopped or not _running(job))
 
     async def _fetched(self, job: Gathering) -> None:
         """What was concluded is told to nobody before its site was asked: it may know better."""
@@ -169,15 +177,26 @@ def job_of(kept: KeptJob, now: float) -> Job:
 
 def wish_of(kept: KeptJob) -> Wish:
     told = (kept.deadline, kept.accept_by, kept.dry_run, kept.confirmed)
-    return Wish(_target(kept), kept.line, *told, queue_until=kept.queue_until)
+    return Wish(_target(kept), kept.line, *told, rolling=Rolling(slots=slots_of(kept)), queue_until=kept.queue_until)
 
 
 def plan_of(kept: KeptJob) -> Plan:
     """How it was spread over its sites; all at once where that was written by another version."""
     try:
-        return Plan(**json.loads(kept.plan))
-    except (TypeError, ValueError):
+        told = json.loads(kept.plan)
+        told.pop("slots", None)
+        return Plan(**told)
+    except (AttributeError, TypeError, ValueError):
         return Plan()
+
+
+def slots_of(kept: KeptJob) -> tuple[str, int] | None:
+    """Which slots it passed through, and how many there are of them; none where it wanted none."""
+    try:
+        name, of = json.loads(kept.plan)["slots"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return str(name), int(of)
 
 
 def kept_report(kept: KeptJob, rows: Sequence[KeptRow], now: float, epoch: float) -> Report:
@@ -212,6 +231,7 @@ async def once_more(ledger: Ledger, ident: str, *, yes: bool = False, sign: bool
         max_failures="" if plan.max_failures is None else str(plan.max_failures),
         splay=plan.splay,
         within=plan.within,
+        slots=slots_of(kept),
     )
     return Wish(target, kept.line, kept.deadline, kept.accept_by, kept.dry_run, yes, sign, rolling)
 

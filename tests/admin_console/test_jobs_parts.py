@@ -13,7 +13,7 @@ import pytest
 
 from admin_console.jobs import courier
 from admin_console.jobs.detach import check
-from admin_console.jobs.earlier import is_known, job_of, kept_report, once_more, plan_of
+from admin_console.jobs.earlier import is_known, job_of, kept_report, once_more, plan_of, slots_of
 from admin_console.jobs.listing import jobs_listing
 from admin_console.jobs.naming import job_ids, job_words, known_here, meant, short_of, shorts
 from admin_console.wish import Rolling, Wish
@@ -173,6 +173,15 @@ async def test_what_is_asked_once_more_goes_to_those_alone_and_at_the_same_pace(
     await ledger.note([replace(row, job=OTHER) for row in ROWS])
     wish = await once_more(ledger, OTHER)
     assert wish.rolling.plan(2, 0) == Plan(batch=1, canary=2, max_failures=0, splay=2.0)
+
+
+async def test_what_is_asked_once_more_passes_the_same_slots(ledger: Ledger) -> None:
+    slotted = replace(JOB, id=OTHER, plan='{"batch":1,"slots":["db",2]}')
+    await ledger.begin(slotted)
+    await ledger.note([replace(row, job=OTHER) for row in ROWS])
+    assert (await once_more(ledger, OTHER)).rolling == Rolling(batch="1", slots=("db", 2))
+    assert (plan_of(slotted), slots_of(slotted), slots_of(JOB)) == (Plan(batch=1), ("db", 2), None)
+    assert [slots_of(replace(JOB, plan=plan)) for plan in ("[]", "not json", '{"slots":1}')] == [None] * 3
 
 
 # Who holds what

@@ -1,6 +1,7 @@
 """Slots from a real hub: two admins together never have more sites at work than there are slots."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,37 @@ async def test_two_consoles_share_the_slots_of_a_name(ground: Ground) -> None:
             await asyncio.sleep(0.02)
         assert (await first, await second) == (ExitCode.all_done, ExitCode.all_done)
         assert most == 2
+        await until(lambda: not hub.slots.lines())
+
+
+async def test_who_follows_a_job_of_a_console_that_is_gone_passes_the_same_slots(ground: Ground) -> None:
+    path = await hub_account(ground)
+    agents = {name: await ground.site(name, instances=WAITS, policy=BOTH) for name in SITES[:3]}
+    most = 0
+
+    def at_work() -> list[str]:
+        nonlocal most
+        found = [name for name, agent in agents.items() if agent.node.dispatch.under_way()]
+        most = max(most, len(found))
+        return found
+
+    setup = replace(ground.console(ALICE, hub=HUB), ledger=ground.folder / "jobs.db")
+    async with hub_of(ground, path) as hub, Console(setup=setup) as console:
+        await knows(hub, *agents)
+        wish = Wish(parse("all"), "odd late", deadline=20, rolling=Rolling(slots=("db", 1)))
+        run = console.wished(wish)
+        gone = asyncio.create_task(run.finish())
+        await until(at_work)
+        gone.cancel()
+        await asyncio.wait({gone})
+        await until(lambda: not hub.slots.lines())
+        following = asyncio.create_task((await console.job(run.id, follow=True)).finish())
+        await until(lambda: len(at_work()) > 1 or any("waiting" in line for line in hub.slots.lines()))
+        while not following.done():
+            for name in at_work():
+                odd(agents[name]).gate.set()
+            await asyncio.sleep(0.02)
+        assert ((await following).exit, most) == (ExitCode.all_done, 1)
         await until(lambda: not hub.slots.lines())
 
 
