@@ -56,6 +56,17 @@ class Absent:
         else:
             book.bounced(site, at, letter.text)
 
+    def unknown(self, site: str, at: float) -> None:
+        """Asked what became of it, it does not know it. Where the job waits for sites it is sent once more: whoever
+        sent it before may have died before he saw it come back, and a site that has it all the same knows its id."""
+        until = self._turns.job.queue_until
+        is_open = site in self._book and self._book[site].state is State.pending and not self._book[site].waits
+        if is_open and until is not None and self._clock.time() < until:
+            self._book.hold(site, at, Wait.turn, "waits for its turn", may_have=True)
+            self._turns.rollout.back(site)
+        else:
+            self._book.unknown(site, at)
+
     def look(self, now: float) -> None:
         """For presence that overtook the bounce, or was never told."""
         self.look_at = None

@@ -279,7 +279,7 @@ class Gathering:
             if self._listening is not None:
                 self._listening.ended(site)
             if self._absent.inquiry.is_unknown(site, payload):
-                book.unknown(site, letter.at)
+                self._absent.unknown(site, letter.at)
             else:
                 book.ended(outcome_of(site, payload), letter.at)
 

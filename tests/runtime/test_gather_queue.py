@@ -288,6 +288,21 @@ async def test_a_queue_that_is_taken_up_waits_on(desk: Desk) -> None:
     assert states(made) == {"cern": "done"}
 
 
+async def test_a_queued_request_that_never_arrived_is_sent_by_who_takes_it_up(desk: Desk) -> None:
+    desk.replies = forgets
+    made = await resumed(desk, job(desk, names=("cern",), wait=60.0), kept("cern", asked=True))
+    assert (states(made), asked(desk)) == ({"cern": "done"}, ["cern"])
+
+
+async def test_a_look_at_a_queued_request_that_never_arrived_leaves_it_to_who_delivers(desk: Desk) -> None:
+    desk.replies = forgets
+    with gathering(desk.fleet, None, job(desk, names=("cern",), wait=60.0), desk.clock) as made:
+        made.resume([kept("cern", asked=True)], begins=False)
+        async with asyncio.timeout(5):
+            await made.fetch()
+    assert (made.book["cern"].waits, made.book.closed, asked(desk)) == (Wait.turn, False, [])
+
+
 async def test_a_queue_that_is_taken_up_after_its_time_begins_nobody(desk: Desk) -> None:
     desk.replies = forgets
     made = await resumed(desk, job(desk, names=NAMES[:2], wait=-60.0), kept("cern"), kept("desy"))
