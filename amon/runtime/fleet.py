@@ -204,10 +204,9 @@ class Fleet:
             # An address without an @ is that of a server; it must not look like a site's name.
             stranger = message.sender if "@" in message.sender else f"@{message.sender}"
             payload, size = queue.tamed(found.payload, len(message.payload)) if found.payload is not None else (None, 0)
-            now, who = self._clock.monotonic(), known or stranger
-            queue.put_nowait(
-                Letter(who, payload, now, word=found.word, size=size, asked=found.asked, written=len(message.payload))
-            )
+            now, written = self._clock.monotonic(), len(message.payload)
+            letter = Letter(known or stranger, payload, now, word=found.word, size=size, strange=known is None)
+            queue.put_nowait(replace(letter, asked=found.asked, written=written))
 
     def _complain(self, who: str, text: str) -> None:
         """A line for each mistake of a site, as long as they are few."""

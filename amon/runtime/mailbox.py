@@ -18,6 +18,7 @@ _LARGEST = 3 * 1024 * 1024  # bytes that one letter may take
 _SHORT = 2_000  # characters as written: such an answer always has room, at 50 bytes each
 _SMALL = 100_000  # bytes
 _KNOWN_MOST = 20_000  # senders
+_STRANGERS = "@"  # no name of a site
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Letter:
     of: what it was that bounced: `ask`, `fetch`, `cancel`; empty for what went through the room.
     site empty: our own connection is there again; with `here`, in a new session, which missed what came meanwhile.
     word: how far it is to be trusted; a forged one has no payload. size: bytes it takes, about; written: characters it
-    came in. asked: digest of the body that a signed one answers.
+    came in. asked: digest of the body that a signed one answers. strange: its sender is no site of this fleet.
     """
 
     site: str
@@ -41,6 +42,12 @@ class Letter:
     size: int = 0
     asked: str = ""
     written: int = 0
+    strange: bool = False
+
+    @property
+    def sender(self) -> str:
+        """Whose place it takes: strangers, who may be any number, have one together."""
+        return _STRANGERS if self.strange else self.site
 
 
 class Gate:
@@ -110,10 +117,10 @@ class Mailbox(asyncio.Queue[Letter]):
         if letter.here and letter.site in self._arrived:
             return  # that it came once more says nothing new
         is_note = isinstance(letter.payload, Progress)
-        if is_note and letter.site in self._notes:
-            self._notes[letter.site][0] = letter
+        if is_note and letter.sender in self._notes:
+            self._notes[letter.sender][0] = letter
             return
-        if self._waiting[letter.site] >= WAITING_MOST:
+        if self._waiting[letter.sender] >= WAITING_MOST:
             self.dropped += 1
             return
         if letter.payload is not None and not is_note:
@@ -122,20 +129,20 @@ class Mailbox(asyncio.Queue[Letter]):
             self._left = max(0, self._left - letter.size)
         entry = [letter]
         if is_note:
-            self._notes[letter.site] = entry
+            self._notes[letter.sender] = entry
         if letter.here:
             self._arrived.add(letter.site)
-        self._waiting[letter.site] += 1
+        self._waiting[letter.sender] += 1
         self._queue.append(entry)
 
     def _get(self) -> Letter:
         entry = self._queue.popleft()
         letter = entry[0]
-        if self._notes.get(letter.site) is entry:
-            del self._notes[letter.site]
-        self._waiting[letter.site] -= 1
-        if not self._waiting[letter.site]:
-            del self._waiting[letter.site]
+        if self._notes.get(letter.sender) is entry:
+            del self._notes[letter.sender]
+        self._waiting[letter.sender] -= 1
+        if not self._waiting[letter.sender]:
+            del self._waiting[letter.sender]
         if letter.here:
             self._arrived.discard(letter.site)
         if isinstance(letter.payload, Output):  # it is not kept: who reads it has room of his own (listening.py)

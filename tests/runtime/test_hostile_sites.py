@@ -120,6 +120,20 @@ def letter(site: str, payload: Payload | None, size: int = 0) -> Letter:
     return Letter(site, payload, 0.0, size=size)
 
 
+async def test_strangers_have_one_place_in_the_mail_of_a_job_however_many_they_are() -> None:
+    desk = Desk()
+    await desk.enter("cern")
+    with desk.fleet.mail(JOB_ID) as box:
+        for number in range(500):
+            desk.clock.advance(0.1)  # so that the gate lets in each of them
+            desk.hear(f"{number}@elsewhere.example", Ended(JOB_ID, "done", "up"))
+            desk.hear(f"{number}@elsewhere.example", Progress(JOB_ID, "at it"))
+        desk.hear(jid("cern"), Ended(JOB_ID, "done", "up"))
+        letters = waiting(box)
+    assert (len(letters), letters[-1].site) == (WAITING_MOST + 1, "cern")
+    assert letters[0].site == "0@elsewhere.example"
+
+
 def waiting(box: Mailbox) -> list[Letter]:
     found = []
     while not box.empty():
