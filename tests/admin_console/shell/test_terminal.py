@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,11 +120,15 @@ async def proposed(seat: Seat, typed: str, wanted: Callable[[list[str]], bool]) 
                 return seat.proposed
 
 
+def contains(word: str, found: list[str]) -> bool:
+    return word in found
+
+
 async def test_completion_is_that_of_the_live_fleet(ground: Ground) -> None:
     await ground.site("cern")
     async with seated(ground) as seat:
         for typed, word, line in (("odd ec", "echo", "odd echo"), ("target ce", "cern", "target cern")):
-            await proposed(seat, typed, lambda found, word=word: word in found)
+            await proposed(seat, typed, partial(contains, word))
             seat.type("\t")
             await asyncio.wait_for(until(lambda line=line: seat.typed == line), 10)
         seat.line("\x15odd echo done")
