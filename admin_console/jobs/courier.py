@@ -133,7 +133,7 @@ async def _connected(setup: Setup, book: Ledger, log: logging.Logger, sleep: Sle
             while idents := await _queued(setup, book):
                 for ident in idents - under.keys():
                     if not book.is_held(ident):  # by an `amon run` that stays, or by who follows it
-                        under[ident] = asyncio.create_task(_one(console, ident, log), name=f"job {ident}")
+                        under[ident] = asyncio.create_task(_one(console, ident, log, sleep), name=f"job {ident}")
                 for ident, task in list(under.items()):
                     if task.done():
                         del under[ident]
@@ -147,7 +147,8 @@ async def _connected(setup: Setup, book: Ledger, log: logging.Logger, sleep: Sle
                 await asyncio.wait(under.values())
 
 
-async def _one(console: Console, ident: str, log: logging.Logger) -> None:
+async def _one(console: Console, ident: str, log: logging.Logger, sleep: Sleep) -> None:
+    """One job to its end. What cannot be taken up, whyever, is not tried each second, with a line in the log each."""
     assert console.ledger is not None
     try:
         run = await taken_up(console.session, console.ledger, ident, follow=True)
@@ -157,6 +158,10 @@ async def _one(console: Console, ident: str, log: logging.Logger) -> None:
         log.info("%s: %s", ident, report.book.summary())
     except (Failed, Refused) as fault:
         log.info("%s: %s", ident, fault)
+        await sleep(_AGAIN[1])
+    except Exception:
+        log.exception("%s", ident)
+        await sleep(_AGAIN[1])
 
 
 def _book(setup: Setup) -> Path:

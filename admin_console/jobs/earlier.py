@@ -70,6 +70,11 @@ class Earlier(Run):
         if not self._keeping.hold(self.kept.id):
             raise Refused(f"another amon of yours is at it; next: follow it there, or amon job {self.kept.id[-6:]}")
         self._rows = await self._ledger.rows(self.kept.id)  # as whoever held it before has left them
+        if not is_plan_known(self.kept) and not all(row.asked for row in self._rows):
+            raise Refused(
+                "another version of amon has begun this job, and how it goes through its sites is not known here; "
+                f"next: update amon, or amon job {self.kept.id[-6:]} --cancel"
+            )
         session, slots = self._session, self.wish.rolling.slots
         async with gated(job, slots, session.fleet, session.room, session.hub, session.clock) as self._gate:
             await self._followed(job)
@@ -181,13 +186,22 @@ def wish_of(kept: KeptJob) -> Wish:
 
 
 def plan_of(kept: KeptJob) -> Plan:
-    """How it was spread over its sites; all at once where that was written by another version."""
+    """How it was spread over its sites; all at once where that was written by another version (`is_plan_known`)."""
+    return _read_plan(kept) or Plan()
+
+
+def is_plan_known(kept: KeptJob) -> bool:
+    """Whether those who wait may be begun: what is not known here may have been what held them back."""
+    return _read_plan(kept) is not None
+
+
+def _read_plan(kept: KeptJob) -> Plan | None:
     try:
         told = json.loads(kept.plan)
         told.pop("slots", None)
         return Plan(**told)
     except (AttributeError, TypeError, ValueError):
-        return Plan()
+        return None
 
 
 def slots_of(kept: KeptJob) -> tuple[str, int] | None:

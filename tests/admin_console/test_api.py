@@ -8,10 +8,12 @@ import pytest
 from admin_console import Console
 from admin_console.api import NobodyMeant, Question, Run
 from admin_console.shell.kinds import Kind
-from amon.errors import Failed
+from amon.errors import Failed, Refused
+from amon.ids import new_id
 from amon.job import ExitCode
+from amon.store.ledger import KeptJob
 from amon.words import Outcome, State
-from tests.admin_console.ground import Ground
+from tests.admin_console.ground import ALICE, Ground
 
 
 async def test_a_script_gets_each_sites_outcome_as_it_comes(ground: Ground) -> None:
@@ -124,3 +126,18 @@ async def test_a_line_that_is_known_to_hold_a_secret_is_in_no_book(ground: Groun
     assert kept == ["status"]
     assert "secret" in said[0]
     assert b"hunter2000" not in b"".join(path.read_bytes() for path in ground.folder.glob("jobs.db*"))
+
+
+async def test_whoever_does_not_know_how_a_job_goes_through_its_sites_begins_none(ground: Ground) -> None:
+    agent = await ground.site("cern")
+    setup = replace(ground.console(), ledger=ground.folder / "jobs.db")
+    async with Console(setup=setup) as console:
+        assert console.ledger is not None
+        ident, now = new_id(setup.clock.time()), setup.clock.time()
+        kept = KeptJob(ident, ALICE, "status", "all", ("cern",), now, 30.0, 5.0, plan='{"batch":1,"tides":2}')
+        await console.ledger.begin(kept)
+        run = await console.job(ident, follow=True)
+        with pytest.raises(Refused, match=f"another version of amon .* next: update amon, or amon job {ident[-6:]}"):
+            await run.finish()
+        assert not console.ledger.is_held(ident)
+    assert agent.node.dispatch.handled == 0

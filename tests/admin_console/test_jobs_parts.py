@@ -1,6 +1,7 @@
 """Parts of jobs that need no server: how they are named, listed, held, and what a book says without its sites."""
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -8,12 +9,15 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from admin_console.api import Console
 from admin_console.jobs import courier
 from admin_console.jobs.detach import check
-from admin_console.jobs.earlier import is_known, job_of, kept_report, once_more, plan_of, slots_of
+from admin_console.jobs.earlier import is_known, is_plan_known, job_of, kept_report, once_more, plan_of, slots_of
 from admin_console.jobs.listing import jobs_listing
 from admin_console.jobs.naming import job_ids, job_words, known_here, meant, short_of, shorts
 from admin_console.wish import Rolling, Wish
@@ -131,6 +135,13 @@ async def test_the_list_tells_what_is_open_and_who_delivers_what_is_queued(ledge
         assert (await jobs_listing(ledger, 10, courier=False)).lines == (f"{head}an amon of yours delivers it",)
 
 
+async def test_a_site_that_was_still_at_it_when_the_time_was_up_is_open(ledger: Ledger) -> None:
+    await ledger.begin(replace(JOB, id=OTHER, created=2000.0, names=("cern", "desy")))
+    await ledger.note([KeptRow(OTHER, "cern", "running", reported=True), KeptRow(OTHER, "desy", "done", reported=True)])
+    listing = await jobs_listing(ledger, 1, courier=False)
+    assert (listing.records[0]["open"], listing.bad) == (1, ["A7Q2K"])
+
+
 async def test_a_line_with_escapes_commands_no_terminal(ledger: Ledger) -> None:
     await ledger.begin(replace(JOB, id=OTHER, line="odd echo \x1b[2J\nfake", target="\x1b]0;x\x07"))
     listing = await jobs_listing(ledger, 10, courier=False)
@@ -155,6 +166,8 @@ def test_what_another_version_wrote_into_a_row_is_read_as_far_as_it_can_be() -> 
     assert (report.book["cern"].state, report.book["cern"].text, dict(report.words)) == ("done", "up", {})
     assert plan_of(replace(JOB, plan='{"batch":2,"tides":1}')) == Plan()
     assert plan_of(replace(JOB, plan="not json")) == Plan()
+    known = [is_plan_known(replace(JOB, plan=plan)) for plan in ('{"batch":2}', '{"batch":2,"tides":1}', "not json")]
+    assert known == [True, False, False]
 
 
 def test_of_a_time_for_the_whole_job_only_what_is_left_is_given_again() -> None:
@@ -256,6 +269,26 @@ def test_a_courier_that_cannot_be_begun_is_said_and_a_long_log_is_begun_anew(pat
 
 
 # What is refused
+
+
+async def test_a_job_that_cannot_be_taken_up_is_not_tried_each_second(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    broken = replace(JOB, id=OTHER)
+    await ledger.begin(broken)
+    connection = SimpleNamespace(account=JOB.asker)
+    console = cast(Console, SimpleNamespace(ledger=ledger, session=SimpleNamespace(connection=connection)))
+    for ident, said in (("01ARZ3NDEKTSV4RRFFQ69B7Q2K", "no job is known here"), (OTHER, "AttributeError")):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            await courier._one(console, ident, logging.getLogger("amon.courier"), sleep)
+        assert said in caplog.text
+    assert slept == [60.0, 60.0]
 
 
 @pytest.mark.parametrize(
