@@ -11,7 +11,7 @@ from amon.job import summary
 from amon.store.ledger import KeptJob, Ledger
 from amon.words import State
 
-_OPEN = (State.pending, State.accepted)
+_OPEN = (State.pending, State.accepted, State.running)
 _LONGEST = 60  # characters of a line and of a target; --json has them whole
 
 

@@ -51,7 +51,8 @@ class Sharing:
             async with self._one:
                 said, outcome = await self._shared(incoming.id, source)
         except (Failed, Refused) as fault:
-            said, outcome = f"no file: {fault}; on a console: amon job ID --save DIR", f"no file: {fault}"
+            outcome = f"no file: {fault}"
+            said = f"{outcome}; on a console: amon run --save DIR {self._site} COMMAND"  # no console knows typed lines
         await self._dispatch.write_down(incoming, "file", decision, outcome)
         return said
 

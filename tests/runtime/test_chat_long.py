@@ -138,7 +138,7 @@ async def test_each_file_leaves_a_line_in_the_audit_without_its_link(talk: Talk,
     done, failed = [line for line in await talk.lab.audit() if " file: " in line]
     assert done == f"{ALICE} file: uploaded {len(service.files[0][1])} bytes"
     assert failed == f"{ALICE} file: no file: {service.fault}"
-    assert said == f"no file: {service.fault}; on a console: amon job ID --save DIR"
+    assert said == f"no file: {service.fault}; on a console: amon run --save DIR cern COMMAND"
     assert LINK not in str(await talk.lab.journal.recent(100))
 
 
