@@ -49,7 +49,8 @@ class Asked:
     def record(self, now: float) -> Record:
         """For the journal. now: epoch seconds."""
         asker, door = self.incoming.asker, self.incoming.door
-        return Record(asker.jid, self.incoming.id, door.account, asker.reply_to, self.shown, self.effect, now)
+        told = (asker.jid, self.incoming.id, door.account, asker.reply_to, self.shown, self.effect, now)
+        return Record(*told, asked=self.incoming.asked)
 
     def audit_line(self, outcome: str, now: float) -> AuditRecord:
         return audit_line(self.incoming, self.shown, self.decision, outcome, now, self.effect)

@@ -141,14 +141,21 @@ class Dispatch:
         work = self._under.get(key)
         return work is not None and work.cancel()
 
-    async def repeat(self, key: tuple[str, str, str], replies: Replies) -> bool:
-        """Tell again what became of a request: True if it is known here. `Failed` if the journal cannot be read."""
-        if self._join(key, replies):
-            return True
+    async def repeat(
+        self, key: tuple[str, str, str], replies: Replies, found: Callable[[str], None] = lambda asked: None
+    ) -> bool:
+        """Tell again what became of a request: True if it is known here. `Failed` if the journal cannot be read.
+
+        found: told first in which body it was asked: the id may have been put on something else.
+        """
+        if key in self._under:
+            found(self._under[key].incoming.asked)
+            return self._join(key, replies)
         account, asker, ident = key
         record = await self._journal.find(asker, ident)
         if record is None or record.account != account:
             return False
+        found(record.asked)
         replies.ended(stored(record))
         return True
 

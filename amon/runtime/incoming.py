@@ -36,7 +36,7 @@ class Incoming:
 
     confirmed: the asker has seen what it would do and said yes. typed: by a person, whose client may send it again.
     careful: whatever the policy says, what changes anything is only planned until it is confirmed. unread: why nobody
-    here can read it, if that is so.
+    here can read it, if that is so. asked: `amon.ids.digest` of the body that it came in; empty if it came in none.
     """
 
     id: str
@@ -50,6 +50,7 @@ class Incoming:
     typed: bool = False
     careful: bool = False
     unread: str = ""
+    asked: str = ""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -175,6 +175,7 @@ class PayloadFront:
             sites=max(request.job_sites, len(request.names)),
             confirmed=request.confirmed,
             dry_run=request.dry_run,
+            asked=asked,
         )
         replies = self._replies(asker, request.id, asked)
         replies.wait = _ACCEPT_AFTER if request.job_sites <= _MANY else self._random.uniform(_ACCEPT_AFTER, _SPREAD)
@@ -192,7 +193,7 @@ class PayloadFront:
             return
         replies = self._replies(asker, fetch.id, asked)
         try:
-            if not await self._dispatch.repeat((self.door.account, asker.jid, fetch.id), replies):
+            if not await self._dispatch.repeat((self.door.account, asker.jid, fetch.id), replies, replies.answers):
                 replies.ended(Ended(fetch.id, State.expired, NOT_KNOWN))
             replies.accept_now()
         except Failed as fault:  # no word is better than a wrong one: the asker's book says that it is not known
@@ -213,7 +214,7 @@ class PayloadFront:
 
     def _replies(self, asker: Asker, ident: str, asked: str) -> "WireReplies":
         tell = partial(self._output, asker)
-        return WireReplies(ident, lambda payload: self._say(asker, payload, asked), tell, self._clock)
+        return WireReplies(ident, asked, partial(self._say, asker), tell, self._clock)
 
     def _output(self, asker: Asker, session: Output) -> None:
         """Tell a session to the one address that asked for it, and to no other of his."""
@@ -247,17 +248,30 @@ class PayloadFront:
 
 
 class WireReplies:
-    """`Replies` as payloads. Acceptance waits a moment: most calls end before it would be worth a message."""
+    """`Replies` as payloads. Acceptance waits a moment: most calls end before it would be worth a message.
+
+    asked: digest of the body that they answer.
+    """
 
     def __init__(
-        self, ident: str, say: Callable[[Payload], None], output: Callable[[Output], None], clock: Clock
+        self,
+        ident: str,
+        asked: str,
+        say: Callable[[Payload, str], None],
+        output: Callable[[Output], None],
+        clock: Clock,
     ) -> None:
         self.wait = 0.0
         self._output = output
         self._id = ident
-        self._say = say
+        self._asked = asked
+        self._tell = say
         self._clock = clock
         self._later: asyncio.Task[None] | None = None
+
+    def answers(self, asked: str) -> None:
+        """The call was asked in the body of this digest. A `Fetch` has only its id, which could be on another line."""
+        self._asked = asked or self._asked
 
     def accepted(self, what: str) -> None:
         self._later = asyncio.create_task(self._accept_later(), name=f"accept {self._id}")
@@ -290,3 +304,6 @@ class WireReplies:
         await self._clock.sleep(self.wait)
         self._later = None
         self._say(Accepted(self._id))
+
+    def _say(self, payload: Payload) -> None:
+        self._tell(payload, self._asked)

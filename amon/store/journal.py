@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     asker TEXT NOT NULL, id TEXT NOT NULL, account TEXT NOT NULL, reply_to TEXT NOT NULL, line TEXT NOT NULL,
     effect TEXT NOT NULL, accepted_seconds REAL NOT NULL, state TEXT, outcome TEXT, ended_seconds REAL,
-    note TEXT, noted_seconds REAL, PRIMARY KEY (asker, id)
+    note TEXT, noted_seconds REAL, asked TEXT NOT NULL DEFAULT '', PRIMARY KEY (asker, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS calls_by_age ON calls (accepted_seconds);
 CREATE TABLE IF NOT EXISTS born (one INTEGER PRIMARY KEY CHECK (one = 1), time_seconds REAL NOT NULL);
@@ -36,10 +36,15 @@ CREATE TABLE IF NOT EXISTS maintenance (
 AUDIT_LINES = 1_000_000  # kept: some 350 MB
 PAGE_LINES = 100  # of the audit in one answer
 _CALL = (
-    "asker, id, account, reply_to, line, effect, accepted_seconds, state, outcome, ended_seconds, note, noted_seconds"
+    "asker, id, account, reply_to, line, effect, accepted_seconds, state, outcome, ended_seconds, note, noted_seconds,"
+    " asked"
 )
-_PLACES = ", ".join("?" * 12)
-_LATER = {"note": "TEXT", "noted_seconds": "REAL"}  # columns that files of the first versions do not have
+_PLACES = ", ".join("?" * 13)
+_LATER = {  # columns that files of earlier versions do not have
+    "note": "TEXT",
+    "noted_seconds": "REAL",
+    "asked": "TEXT NOT NULL DEFAULT ''",
+}
 _LONGEST_NOTE = 200  # characters
 
 
@@ -47,7 +52,8 @@ _LONGEST_NOTE = 200  # characters
 class Record:
     """One call: who asked what, and once it ended, its state and the payload that told so. Times: epoch seconds.
 
-    note: the last that it said of its progress while it was under way, and when.
+    note: the last that it said of its progress while it was under way, and when. asked: `amon.ids.digest` of the body
+    in which it was asked; empty where it came in none (a typed line, a form) and for calls of earlier versions.
     """
 
     asker: str
@@ -62,6 +68,7 @@ class Record:
     ended: float | None = None
     note: str | None = None
     noted: float | None = None
+    asked: str = ""
 
 
 class Journal:

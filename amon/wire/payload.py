@@ -206,7 +206,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, tag="envelope", 
 class Proof(msgspec.Struct, frozen=True, omit_defaults=True, tag="proof"):
     """What a signature of a site is over: how it ended, at which site, for whom, and what was asked.
 
-    asked: amon.ids.digest of the body that this answers. An id alone could be put on something else that was asked.
+    asked: amon.ids.digest of the body that this answers; for a `Fetch`, of the one in which the call was asked, where
+    that is known. An id alone could be put on something else that was asked.
     """
 
     by: Address

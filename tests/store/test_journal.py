@@ -1,6 +1,7 @@
 """The journal on a real file: once is once, what is told is on the disk, and a bad disk is said and survived."""
 
 import asyncio
+import contextlib
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -39,6 +40,20 @@ async def test_the_first_accept_is_new_and_the_second_gets_what_is_known(journal
     assert await journal.accept(RECORD, durable=True) == RECORD
     await journal.end(ended(RECORD), AUDIT)
     assert await journal.accept(RECORD, durable=False) == ended(RECORD)
+
+
+async def test_in_which_body_a_call_was_asked_is_kept_and_of_an_earlier_version_it_is_not_known(tmp_path: Path) -> None:
+    asked = replace(RECORD, asked="0" * 26)
+    async with Journal.open(tmp_path / "j") as journal:
+        await journal.accept(asked, durable=True)
+        assert await journal.find(asked.asker, asked.id) == asked
+    with contextlib.closing(sqlite3.connect(tmp_path / "j")) as old:
+        old.execute("ALTER TABLE calls DROP COLUMN asked")
+        old.commit()
+    async with Journal.open(tmp_path / "j") as journal:
+        assert await journal.find(asked.asker, asked.id) == replace(asked, asked="")
+        await journal.end(ended(asked), AUDIT)
+        assert await journal.find(asked.asker, asked.id) == ended(asked)
 
 
 async def test_the_same_id_by_another_asker_is_another_call(journal: Journal) -> None:
