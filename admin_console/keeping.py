@@ -105,14 +105,21 @@ class Keeping:
         if self._ledger is not None and rows:
             now = self._session.clock.time()
             words = job.words
-            kept = [kept_row(job.job.id, row, words.get(row.site, Word.none), now) for row in rows.values()]
+            kept = [
+                kept_row(job.job.id, row, words.get(row.site, Word.none), now, job.sent_to(row.site))
+                for row in rows.values()
+            ]
             await self._ledger.note(kept)
 
 
-def kept_row(job: str, row: Row, word: Word, now: float) -> KeptRow:
-    """A row as the ledger keeps it. now: epoch seconds; a row's own times are of a clock that ends with us."""
+def kept_row(job: str, row: Row, word: Word, now: float, bodies: tuple[str, ...] = ()) -> KeptRow:
+    """A row as the ledger keeps it. now: epoch seconds; a row's own times are of a clock that ends with us.
+
+    bodies: digests of those in which its site was asked.
+    """
     payload = None if row.outcome is None else _payload(job, row.outcome)
-    return KeptRow(job, row.site, row.state, row.text, payload, row.reported, row.late, now, not row.waits, word)
+    told = (row.reported, row.late, now, not row.waits, word, bodies)
+    return KeptRow(job, row.site, row.state, row.text, payload, *told)
 
 
 def outcome_in(row: KeptRow) -> Outcome | None:

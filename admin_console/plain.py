@@ -122,6 +122,10 @@ def trust_lines(report: Report) -> list[str]:
     """Whose answers are signed, and above all whose are not though they should be."""
     by_word = {word: sorted(site for site, said in report.words.items() if said is word) for word in Word}
     lines = [f"answers signed by their sites' keys: {len(by_word[Word.signed])}"] if by_word[Word.signed] else []
+    if by_word[Word.by_id]:
+        lines.append(
+            f"signed for the id of the job, but not for what was asked under it: {listed(by_word[Word.by_id])}"
+        )
     for word in (Word.unsigned, Word.forged, Word.other):
         if by_word[word]:
             lines.append(f"DO NOT TRUST what came as an answer of {listed(by_word[word])}: {word}")

@@ -100,7 +100,7 @@ async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
 def judged(book: Book, words: Mapping[str, Word]) -> ExitCode:
     """The book's code, unless somebody may have made up an answer: then nobody knows how it ended there."""
     code = book.exit_code()
-    unproven = any(word not in (Word.none, Word.signed) for word in words.values())
+    unproven = any(word not in (Word.none, Word.signed, Word.by_id) for word in words.values())
     return next(one for one in PRECEDENCE if one in ({code, ExitCode.no_answer} if unproven else {code}))
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 
 from amon.clock import Clock
-from amon.ids import digest
 from amon.job import Book, Row, Wait
 from amon.runtime.delivery import tell
 from amon.runtime.fleet import Fleet
 from amon.runtime.mailbox import Letter
 from amon.runtime.resuming import Inquiry, moment
 from amon.runtime.turns import Turns
-from amon.wire import Fetch, body_of
+from amon.wire import Fetch
 from amon.words import State
 
 _LOOK_AGAIN = 60.0  # seconds after which those who wait for presence are looked for, whatever was or was not told
@@ -32,7 +31,6 @@ class Absent:
         job = self._turns.job
         order = Fetch(job.id)
         asked = [name for name in names if tell(self._fleet, name, order)]
-        self._turns.bodies.add(digest(body_of(order)))
         self.inquiry.begin(asked, self._clock.monotonic() + job.accept_by)
 
     def moved(self, letter: Letter) -> None:

@@ -6,6 +6,7 @@ Through the room: one message, however many sites. Direct: one message per site,
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from amon.ids import digest
 from amon.job import ALL_AT_ONCE, Plan
 from amon.runtime.fleet import Fleet
 from amon.wire import Cancel, Ended, Fetch, Heard, Request, body_of, encode, unseal
@@ -70,11 +71,18 @@ def tell(fleet: Fleet, name: str, order: Cancel | Fetch | Heard) -> bool:
     return site is not None and fleet.connection.send_payload(site.address, encode(order), id=f"{order.id}-{kind}")
 
 
-def bodies(job: Job, through: Sequence[str]) -> Iterator[str]:
-    """All that `deliver` sends, and sends again to one alone, as a site sees it. through: what it gave back."""
-    yield from (unseal(text).body for text in {job.sealed[name] for name in job.names if name in job.sealed})
-    plain = [name for name in job.names if name not in job.sealed]
-    yield from (body_of(request_of(job, names)) for names in (through, *((name,) for name in plain)) if names)
+def digests(job: Job, through: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each site with the digest of a body that `deliver` sends it, or that is sent again to it alone.
+
+    through: what `deliver` gave back.
+    """
+    sealed = {text: digest(unseal(text).body) for text in set(job.sealed.values())}
+    for name in job.names:
+        text = job.sealed.get(name)
+        yield name, digest(body_of(request_of(job, (name,)))) if text is None else sealed[text]
+    if through and through[0] not in job.sealed:
+        aloud = digest(body_of(request_of(job, through)))
+        yield from ((name, aloud) for name in through)
 
 
 def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:

@@ -175,6 +175,8 @@ class Gathering:
             self.book.restore(restored(row, now, epoch), now)
             if row.word:
                 self.words[row.site] = Word(row.word)
+            if row.bodies:
+                self._turns.bodies.setdefault(row.site, set()).update(row.bodies)
         for name in self.book.names:
             if name not in self._fleet.sites:
                 self.book.offline(name, now, GONE)
@@ -187,6 +189,10 @@ class Gathering:
         """Ask the sites what became of it that have not reported an end; until each has answered or had its time."""
         self._absent.fetch([row.site for row in self.book.rows() if may_be_amended(row)])
         await self.until(lambda: self._absent.inquiry.until is None)
+
+    def sent_to(self, site: str) -> tuple[str, ...]:
+        """Digests of the bodies in which this site was asked, for who takes the job up again."""
+        return tuple(sorted(self._turns.bodies.get(site, ())))
 
     # What comes back
 
@@ -240,25 +246,33 @@ class Gathering:
         return min((due for due in dues if due is not None), default=None)
 
     def _enter(self, letter: Letter) -> None:
-        if not self._is_for_another(letter):
-            self._write(letter)
+        word = self._proven(letter) if letter.word is Word.signed else letter.word
+        if word is not None:
+            self._write(letter, word)
 
-    def _is_for_another(self, letter: Letter) -> bool:
-        """Whether it may well answer what another console of ours has asked about this job, so that it is no lie.
+    def _proven(self, letter: Letter) -> Word | None:
+        """What the site's own signature proves here. None: nothing of it is read, and it is no lie.
 
-        What a console is not there for any more goes to those that are (RFC 6121, 8.5.3.2.1). Nothing of it is read:
-        here it cannot be told from an answer to another line under this id. The site answers us, too.
+        An end is what became of our line only where the signature names a body in which it was asked: a server could
+        have had the site do something else under its id. Of the id alone a site tells that is of an earlier version,
+        or was not asked in a payload; and where nobody kept what was sent, nobody can tell more.
         """
-        if letter.word is not Word.signed or letter.asked in self._turns.bodies:
-            return False
-        return self._resumed or letter.asked == digest(body_of(Fetch(self.job.id)))
+        site, inquiry, sent = letter.site, self._absent.inquiry, self._turns.bodies.get(letter.site, ())
+        if letter.asked in sent:
+            return Word.signed
+        is_of_fetch = letter.asked == digest(body_of(Fetch(self.job.id)))
+        if inquiry.has_asked(site) and (is_of_fetch or not sent):
+            return Word.signed if is_of_fetch and inquiry.is_unknown(site, letter.payload) else Word.by_id
+        # It may well answer what another console of ours has asked about this job. What a console is not there for any
+        # more goes to those that are (RFC 6121, 8.5.3.2.1). Here it cannot be told from an answer to another line under
+        # this id. The site answers us, too.
+        return None if self._resumed or is_of_fetch else Word.other
 
-    def _write(self, letter: Letter) -> None:
+    def _write(self, letter: Letter, word: Word) -> None:
         """Write one letter into the book."""
-        book, site, payload, word = self.book, letter.site, letter.payload, letter.word
-        if word is Word.signed and letter.asked not in self._turns.bodies:
-            payload, word = None, Word.other
-        if word and site in book and self.words.get(site) not in (Word.forged, Word.other):
+        book, site, before = self.book, letter.site, self.words.get(letter.site)
+        payload = None if word is Word.other else letter.payload
+        if word and site in book and before not in (Word.forged, Word.other):
             self.words[site] = word
         if payload is None:
             if not word:  # forged, or said of something else: it must not be read
@@ -282,6 +296,12 @@ class Gathering:
                 self._absent.unknown(site, letter.at)
             else:
                 book.ended(outcome_of(site, payload), letter.at)
+            if word is Word.signed and before in (Word.unsigned, Word.by_id) and not self._stands(site, payload):
+                self.words[site] = before
+
+    def _stands(self, site: str, payload: Ended) -> bool:
+        """Whether the row says just this. What is signed and changes nothing proves nothing of what stands there."""
+        return self.book[site].outcome == outcome_of(site, payload)
 
     def _hears(self, letter: Letter, part: Output | Chunk) -> None:
         """A part of a long output, or of what a session says."""

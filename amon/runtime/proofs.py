@@ -12,10 +12,14 @@ from amon.wire import Ended, Payload, Sealed, WireError, read_payload, read_proo
 
 
 class Word(StrEnum):
-    """How far an answer is to be trusted. none: nobody here knows a key of that site."""
+    """How far an answer is to be trusted. none: nobody here knows a key of that site.
+
+    by_id: what became of this id; that it was asked in these words is not signed (`Proof.asked`).
+    """
 
     none = ""
     signed = "signed"
+    by_id = "signed, but for the id of the job alone"
     unsigned = "not signed"
     forged = "signed, but not by this site's key"
     other = "signed, but as the answer to something else"

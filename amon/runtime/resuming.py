@@ -35,6 +35,9 @@ class Inquiry:
         """It was asked so often that one which comes and goes for ever is not asked any more."""
         return self._asked[site] >= _OFTEN
 
+    def has_asked(self, site: str) -> bool:
+        return site in self._asked
+
     def heard(self, site: str, now: float) -> None:
         self._open.discard(site)
         self.tick(now)
@@ -45,7 +48,7 @@ class Inquiry:
             self._open.clear()
             self.until = None
 
-    def is_unknown(self, site: str, payload: Payload) -> bool:
+    def is_unknown(self, site: str, payload: Payload | None) -> bool:
         """Whether the site says that it does not know the request, having been asked."""
         if site not in self._asked or not isinstance(payload, Ended):
             return False

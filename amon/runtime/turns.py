@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from amon.clock import Clock
 from amon.errors import Failed
-from amon.ids import digest
 from amon.job import Book, Rollout, Wait
-from amon.runtime.delivery import Job, bodies, deliver, direct
+from amon.runtime.delivery import Job, deliver, digests, direct
 from amon.runtime.envelopes import Envelopes
 from amon.runtime.fleet import Fleet
 from amon.words import State
@@ -30,7 +29,8 @@ Gate = Callable[[Sequence[str]], Collection[str]]
 class Turns:
     """gate: lets in whose turn it is, where there is one. sent: what went to each site last.
 
-    bodies: digests of all that was sent, as a site's signature may name it. through: who got it through the room.
+    bodies: digests of all that was sent to each site, as its signature may name them, an earlier program's among them.
+    through: who got it through the room.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Turns:
         self.envelopes = envelopes
         self.gate: Gate | None = None
         self.sent: dict[str, Job] = {}
-        self.bodies: set[str] = set()
+        self.bodies: dict[str, set[str]] = {}
         self.through: set[str] = set()
         self.is_cancelled = False
         self._fleet = fleet
@@ -146,7 +146,8 @@ class Turns:
             self.through.update(through)
             self.sent.update(dict.fromkeys(part.names, part))
             if self._fleet.keys.lines:
-                self.bodies.update(digest(body) for body in bodies(part, through))
+                for name, body in digests(part, through):
+                    self.bodies.setdefault(name, set()).add(body)
             if through:
                 self._reminders.append((now + _REMIND_AFTER * job.accept_by, part))
         for name in reversed(unsent):

@@ -38,6 +38,7 @@ CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (created_seconds);
 CREATE TABLE IF NOT EXISTS rows (
     job TEXT NOT NULL, site TEXT NOT NULL, state TEXT NOT NULL, text TEXT NOT NULL, reported INTEGER NOT NULL,
     late INTEGER NOT NULL, changed_seconds REAL NOT NULL, asked INTEGER NOT NULL, word TEXT NOT NULL, outcome TEXT,
+    bodies TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job, site)
 );
 """
@@ -45,7 +46,8 @@ _JOB = (
     "id, asker, line, target, names, created_seconds, deadline, accept_by, dry_run, confirmed, plan,"
     " queue_until_seconds, detached, ended_seconds"
 )
-_ROW = "job, site, state, text, outcome, reported, late, changed_seconds, asked, word"
+_ROW = "job, site, state, text, outcome, reported, late, changed_seconds, asked, word, bodies"
+_LATER = "bodies"  # column of `rows` that files of earlier versions do not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class KeptRow:
 
     reported: the end is the site's own word. late: it was put right after it had ended. changed: epoch seconds.
     asked: the request went out to it. word: how far its answer is to be trusted (`amon.runtime.proofs.Word`).
+    bodies: `amon.ids.digest` of each body in which it went out, as the site's signature names it.
     """
 
     job: str
@@ -90,6 +93,7 @@ class KeptRow:
     changed: float = 0.0
     asked: bool = False
     word: str = ""
+    bodies: tuple[str, ...] = ()
 
 
 class Ledger:
@@ -223,6 +227,12 @@ class Ledger:
 def _create(db: sqlite3.Connection) -> None:
     for statement in _SCHEMA.split(";"):
         db.execute(statement)
+    if not _has_later(db):
+        db.execute(f"ALTER TABLE rows ADD COLUMN {_LATER} TEXT NOT NULL DEFAULT ''")
+
+
+def _has_later(db: sqlite3.Connection) -> bool:
+    return any(row[1] == _LATER for row in db.execute("PRAGMA table_info(rows)"))
 
 
 def _begin(db: sqlite3.Connection, job: KeptJob) -> None:
@@ -241,16 +251,19 @@ def _begin(db: sqlite3.Connection, job: KeptJob) -> None:
 def _note(db: sqlite3.Connection, rows: Sequence[KeptRow]) -> None:
     """Only rows of jobs that are still kept: a courier may hold one that was forgotten meanwhile.
 
-    What a site said stays against what another console, which has not heard it, concluded.
+    What a site said stays against what another console, which has not heard it, concluded; and what was sent, against
+    one that has not sent it.
     """
     sql = (
         f"INSERT OR REPLACE INTO rows ({_ROW})"
-        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1) AND (?6 OR"
+        " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, CASE WHEN ?11 != '' THEN ?11"
+        " ELSE coalesce((SELECT bodies FROM rows WHERE job = ?1 AND site = ?2), '') END"
+        " WHERE EXISTS (SELECT 1 FROM jobs WHERE id = ?1) AND (?6 OR"
         " NOT EXISTS (SELECT 1 FROM rows WHERE job = ?1 AND site = ?2 AND reported AND state != 'running'))"
     )
     for r in rows:
-        text = r.text[:_LONGEST_TEXT]
-        db.execute(sql, (r.job, r.site, r.state, text, r.outcome, r.reported, r.late, r.changed, r.asked, r.word))
+        said = (r.state, r.text[:_LONGEST_TEXT], r.outcome, r.reported, r.late, r.changed)
+        db.execute(sql, (r.job, r.site, *said, r.asked, r.word, " ".join(r.bodies)))
     grown: dict[str, int] = {}
     for r in rows:
         grown[r.job] = grown.get(r.job, 0) + len(r.outcome or "")
@@ -282,7 +295,9 @@ def ending_in(db: sqlite3.Connection, end: str) -> list[KeptJob]:
 
 
 def rows_of(db: sqlite3.Connection, ident: str) -> list[KeptRow]:
-    return [_row(row) for row in db.execute(f"SELECT {_ROW} FROM rows WHERE job = ? ORDER BY site", [ident])]
+    """Also of a file that was not opened for writing since it was an earlier version's."""
+    columns = _ROW if _has_later(db) else _ROW.replace(_LATER, "''")
+    return [_row(row) for row in db.execute(f"SELECT {columns} FROM rows WHERE job = ? ORDER BY site", [ident])]
 
 
 def _counts(db: sqlite3.Connection, idents: Sequence[str]) -> list[tuple[str, str, int]]:
@@ -312,5 +327,6 @@ def _job(row: tuple[Any, ...]) -> KeptJob:
 
 
 def _row(row: tuple[Any, ...]) -> KeptRow:
-    job, site, state, text, outcome, reported, late, changed, asked, word = row
-    return KeptRow(job, site, state, text, outcome, bool(reported), bool(late), changed, bool(asked), word)
+    job, site, state, text, outcome, reported, late, changed, asked, word, bodies = row
+    told = (bool(reported), bool(late), changed, bool(asked), word, tuple(bodies.split()))
+    return KeptRow(job, site, state, text, outcome, *told)

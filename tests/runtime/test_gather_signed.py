@@ -116,17 +116,17 @@ async def test_an_answer_to_something_else_that_a_server_asked_under_our_id_is_n
 
 async def test_what_answers_a_console_that_is_gone_is_no_lie_to_the_one_that_took_up_its_job(desk: Desk) -> None:
     await desk.enter("cern")
-    first = Request(JOB_ID, ("cern",), "uptime", 30.0, 1)
-    lie = replace(ENDED, text="down")
+    ours = Request(JOB_ID, ("cern",), "uptime", 30.0, 1)
+    first, lie = replace(ours, confirmed=True), replace(ENDED, text="down")
 
     def reply(site: str, payload: Payload) -> Iterable[str]:
         assert isinstance(payload, Fetch)
         yield signed(proof("cern", first, ended=lie), "cern", RESULT)  # the server found only us to bring it to
-        yield signed(proof("cern", payload), "cern", RESULT)
+        yield signed(proof("cern", ours), "cern", RESULT)
 
     desk.replies = reply
     with gathering(desk.fleet, None, job("cern"), desk.clock) as made:
-        made.resume([KeptRow(JOB_ID, "cern", "accepted", asked=True)], begins=False)
+        made.resume([KeptRow(JOB_ID, "cern", "accepted", asked=True, bodies=(digest(body_of(ours)),))], begins=False)
         await made.fetch()
         await made.until(lambda: made.book.closed)
     assert (states(made), made.words) == ({"cern": "done"}, {"cern": Word.signed})

@@ -1,7 +1,9 @@
 """The console's book on a real file: what is begun is there after a crash, what sites said stays, nothing grows."""
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from amon.store.look import job_in, known_ids
 
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 JOB = KeptJob(ID, "alice@example.org", "uptime", "all", ("cern", "fnal"), 1000.0, 30.0, 5.0)
-DONE = KeptRow(ID, "cern", "done", "up", '{"kind":"ended"}', True, False, 1001.0, True, "signed")
+DONE = KeptRow(ID, "cern", "done", "up", '{"kind":"ended"}', True, False, 1001.0, True, "signed", ("ONE", "TWO"))
 
 
 @pytest.fixture
@@ -49,6 +51,30 @@ async def test_what_was_noted_is_read_again_whole_and_the_same_job_again_changes
     assert await ledger.find(ID) == queued
     assert (await ledger.rows(ID))[0] == DONE
     assert await ledger.counts([ID]) == {ID: {"done": 1, "pending": 1}}
+
+
+async def test_what_was_sent_stays_against_a_console_that_has_not_sent_it(ledger: Ledger) -> None:
+    await ledger.begin(JOB)
+    await ledger.note([KeptRow(ID, "cern", "accepted", asked=True, bodies=("ONE",))])
+    await ledger.note([KeptRow(ID, "cern", "lost", asked=True)])
+    await ledger.note([KeptRow(ID, "fnal", "lost", asked=True)])
+    assert [(row.state, row.bodies) for row in await ledger.rows(ID)] == [("lost", ("ONE",)), ("lost", ())]
+
+
+async def test_a_book_of_an_earlier_version_is_read_as_it_is_and_opened(tmp_path: Path) -> None:
+    path = tmp_path / "room" / "jobs.db"
+    async with Ledger.open(path) as ledger:
+        await ledger.begin(JOB)
+        await ledger.note([DONE])
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.execute("ALTER TABLE rows DROP COLUMN bodies")
+        old.commit()
+    without = replace(DONE, bodies=())
+    assert job_in(path, ID)[1][0] == without
+    async with Ledger.open(path) as ledger:
+        assert (await ledger.rows(ID))[0] == without
+        await ledger.note([DONE])
+        assert (await ledger.rows(ID))[0] == DONE
 
 
 async def test_the_book_is_for_its_owner_alone(tmp_path: Path) -> None:
