@@ -1,7 +1,7 @@
 """Results as JSON for programs: one document, in ASCII, so that nothing a site said can reach a terminal as it is."""
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -15,7 +15,7 @@ from amon.runtime.proofs import Word
 from amon.wire import Output
 from amon.words import Column, Whole
 
-_MOST_OUTPUTS = 1_000
+_MOST_OUTPUTS, _LARGEST_OUTPUTS = 1_000, 16 * 2**20  # parts of sessions in a document; characters of all of them
 WELL = ("ok", "maint")  # healths nobody has to look at
 
 
@@ -24,21 +24,25 @@ class JsonFace(PlainFace):
 
     def __init__(self, out: TextIO | None = None, notes: TextIO | None = None) -> None:
         super().__init__(out, notes)
-        self._outputs: list[dict[str, Any]] = []
+        self._outputs: deque[tuple[dict[str, Any], int]] = deque()
+        self._size = 0
 
     def _changed(self, run: Run) -> None:
         pass  # a program waits for the whole
 
     def report(self, report: Report) -> None:
-        said = {"output": self._outputs} if self._outputs else {}
+        said = {"output": [part for part, _ in self._outputs]} if self._outputs else {}
         self._write({**job_document(report), **said})
         self._trust(report)
 
     def output(self, site: str, output: Output) -> None:
         """Of what sessions say a document keeps so much; -o jsonl tells all of it as it comes."""
         said = {"seq": output.seq, "items": [shallow(item) for item in output.items], "text": output.text}
-        self._outputs.append({"site": site, **said, "missed": output.missed})
-        del self._outputs[:-_MOST_OUTPUTS]
+        part = {"site": site, **said, "missed": output.missed}
+        self._outputs.append((part, len(json.dumps(part))))
+        self._size += self._outputs[-1][1]
+        while len(self._outputs) > _MOST_OUTPUTS or self._size > _LARGEST_OUTPUTS:
+            self._size -= self._outputs.popleft()[1]
 
     def fleet(self, sites: Sequence[Site], now: float) -> None:
         self._write(fleet_document(sites))

@@ -188,6 +188,16 @@ def test_a_document_of_a_long_session_stays_bounded() -> None:
     assert (len(kept), kept[-1]["seq"]) == (1000, 2999)
 
 
+def test_large_parts_of_sessions_do_not_fill_a_document_either() -> None:
+    face = JsonFace(io.StringIO(), io.StringIO())
+    for number in range(1, 401):
+        face.output("cern", Said("0" * 26, number, ("x" * 60_000,), "x"))
+    face.report(report(outcome("cern")))
+    text = said(face)
+    assert len(json.dumps(json.loads(text)["output"])) <= 16 * 2**20
+    assert json.loads(text)["output"][-1]["seq"] == 400
+
+
 @pytest.mark.parametrize("kind", [LinesFace, CsvFace, QuietFace])
 def test_nothing_that_a_site_chooses_reaches_a_terminal_or_a_sheet_as_it_is(kind: type[PlainFace]) -> None:
     face, column = made(kind), Column(EVIL, EVIL, EVIL)
