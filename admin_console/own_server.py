@@ -104,6 +104,9 @@ def write_console(place: Place, server: PrivateServer) -> Setup:
         "host": place.reached_at,
         "port": server.c2s_port,
         "ca_file": "certs/ca.pem",
+        # Here and not by the name of the room, which all private servers share: their sites have other keys.
+        "book": "book.json",
+        "site_keys": "site_keys",
     }
     said = [f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}" for key, value in lines.items()]
     write_private(place.config, "# Written at each start by `amon server run`.\n" + "\n".join(said) + "\n")

@@ -53,6 +53,16 @@ async def test_it_runs_with_admin_room_and_configuration_until_it_is_told_to_sto
         assert await program.ended() == 0
 
 
+async def test_each_server_has_its_own_sites_though_their_rooms_are_of_one_name(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    async with in_pipe(*RUN, str(folder), folder=tmp_path) as program:
+        await up(program)
+    settings = load(folder / "console.toml")
+    assert (settings.room, settings.book, settings.site_keys) == (
+        "ops@rooms.amon.test", folder / "book.json", folder / "site_keys",
+    )  # fmt: skip
+
+
 async def test_an_account_needs_a_server_that_has_run(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"no server has run in .* yet; next: amon server run --directory"):
         place_of(tmp_path)
