@@ -26,6 +26,7 @@ from amon.runtime.sinks import SOCKETS, Sinks
 from amon.store import Journal
 from amon.xmpp.connection import Connection
 from amon.xmpp.events import Listener
+from amon.xmpp.login import Times
 from amon.xmpp.tls import Renewed, Source, always, tls_context
 from site_agent.configuration import AccountPlan, Configuration
 from site_agent.policies import accept_bundle, authority_of, policy_health, watch_policy
@@ -45,9 +46,12 @@ class Agent:
         clock: Clock | None = None,
         random: Random | None = None,
         sockets: Mapping[str, Path] = SOCKETS,
+        times: Times | None = None,
     ) -> None:
+        """times: the waits of its connections, where they are not the usual ones."""
         self.configuration = configuration
         self._sockets = sockets
+        self._times = times
         self._state = configuration.settings.state  # of this life: a reload does not move it
         self.accounts: dict[str, Account] = {}
         self._clock = clock or SystemClock()
@@ -215,7 +219,13 @@ class Agent:
 
         def connect(listener: Listener) -> Connection:
             return Connection(
-                plan.login, listener, context=context, clock=self._clock, random=self._random, trace=trace
+                plan.login,
+                listener,
+                context=context,
+                random=self._random,
+                clock=self._clock,
+                times=self._times,
+                trace=trace,
             )
 
         return connect
