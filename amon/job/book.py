@@ -170,7 +170,11 @@ class Book:
         self._now = now = max(now, self._now)
         while (due := self.next_due()) is not None and due <= now:
             row = self._rows[self._dues[0][1]]
-            self._apply(row, self._event_of_time(row), due)
+            event = self._event_of_time(row)
+            if event is Event.time_up and row.state is State.pending and due < self.queue_ends < math.inf:
+                self._wait_on(row, due)
+            else:
+                self._apply(row, event, due)
 
     def next_due(self) -> float | None:
         """When `tick` is needed next; None when no row ends by time alone: closed, or somebody has to answer."""
@@ -192,6 +196,11 @@ class Book:
     def waiting(self) -> int:
         """Rows that take no place yet: their turn has not come, or their site is not there."""
         return self._waits[Wait.turn] + self._waits[Wait.offline]
+
+    @property
+    def absent(self) -> int:
+        """Rows that wait for their site to be there."""
+        return self._waits[Wait.offline]
 
     @property
     def asking_back(self) -> int:
@@ -290,6 +299,14 @@ class Book:
             if due < math.inf:
                 heapq.heappush(self._dues, (due, row.site))
         self._put(row)
+
+    def _wait_on(self, row: Row, at: float) -> None:
+        """Silent, in a job that waits for sites: its line may have been cut a moment before anybody knew.
+
+        It is asked again when it shows itself, or is thought to be there; should it have the request, it knows the id.
+        """
+        text = f"did not accept in {format_quantity(self.accept_by, 's')}; is asked again"
+        self._open(replace(row, waits=Wait.offline, text=text, changed=at, may_have=True))
 
     def _due(self, row: Row) -> float:
         stop = math.inf if self._cancel_at is None else self._cancel_at

@@ -65,6 +65,12 @@ class Absent:
         else:
             self._book.unknown(site, at)
 
+    def next_look(self) -> float | None:
+        """When `look` is needed next; while somebody waits for his site that is never far."""
+        if self.look_at is None and self._book.absent:
+            self.look_at = self._clock.monotonic() + _LOOK_AGAIN
+        return self.look_at
+
     def look(self, now: float) -> None:
         """For presence that overtook the bounce, or was never told."""
         self.look_at = None
@@ -81,8 +87,6 @@ class Absent:
         now = self._clock.monotonic()
         text = f"offline; waits until {moment(until, self._clock.time())}"
         self._book.hold(site, now, Wait.offline, text, may_have=may_have)
-        if self.look_at is None:
-            self.look_at = now + _LOOK_AGAIN
 
     def _came(self, row: Row) -> None:
         """A site is there again: what waited for it may begin, and what it was lost with may be known."""

@@ -242,7 +242,7 @@ class Gathering:
             self.asking = {name: word for name, word in self.asking.items() if self.book[name].waits is Wait.word}
 
     def _next_due(self) -> float | None:
-        dues = (self.book.next_due(), self._turns.next_due(), self._absent.look_at, self._absent.inquiry.until)
+        dues = (self.book.next_due(), self._turns.next_due(), self._absent.next_look(), self._absent.inquiry.until)
         return min((due for due in dues if due is not None), default=None)
 
     def _enter(self, letter: Letter) -> None:

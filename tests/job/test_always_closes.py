@@ -119,7 +119,8 @@ class AnyJob(RuleBasedStateMachine):
             was = self.before.get(row.site)
             if was is not None and was.state.ended:
                 assert row.state.ended
-                assert row == was or (row.late and was.state in CORRECTABLE) or (row.state is was.state is State.silent)
+                amended = row.late and (was.state in CORRECTABLE or was.may_have)
+                assert row == was or amended or (row.state is was.state is State.silent)
             self.before[row.site] = row
 
     @invariant()

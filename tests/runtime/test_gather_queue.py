@@ -48,6 +48,36 @@ def fetched(desk: Desk) -> list[str]:
     return [to.partition("@")[0] for to, payload, _ in desk.wire.sent if isinstance(payload, Fetch)]
 
 
+async def test_a_site_whose_line_was_cut_unseen_is_asked_again_when_it_shows_itself(desk: Desk) -> None:
+    """Its server takes it for there for a minute after a power loss, so nothing bounces and nobody accepts."""
+    desk.replies = lambda site, request: [] if site == "desy" else accepts(site, request)
+    async with at_work(desk, job(desk, names=NAMES[:2], wait=3600.0)) as made:
+        await end(desk, "cern")
+        desk.clock.advance(10)
+        await settle()
+        row = made.book["desy"]
+        assert (row.state, row.waits, row.may_have) == (State.pending, Wait.offline, True)
+        assert row.text == "did not accept in 5 s; is asked again"
+        desk.go("desy")
+        await settle()
+        assert not made.book.closed
+        desk.replies = accepts
+        await back(desk, "desy")
+        await end(desk, "desy")
+        assert states(made) == {"cern": "done", "desy": "done"}
+    assert asked(desk).count("desy") == 2
+
+
+async def test_a_site_that_never_accepts_is_asked_once_a_minute_and_expires_in_the_end(desk: Desk) -> None:
+    desk.replies = lambda site, request: []
+    async with at_work(desk, job(desk, names=NAMES[:1], wait=300.0)) as made:
+        for _ in range(70):
+            desk.clock.advance(5)
+            await settle()
+        assert states(made) == {"cern": "expired"}
+    assert 4 <= asked(desk).count("cern") <= 12
+
+
 async def test_a_site_that_is_offline_is_asked_when_it_comes_back(desk: Desk) -> None:
     away(desk, "desy")
     async with at_work(desk, job(desk, names=NAMES[:2], wait=3600.0)) as made:
