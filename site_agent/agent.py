@@ -19,7 +19,7 @@ from amon.clock import Clock, SystemClock
 from amon.errors import Refused
 from amon.health import Health
 from amon.runtime.account import Account, Connect, View
-from amon.runtime.clocks import watch_clock
+from amon.runtime.clocks import in_doubt, watch_clock
 from amon.runtime.incoming import Door
 from amon.runtime.node import Node
 from amon.runtime.sinks import SOCKETS, Sinks
@@ -69,7 +69,7 @@ class Agent:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with Journal.open(state / "journal.db") as journal, asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self.node = Node(tasks, journal, self._clock, state)
+            self.node = Node(tasks, journal, self._clock, state, self._clock_in_doubt)
             self._audit_to(self.configuration)
             await self.node.start(self.configuration.specs)
             await self._wait_settled()
@@ -138,6 +138,9 @@ class Agent:
     def keep(self, why: str) -> None:
         """Stay what it is, because a new configuration is no good; everybody who sees this site sees that."""
         self.node.trouble("configuration", Health.fair(why, state="refused"))
+
+    def _clock_in_doubt(self) -> bool:
+        return in_doubt((account.door, account.connection.online) for account in self.accounts.values())
 
     def _audit_to(self, configuration: Configuration) -> None:
         self._sinks = Sinks(configuration.settings.audit_to, self.node.trouble, self._clock, self._sockets)

@@ -4,7 +4,7 @@ The server's word can only make a site refuse: one that lies about the time gets
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from amon.clock import Clock
@@ -39,6 +39,12 @@ async def watch_clock(door: Door, server: Server, clock: Clock, tell: Callable[[
             door.clock_fault = problem(clock.time() - said)
             tell(f"clock-{door.account}", Health.fair(door.clock_fault, state="wrong") if door.clock_fault else None)
         await clock.sleep(_EVERY)
+
+
+def in_doubt(accounts: Iterable[tuple[Door, bool]]) -> bool:
+    """Whether this clock may be wrong: a server tells another time, or none has been reached. Doors; who is online."""
+    accounts = list(accounts)
+    return any(door.clock_fault for door, _ in accounts) or not any(online for _, online in accounts)
 
 
 def problem(ahead: float) -> str:

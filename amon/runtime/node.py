@@ -30,6 +30,7 @@ from amon.wire import Ended, encode
 from amon.words import State
 
 _REMEMBER = 7 * 86_400.0  # seconds an outcome is kept
+_TIDY_EVERY = 3600.0  # seconds; also from the start to the first time
 _LOOK_AGAIN = 60.0  # seconds between looks at a journal that is broken
 _OWN = (AGENT, "audit", "maintenance")
 
@@ -51,9 +52,19 @@ class Spec:
 
 
 class Node:
-    """tasks: the owner's group; state: a private directory that outlives the agent."""
+    """tasks: the owner's group; state: a private directory that outlives the agent.
 
-    def __init__(self, tasks: asyncio.TaskGroup, journal: Journal, clock: Clock, state: Path) -> None:
+    clock_in_doubt: whether the time of day may be wrong; nothing is forgotten by its age then.
+    """
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        journal: Journal,
+        clock: Clock,
+        state: Path,
+        clock_in_doubt: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.clock = clock
         self.journal = journal
         self.dispatch = Dispatch(
@@ -61,6 +72,7 @@ class Node:
         )
         self._tasks = tasks
         self._state = state
+        self._clock_in_doubt = clock_in_doubt
         self._board = Board()
         self._maintenances = Maintenances()
         self._running: dict[str, tuple[Instance, asyncio.Task[None]]] = {}
@@ -278,14 +290,18 @@ class Node:
                 self._log.debug("%s", fault)
 
     async def _keep_house(self) -> None:
+        """Not at once: a clock that is ahead at boot would make it forget what it did, and a repeat would run again."""
         while True:
+            await self.clock.sleep(_TIDY_EVERY)
+            if self._clock_in_doubt():
+                self._log.info("nothing is forgotten this hour: no server has said that this clock is right")
+                continue
             try:
                 now = self.clock.time()
                 await self.journal.forget(now - _REMEMBER, now=now)
                 await self._forget_outputs(now - _REMEMBER)
             except Failed as fault:
                 self._log.error("%s", fault)
-            await self.clock.sleep(3600)
 
     async def _forget_outputs(self, before: float) -> None:
         """With the records of their calls."""

@@ -179,7 +179,7 @@ class Journal:
         return when
 
     async def forget(self, before: float, lines: int = AUDIT_LINES, *, now: float) -> None:
-        """Drop ended calls older than `before` (epoch seconds, as `now`), and audit lines beyond the last so many."""
+        """Drop calls begun and ended before `before` (epoch seconds, as `now`), and old audit lines beyond `lines`."""
         await self._writer.do(lambda db: _forget(db, before, lines, now))
 
     async def begin_maintenance(self, one: Maintenance) -> None:
@@ -233,7 +233,9 @@ def _find(db: sqlite3.Connection, asker: str, ident: str) -> Record | None:
 
 
 def _forget(db: sqlite3.Connection, before: float, lines: int, now: float) -> None:
-    db.execute("DELETE FROM calls WHERE accepted_seconds < ? AND state IS NOT NULL", [before])
+    # Both stamps: a clock that was wrong at the one may have been right at the other.
+    sql = "DELETE FROM calls WHERE accepted_seconds < ? AND state IS NOT NULL AND COALESCE(ended_seconds, 0) < ?"
+    db.execute(sql, (before, before))
     chain.prune(db, lines, now)
 
 

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from amon.errors import Failed
 from amon.health import Health
-from amon.runtime.clocks import problem, watch_clock
+from amon.runtime.clocks import in_doubt, problem, watch_clock
 from amon.runtime.incoming import Door
 from amon.testing import FakeClock
 from tests.runtime.scene import door
@@ -68,6 +69,14 @@ async def test_a_wrong_clock_is_shown_until_it_is_right() -> None:
 async def test_a_server_that_does_not_tell_the_time_changes_nothing() -> None:
     async with watched(Server(None), FakeClock(1_000_000)) as (here, told):
         assert (here.clock_fault, told) == ("", {})
+
+
+def test_a_clock_is_in_doubt_until_a_server_is_reached_and_while_one_tells_another_time() -> None:
+    right, wrong = door(), replace(door(), clock_fault="this clock is an hour ahead of the server's")
+    assert in_doubt([])
+    assert in_doubt([(right, False), (right, False)])
+    assert not in_doubt([(right, True), (right, False)])
+    assert in_doubt([(right, True), (wrong, False)])
 
 
 def test_it_says_in_which_direction() -> None:

@@ -68,7 +68,7 @@ async def test_progress_is_kept_once_a_second_at_most(tmp_path: Path) -> None:
             lab.clock.advance(0.25)
         (record,) = await lab.journal.interrupted()
         assert record.note == "note 8"
-        assert lab.journal.transactions - before <= 7  # of nine notes three; accepted, housekeeping, the look
+        assert lab.journal.transactions - before <= 6  # of nine notes three; accepted, the look
         task.cancel()
         await asyncio.wait([task])
 

@@ -15,6 +15,7 @@ from amon.testing import FakeClock
 from amon.wire import HealthReport
 from tests.runtime.scene import ALICE, BOB, Said, site
 
+OLD = "01J00000000000000000000OLD"
 UNTIL = "1970-01-12 15:46Z"
 
 
@@ -242,14 +243,46 @@ async def test_an_observer_begins_no_maintenance(tmp_path: Path) -> None:
 
 async def test_outcomes_are_forgotten_after_a_week_and_not_before(tmp_path: Path) -> None:
     async with site(tmp_path) as lab:
-        await lab.ask("look", ident="01J00000000000000000000OLD")
+        await lab.ask("look", ident=OLD)
         await lab.clock.wait_sleepers(1)
         lab.clock.advance(7 * 86_400 - 10)
         await lab.clock.wait_sleepers(1)
-        assert await lab.journal.find(ALICE, "01J00000000000000000000OLD") is not None
+        assert await lab.journal.find(ALICE, OLD) is not None
         lab.clock.advance(3600)
         await lab.clock.wait_sleepers(1)
-        assert await lab.journal.find(ALICE, "01J00000000000000000000OLD") is None
+        assert await lab.journal.find(ALICE, OLD) is None
+
+
+async def test_a_clock_that_is_ahead_at_boot_makes_a_site_forget_nothing(tmp_path: Path) -> None:
+    """Before the server has said the time, and for as long as it says another."""
+    async with site(tmp_path, file="j") as lab:
+        await lab.ask("look", ident=OLD)
+    clock, doubt = FakeClock(1_000_000.0 + 30 * 86_400), [True]
+    async with Journal.open(tmp_path / "j") as journal, asyncio.TaskGroup() as tasks:
+        node = Node(tasks, journal, clock, tmp_path, lambda: doubt[0])
+        await node.start([])
+        for _ in range(3):
+            await clock.wait_sleepers(1)
+            assert await journal.find(ALICE, OLD) is not None
+            clock.advance(3600)
+        doubt[0] = False
+        await clock.wait_sleepers(1)
+        clock.advance(3600)
+        await clock.wait_sleepers(1)
+        assert await journal.find(ALICE, OLD) is None
+        await node.stop()
+
+
+async def test_nothing_is_forgotten_in_the_first_hour(tmp_path: Path) -> None:
+    async with site(tmp_path, file="j") as lab:
+        await lab.ask("look", ident=OLD)
+    async with site(tmp_path, file="j", clock=FakeClock(1_000_000.0 + 30 * 86_400)) as lab:
+        await lab.clock.wait_sleepers(1)
+        lab.clock.advance(3599)
+        assert await lab.journal.find(ALICE, OLD) is not None
+        lab.clock.advance(1)
+        await lab.clock.wait_sleepers(1)
+        assert await lab.journal.find(ALICE, OLD) is None
 
 
 async def test_a_node_starts_with_a_disk_that_is_full(tmp_path: Path) -> None:

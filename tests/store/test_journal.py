@@ -213,6 +213,17 @@ async def test_old_calls_are_forgotten_but_never_one_that_has_not_ended(journal:
     assert [record is not None for record in found] == [True, False, True]
 
 
+@pytest.mark.parametrize(("accepted", "told"), [(1000.0, 3000.0), (3000.0, 1000.0)])
+async def test_a_call_is_old_only_when_both_its_beginning_and_its_end_are(
+    journal: Journal, accepted: float, told: float
+) -> None:
+    await journal.end(replace(RECORD, accepted=accepted, state="done", outcome="{}", ended=told), AUDIT)
+    await journal.forget(2000.0, now=4000.0)
+    assert await journal.find(RECORD.asker, RECORD.id) is not None
+    await journal.forget(3001.0, now=4000.0)
+    assert await journal.find(RECORD.asker, RECORD.id) is None
+
+
 async def test_the_audit_keeps_its_last_lines(journal: Journal) -> None:
     for n in range(20):
         await journal.audit(replace(AUDIT, id=str(n)))
