@@ -1,5 +1,6 @@
 """What `amon sites` and `amon run` do, given a console and a face; the demo does it by the same functions."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,11 @@ async def run_broadcast(
     async with Console(setup=setup, say=face.note) as console:
         interrupts = interrupts or Interrupts()
         with interrupts.caught():
-            report = await watched(console.wished(wish), face, interrupts)
+            try:
+                report = await watched(console.wished(wish), face, interrupts)
+            except asyncio.CancelledError:
+                await _leave(setup, console, wish, face)
+                raise
             if save is not None:
                 report = await save_outputs(console.session, report, save, face, interrupts)
         if wish.line.startswith(("help", "complete")):
@@ -58,6 +63,14 @@ async def run_broadcast(
             overhear(setup.cache, console.session.room, console.session.sites(), report)
     hint_at_options(face, report)
     return report
+
+
+async def _leave(setup: Setup, console: Console, wish: Wish, face: Face) -> None:
+    """We were told to go, and sites may still wait for the job."""
+    if wish.queue_until is not None:
+        from admin_console.jobs.courier import take_over
+
+        await take_over(setup, console.ledger, face.note)
 
 
 async def save_outputs(

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from admin_console.session import Session
 from admin_console.wish import Wish
 from amon.job import Row
-from amon.runtime.gather import Gathering, Job, outcome_of
+from amon.runtime.gather import Gathering, Job
 from amon.runtime.proofs import Word
 from amon.store.ledger import KeptJob, KeptRow, Ledger
-from amon.wire import Ended, Whole, WireError, decode, encode
+from amon.wire import Ended, Whole, WireError, encode
 from amon.words import Outcome
 
 _LOOK_EVERY = 1.0  # seconds between two looks whether somebody has taken the job back
@@ -33,6 +33,8 @@ class Keeping:
         self._writing: asyncio.Task[None] | None = None
         self._held = contextlib.ExitStack()
         self._listening: asyncio.Task[None] | None = None
+        self.taken_back: Callable[[], None] = _nothing
+        """Called when another console of ours has ended the job."""
         self.begins_others = False
         """Whether sites wait for us to begin them, so that another console may take the job back from us."""
 
@@ -98,7 +100,7 @@ class Keeping:
         assert self._ledger is not None
         while not await self._ledger.has_ended(job.job.id):
             await self._session.clock.sleep(_LOOK_EVERY)
-        job.cancel()
+        self.taken_back()
 
     async def _flush(self, job: Gathering) -> None:
         rows, self._changed = self._changed, {}
@@ -112,6 +114,10 @@ class Keeping:
             await self._ledger.note(kept)
 
 
+def _nothing() -> None:
+    pass
+
+
 def kept_row(job: str, row: Row, word: Word, now: float, bodies: tuple[str, ...] = ()) -> KeptRow:
     """A row as the ledger keeps it. now: epoch seconds; a row's own times are of a clock that ends with us.
 
@@ -120,17 +126,6 @@ def kept_row(job: str, row: Row, word: Word, now: float, bodies: tuple[str, ...]
     payload = None if row.outcome is None else _payload(job, row.outcome)
     told = (row.reported, row.late, now, not row.waits, word, bodies)
     return KeptRow(job, row.site, row.state, row.text, payload, *told)
-
-
-def outcome_in(row: KeptRow) -> Outcome | None:
-    """What a site made of it, as it was kept."""
-    if row.outcome is None:
-        return None
-    with contextlib.suppress(WireError):  # of another version: the site can be asked again
-        payload = decode(row.outcome)
-        if isinstance(payload, Ended):
-            return outcome_of(row.site, payload)
-    return None
 
 
 def _payload(job: str, outcome: Outcome) -> str | None:

@@ -73,6 +73,7 @@ class Run:
         self.report: Report | None = None
         self._session = session
         self._keeping = keeping or Keeping(None, session)
+        self._keeping.taken_back = self.cancel
         self._resumed = job
         self._gathering: Gathering | None = None
         self._task: asyncio.Task[Report] | None = None

@@ -68,6 +68,18 @@ def start(ledger: Path, words: Sequence[str]) -> int:
     return process.pid
 
 
+async def take_over(setup: Setup, ledger: Ledger | None, note: Callable[[str], None]) -> None:
+    """Whoever leaves while something of his is queued leaves it to a courier."""
+    if setup.ledger is None or ledger is None or not await ledger.queued():
+        return
+    try:
+        start(setup.ledger, words_for(setup))
+    except Failed as fault:
+        note(f"{fault}; what is queued is delivered by whoever follows it: amon jobs")
+    else:
+        note("what is queued is delivered by a courier, also when this terminal is gone; next: amon jobs")
+
+
 def words_for(setup: Setup) -> tuple[str, ...]:
     """How to call ourselves, whichever way we were called."""
     program = (sys.executable, "-P", "-c", "from admin_console.cli.main import main; main()")

@@ -261,6 +261,9 @@ class Desk:
     async def close(self, within: float = 2.0) -> None:
         await self.work.end(within)
         await self.learner.close()
+        from admin_console.jobs.courier import take_over
+
+        await take_over(self._setup, self._console.ledger, self._front.face(Output()).note)
 
     async def _put_question(self, site: Site, line: str) -> str | None:
         """For completion: no part of it is shown, and no book has it."""

@@ -84,6 +84,23 @@ async def test_a_courier_that_was_killed_is_replaced_and_nothing_is_done_twice(g
     assert (kept(ground, "cern"), kept(ground, "desy")) == ("one\n", "one\n")
 
 
+async def test_whoever_is_told_to_go_leaves_what_is_queued_to_a_courier(ground: Ground, amon: Amon) -> None:
+    await ground.member("desy")
+    async with amon("run", "--queue-until", "1h", "--yes", "desy", "odd keep one") as program:
+        await until(lambda: "offline" in waits(amon))
+        program.process.send_signal(signal.SIGTERM)
+        await program.wait_for("delivered by a courier")
+        await program.ended()
+    await until(lambda: is_running(amon.book))
+    await back(ground, "desy")
+    await until(lambda: kept(ground, "desy") == "one\n")
+
+
+def waits(amon: Amon) -> str:
+    """What the rows of the last job say, if there is one."""
+    return "".join(row.text for ident in known_ids(amon.book)[:1] for row in job_in(amon.book, ident)[1])
+
+
 async def test_a_second_courier_finds_the_first_at_work_and_goes(ground: Ground, amon: Amon) -> None:
     await ground.member("desy")
     await queued(amon, "odd keep one")
