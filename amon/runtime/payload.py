@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from amon.access import RESULT, BadSignature
+from amon.access import RESULT, BadSignature, Quota
 from amon.clock import Clock
 from amon.errors import Failed
 from amon.ids import digest, new_id
@@ -56,6 +56,7 @@ Sign = Callable[[bytes, str], str]  # message, namespace -> signature of this si
 _ACCEPT_AFTER = 0.1  # seconds: a call that ends sooner needs no acceptance, its outcome is one
 _MANY = 200  # sites; above this, first signs of life are spread over some seconds
 _SPREAD = 2.0  # seconds
+_FETCHES = (200, 10.0)  # of one asker in so many seconds: a console that comes back asks for every job it has open
 _ID = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(-ask)?")  # of a message that carries a request
 
 
@@ -94,6 +95,7 @@ class PayloadFront:
         self._gathered = gathered
         self._policies = PolicyFront(door, dispatch, clock, accept)
         self._drain = drain
+        self._fetches = Quota(*_FETCHES)
         self._chunks: Chunks | None = None
         self._sendings: dict[tuple[str, str], Sending] = {}
         self._log = logging.getLogger("amon.payload")
@@ -190,6 +192,9 @@ class PayloadFront:
             return
         if fetch.offset is not None:
             await self._part(fetch, fetch.offset, asker)
+            return
+        if not self._fetches.take(asker.jid, self._clock.monotonic()):
+            self._log.debug("%s fetches more than %d in %g s: %s is not answered", asker, *_FETCHES, fetch.id)
             return
         replies = self._replies(asker, fetch.id, asked)
         try:

@@ -198,6 +198,28 @@ async def test_fetching_is_for_ones_own_and_what_is_not_known_has_expired(line: 
     assert await line.hear(Fetch(ID), by=f"desy@{AGENTS}") == []
 
 
+async def test_who_fetches_without_end_is_read_only_so_much_of_the_journal_and_nobody_else_pays(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "amon.payload")
+    await line.hear(request())
+    before = line.lab.journal.transactions
+    answered = [await line.hear(Fetch(OTHER)) for _ in range(1000)]
+    assert [len(one) for one in answered] == [1] * 200 + [0] * 800  # a console that comes back has them all at once
+    assert line.lab.journal.transactions - before <= 200
+    assert "fetches more than 200 in 10 s" in caplog.text
+    assert state(await line.hear(Fetch(OTHER), by=BOB)) == "expired"
+    assert state(await line.hear(request(ident=OTHER))) == "done"
+    line.lab.clock.advance(10)
+    assert state(await line.hear(Fetch(ID))) == "done"
+
+
+async def test_strangers_who_fetch_use_up_nothing_of_those_who_are_known(line: Line) -> None:
+    for n in range(1500):
+        assert await line.hear(Fetch(OTHER), by=f"eve{n}@example.org") == []
+    assert state(await line.hear(Fetch(OTHER))) == "expired"
+
+
 async def test_fetching_from_a_journal_that_cannot_be_read_says_nothing_wrong(tmp_path: Path) -> None:
     async with site(tmp_path) as lab:
         line = Line(lab)
