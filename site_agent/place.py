@@ -57,8 +57,8 @@ def owner_of(place: Place) -> pwd.struct_passwd | None:
         return pwd.getpwnam(str(place.user))
     except KeyError:
         raise Failed(
-            f"there is no user {place.user}; next: useradd --system --shell /usr/sbin/nologin {place.user}, "
-            "or --user NAME for whom the agent runs as"
+            f"there is no user {place.user}; next: useradd --system --groups systemd-journal --shell /usr/sbin/nologin "
+            f"{place.user}, or --user NAME for whom the agent runs as"
         ) from None
 
 

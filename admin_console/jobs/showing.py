@@ -116,6 +116,8 @@ def _by_book(setup: Setup, kept: KeptJob, rows: list[KeptRow]) -> Report:
 
 def _shown(face: Face, report: Report) -> int:
     face.report(report)
+    if any(row.waits.unasked for row in report.book.rows()):
+        face.note(f"some sites wait for their turn; next: amon job {report.job.id[-6:]} --follow begins them")
     return int(report.exit)
 
 

@@ -193,7 +193,7 @@ class Rollout:
                 return f"the canary {name} is {row.state}" + (f": {said}" if said else "")
         most, failures = self.plan.max_failures, sum(book.tally.get(state, 0) for state in FAILURES)
         if most is not None and failures > most:
-            return f"{failures} {'site' if failures == 1 else 'sites'} had not ended well, and {most} may"
+            return f"{failures} {'site' if failures == 1 else 'sites'} had not ended well; --max-failures is {most}"
         return ""
 
     def _gate_passed(self, book: Standing) -> bool:

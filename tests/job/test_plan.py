@@ -136,7 +136,7 @@ def test_after_too_many_failures_no_other_is_begun_and_those_under_way_go_on() -
     assert job.step() == ("s2",)
     job.end("s1", state=State.refused)
     assert job.step() == ()
-    assert job.rollout.stopped == "2 sites had not ended well, and 1 may"
+    assert job.rollout.stopped == "2 sites had not ended well; --max-failures is 1"
     assert job.states() == {State.pending: 1, State.failed: 1, State.refused: 1, State.not_started: 7}
     job.end("s2")
     assert job.book.closed
@@ -147,7 +147,7 @@ def test_the_first_failure_may_be_one_too_many() -> None:
     job.step()
     job.end("s0", state=State.invalid)
     job.step()
-    assert job.rollout.stopped == "1 site had not ended well, and 0 may"
+    assert job.rollout.stopped == "1 site had not ended well; --max-failures is 0"
 
 
 @pytest.mark.parametrize("state", [state for state in State if state.ended])

@@ -215,7 +215,7 @@ async def test_when_too_many_failed_while_a_person_was_to_be_asked_nobody_is_ask
         await end(desk, "s0", state="failed")
     assert made.asking == {}
     assert states(made) == {"s0": "failed"} | dict.fromkeys(NAMES[1:], "not-started")
-    assert made.book["s1"].text == "1 site had not ended well, and 0 may"
+    assert made.book["s1"].text == "1 site had not ended well; --max-failures is 0"
 
 
 async def test_a_yes_that_comes_after_the_time_of_the_whole_job_begins_nothing(desk: Desk) -> None:
