@@ -114,11 +114,25 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
         finally:
             draw()
 
-    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, face.output
+    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, _heard(run, face)
     with picture:
         report = await run.finish()
     face.report(report)
     return report
+
+
+def _heard(run: Run, face: Face) -> Callable[[str, Output], None]:
+    """What sessions say. Where nobody sits who sees that a job goes on beyond its deadline, the log says why, once."""
+    is_known = face.can_ask or run.wish.lasts is not None
+
+    def heard(site: str, output: Output) -> None:
+        nonlocal is_known
+        if not is_known:
+            is_known = True
+            face.note(f"{site} streams; Ctrl-C or --for ends it")
+        face.output(site, output)
+
+    return heard
 
 
 async def ask_of(question: Question, face: Face, wish: Wish, interrupts: Interrupts) -> bool:

@@ -4,11 +4,15 @@ A site may send what it likes. Only the next part of a site that was asked is ta
 fit into the memory set aside for all of them; what else comes is passed over and the last number said again. How much
 of a site is read at all is given back to it (`Gate`) only when a part has been heard: so it can be as fast as its
 reader, and no faster.
+
+Nor does it hold its asker for ever by what it sends. Only parts in their order, and those said once more, show that a
+session is open and put off the deadline of its row; the first must come before that; and a day later it is let go.
 """
 
 import asyncio
 import inspect
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +29,7 @@ _SIGN_EVERY = 25.0  # seconds between two signs that we are there; a site waits 
 _AGAIN_LEAST = 1.0  # seconds between two answers to what was heard already or comes too early
 _KEEP_EVERY = 1.0  # seconds between two times that a row is put off; less than the grace of any deadline
 _OPEN_FOR = 95.0  # seconds after its last word for which a session counts as open; a site says one each 30
+_LONGEST = 86_400.0  # seconds from its first part after which a session is told to end and holds nobody any more
 _LAST_WITHIN = 5.0  # seconds that who reads has for what is left when the job is over
 
 Hear = Callable[[str, Output], Any]  # site, part; may be a coroutine, whose end is waited for before the next
@@ -34,9 +39,14 @@ _log = logging.getLogger("amon.listening")
 
 @dataclass(slots=True)
 class _Site:
-    """taken: number of the last part that waits or was heard; heard: of the last that was heard."""
+    """taken: number of the last part that waits or was heard; heard: of the last that was heard.
 
-    last: float
+    opened: when its first part came; last: when one came that shows that it is open. let_go: it has had its day.
+    """
+
+    opened: float = math.inf
+    last: float = -math.inf
+    let_go: bool = False
     taken: int = 0
     heard: int = 0
     again: float = 0.0
@@ -74,8 +84,9 @@ class Listening:
         """A part of a site that was asked."""
         site = self._sites.get(letter.site)
         if site is None:
-            site = self._sites[letter.site] = _Site(letter.at)
-        site.last = letter.at
+            site = self._sites[letter.site] = _Site()
+        if 0 < part.seq <= site.taken + 1:  # the next, or one of before: our word was on its way, or is lost
+            site.last, site.opened = letter.at, min(site.opened, letter.at)
         fits = len(site.waiting) < _WINDOW and self._size + letter.size <= _KEPT_MOST
         if part.seq != site.taken + 1 or not fits:
             if letter.at - site.again >= _AGAIN_LEAST:
@@ -90,17 +101,19 @@ class Listening:
         self._stirred.set()
 
     def keep(self, book: Book, now: float) -> None:
-        """What is open has no deadline: who is asked for a session waits for no answer."""
+        """What is open has no deadline: who is asked for a session waits for no answer. Too late it does not open."""
         for name, site in self._sites.items():
             row = book[name]
-            if now - site.last < _OPEN_FOR and now - row.asked >= _KEEP_EVERY and not row.state.ended:
+            if row.state.ended or site.let_go or site.opened > row.due:
+                continue
+            if now - site.last < _OPEN_FOR and now - row.asked >= _KEEP_EVERY:
                 book.ask(name, now)
 
     def ended(self, name: str) -> None:
         """It has told its end. What waits of it is still read."""
         site = self._sites.get(name)
         if site is not None:
-            site.last = -_OPEN_FOR
+            site.last = -math.inf
 
     async def rest(self) -> None:
         """Until all that came has been read, or for a moment."""
@@ -153,10 +166,14 @@ class Listening:
             _log.exception("a part of %s could not be shown", name)
 
     async def _show(self) -> None:
-        """While a session is open its site hears now and then that we are there, however long who reads takes."""
+        """While a session is open its site hears now and then that we are there, however long who reads takes.
+
+        Or that it must end, again and again while it goes on; its row then ends by the site's word or at its deadline.
+        """
         while True:
             await self._clock.sleep(_SIGN_EVERY)
             now = self._clock.monotonic()
             for name, site in self._sites.items():
                 if now - site.last < _OPEN_FOR:
-                    self._say(name, Heard(self._job, site.heard))
+                    site.let_go = now - site.opened >= _LONGEST
+                    self._say(name, Cancel(self._job) if site.let_go else Heard(self._job, site.heard))

@@ -33,6 +33,7 @@ async def test_lines_come_until_ctrl_c_and_the_end_is_told(ground: Ground) -> No
         assert await program.ended() == ExitCode.all_done
     assert "cern: done" in program.text
     assert "stopped by you" in program.text
+    assert program.text.count("cern streams; Ctrl-C or --for ends it") == 1, "nobody sits there: the log says it, once"
     await at_work(agent, 0)
 
 
@@ -43,6 +44,7 @@ async def test_of_several_sites_each_line_has_its_site_in_front(ground: Ground) 
         assert await program.ended() == ExitCode.all_done
     assert "cern: x" in program.text
     assert "desy: x" in program.text
+    assert "streams;" not in program.text, "who said how long knows"
 
 
 async def test_a_console_that_is_terminated_takes_its_sessions_with_it(ground: Ground) -> None:

@@ -1,5 +1,6 @@
 """Sites that send too much, too often, too deep or nonsense: the console keeps little, stays quick, says it once."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -17,10 +18,12 @@ from amon.runtime.mailbox import WAITING_MOST, Gate, Letter, Mailbox
 from amon.runtime.tame import DEEPEST, NODES_MOST, NOTE_MOST, TEXT_MOST, tame
 from amon.wire import (
     Accepted,
+    Cancel,
     Ended,
     Fetch,
     HealthReport,
     NeedsWord,
+    Output,
     Payload,
     Progress,
     Request,
@@ -154,6 +157,27 @@ async def test_of_notes_of_progress_the_last_waits_and_of_the_rest_a_few() -> No
     assert box.dropped > 900
     box.put_nowait(letter("eve", ended()))
     assert len(waiting(box)) == 1, "when they are read there is room again"
+
+
+async def test_a_site_that_streams_for_ever_to_who_wants_an_answer_is_let_go_after_a_day(desk: Desk) -> None:
+    await desk.enter("eve", "cern")
+    desk.replies = lambda site, payload: [Ended(JOB_ID, "done", "up")] if site == "cern" else []
+    with gathering(desk.fleet, None, Job(JOB_ID, "uptime", ("eve", "cern")), desk.clock) as made:
+        made.on_output = lambda site, part: None
+        made.send()
+        collecting = asyncio.create_task(made.collect())
+        part = 0
+        while not collecting.done() and desk.clock.monotonic() < 100_000:
+            part += 1
+            desk.hear(jid("eve"), Output(JOB_ID, part, ("x",)))  # also when it was told to end
+            await desk.clock.turn(60, 30)
+        ended = desk.clock.monotonic()
+        collecting.cancel()
+        await asyncio.wait((collecting,))
+    assert 86_400 <= ended < 86_400 + 300
+    assert made.book["eve"].state is State.lost
+    assert made.book["cern"].state is State.done
+    assert Cancel in [type(payload) for to, payload, _ in desk.wire.sent if to.startswith("eve@")]
 
 
 async def test_that_a_site_is_there_again_and_again_is_said_once_until_it_is_read() -> None:

@@ -53,6 +53,10 @@ class Listener:
         sent = self.desk.wire.sent
         return [word.seq for to, word, _ in sent if isinstance(word, Heard) and to.startswith(f"{site}@")]
 
+    def cancelled(self) -> bool:
+        """Whether the site was told to end it."""
+        return any(isinstance(word, Cancel) and to.startswith("cern@") for to, word, _ in self.desk.wire.sent)
+
     def state(self) -> State:
         return self.job.book["cern"].state
 
@@ -139,6 +143,49 @@ async def test_one_that_falls_silent_is_lost(listener: Listener) -> None:
     await listener.desk.clock.turn(150, 5)
     await listener.end()
     assert listener.state() == State.lost
+
+
+async def test_what_is_never_next_shows_no_open_session(listener: Listener) -> None:
+    await listener.say(Accepted(JOB_ID))
+    for _ in range(8):
+        for seq in (999, 2, 0, -1):
+            await listener.part(seq, "x")
+        await listener.desk.clock.turn(5, 5)
+    await listener.end()
+    assert listener.state() == State.lost
+    assert listener.reader.read == []
+
+
+async def test_what_was_heard_and_comes_again_shows_that_it_is_open(listener: Listener) -> None:
+    for _ in range(5):
+        await listener.part(1, "one")
+        await listener.desk.clock.turn(85, 5)
+    assert listener.state() == State.accepted
+    for seq in (999, 3, 0):  # from now on it says nothing that could be
+        await listener.part(seq, "x")
+        await listener.desk.clock.turn(30, 5)
+    await listener.end()
+    assert listener.state() == State.lost
+
+
+async def test_a_session_that_begins_after_the_deadline_is_none(listener: Listener) -> None:
+    await listener.say(Accepted(JOB_ID))
+    listener.desk.clock.advance(33)  # and nobody has looked at the time before it comes
+    await listener.part(1, "one")
+    await listener.end()
+    assert listener.state() == State.lost
+
+
+async def test_after_a_day_a_session_is_told_to_end_and_its_site_has_the_last_word(listener: Listener) -> None:
+    clock = listener.desk.clock
+    while not listener.cancelled():
+        assert listener.state() in (State.pending, State.accepted)
+        await listener.part(max(listener.heard(), default=0) + 1)
+        await clock.turn(85 if clock.monotonic() < 86_300 else 5, 85)
+    assert 86_400 <= clock.monotonic() < 86_600
+    await listener.say(Ended(JOB_ID, "done", "0 lines; stopped by you"))
+    await listener.end()
+    assert listener.state() == State.done
 
 
 async def test_cancel_ends_it_with_the_word_of_its_site(listener: Listener) -> None:
