@@ -77,9 +77,9 @@ class Desk:
         return [(ident, one_line(doing.line, 60)) for ident, doing in self.work.ids()]
 
     def jobs(self) -> list[str]:
-        from admin_console.jobs.naming import known_here
+        from amon.store.look import known_ids
 
-        return known_here()
+        return known_ids(self._setup.ledger) if self._setup.ledger is not None else []
 
     async def words(self, sites: Sequence[Site], words: Sequence[str]) -> list[str]:
         return await self.learner.words(sites, words)

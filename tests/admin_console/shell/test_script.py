@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 from typing import BinaryIO
 
+from site_agent.agent import Agent
 from tests.admin_console.ground import Ground
 from tests.admin_console.programs import AMON
-from tests.admin_console.test_stops import busy
 
 DEFAULTS = ("/usr/bin/env", "--default-signal")  # whoever began the tests in the background has SIGINT ignored
 
@@ -170,6 +170,13 @@ async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly
         assert code in (None, process.returncode)
 
 
+async def hanging(agent: Agent) -> None:
+    """Until that very line is at work there, and not a question of the completion."""
+    async with asyncio.timeout(20):
+        while "odd hang" not in [work.name for work in agent.node.dispatch._under.values()]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_control_c_stops_the_line_at_its_sites_and_what_comes_after_it_is_not_begun(ground: Ground) -> None:
     agent = await ground.site("cern")
     await shell(ground, "help odd hang\n", "all")  # so that the next call is the line itself
@@ -179,7 +186,7 @@ async def test_control_c_stops_the_line_at_its_sites_and_what_comes_after_it_is_
     )  # fmt: skip
     assert process.stdin is not None
     process.stdin.write(b"odd hang\nodd echo never\n")
-    await busy(agent)
+    await hanging(agent)
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(20):
         out, _ = await process.communicate()

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class Seat:
 
 @asynccontextmanager
 async def seated(ground: Ground, target: str = "all") -> AsyncIterator[Seat]:
-    setup, screen = ground.console(), io.StringIO()
+    setup, screen = replace(ground.console(), ledger=ground.folder / "jobs.db"), io.StringIO()
     history = KeptHistory(ground.folder / "shell_history")
     output = Vt100_Output(screen, lambda: Size(40, 110), term="xterm", enable_cpr=False)
     with create_pipe_input() as keys, create_app_session(input=keys, output=output):
