@@ -2,6 +2,18 @@
 
 import asyncio
 
+from amon.clock import Clock
+
+
+async def wait_event(event: asyncio.Event, clock: Clock, seconds: float) -> None:
+    """Return when the event is set, or when that much time has passed on the clock."""
+    both = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in both:
+            one.cancel()
+
 
 def is_cancelled() -> bool:
     """Whether somebody wants the running task to end.

@@ -22,6 +22,7 @@ from amon.ids import code, typed_id
 from amon.runtime.loops import Loops
 from amon.runtime.pages import Key, Pages, shown
 from amon.runtime.typed import Line, addressed
+from amon.tasks import wait_event
 from amon.text import nearest
 from amon.wire import SlotLease, SlotWish, encode
 from amon.xmpp.events import Received
@@ -92,7 +93,7 @@ class Hub:
             if self._trouble:
                 self._log.warning("%s", self._trouble)
                 self.fleet.changed.set()
-            await self._either(self.fleet.returned, _REFRESH if not self._trouble else _REFRESH / 12)
+            await wait_event(self.fleet.returned, self._clock, _REFRESH if not self._trouble else _REFRESH / 12)
 
     def _room_trouble(self) -> str:
         """Why nothing can be gathered; empty if it can."""
@@ -131,17 +132,7 @@ class Hub:
                 self.fleet.connection.set_presence(show, picture.status)
                 self._pace.told(picture, self._clock.monotonic())
                 self._told(picture.status)
-            await self._either(self.fleet.changed, max(0.05, due) if due else 3600.0)
-
-    async def _either(self, event: asyncio.Event, seconds: float) -> None:
-        """Until the event is set, or so much time has passed."""
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        stirred = asyncio.ensure_future(event.wait())
-        try:
-            await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            stirred.cancel()
+            await wait_event(self.fleet.changed, self._clock, max(0.05, due) if due else 3600.0)
 
     def _picture(self) -> Picture:
         if self._trouble:

@@ -25,6 +25,7 @@ from amon.ids import new_id
 from amon.runtime.fleet import Fleet
 from amon.runtime.gathered import hub_in
 from amon.runtime.mailbox import Letter
+from amon.tasks import wait_event
 from amon.wire import SlotLease, SlotWish, encode
 
 RENEW_EVERY = 15.0  # seconds
@@ -112,13 +113,7 @@ class Slots:
             if self._wants or self.held or self._said_at is not None:
                 self._say()
             waiting = RENEW_EVERY if self._said_at is None else _ANSWERS_WITHIN
-            sleeping = asyncio.ensure_future(self._clock.sleep(waiting))
-            stirred = asyncio.ensure_future(self._stir.wait())
-            try:
-                await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeping.cancel()
-                stirred.cancel()
+            await wait_event(self._stir, self._clock, waiting)
             if self._said_at is not None and self._clock.monotonic() - self._said_at >= _ANSWERS_WITHIN:
                 self._tell(f"{self._hub} does not answer, so no slot of {self._name} can be had; next: look at the hub")
 

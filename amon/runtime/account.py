@@ -18,6 +18,7 @@ from amon.runtime.node import Node
 from amon.runtime.payload import PayloadFront, Sign
 from amon.runtime.policing import Accept
 from amon.target import Facts
+from amon.tasks import wait_event
 from amon.wire import Gathered, HealthReport, Payload, encode, encode_health
 from amon.words import Asker
 from amon.xmpp.connection import Connection
@@ -90,35 +91,40 @@ class Account:
             seen.account, seen.authority, seen.jid, seen.fleets
         )  # ours alone: a reload changes it in place
         self._key = key
-        dispatch = node.dispatch
-        self._chat = Chat(
+        self._chat = self._chat_front()
+        self._forms: Forms | None = None
+        self.connection.serve(self._commanded)
+        self._hub: Gatherer | None = None
+        self._payloads = self._payload_front(sign, accept)
+        self._stir.set()
+
+    def _chat_front(self) -> Chat:
+        return Chat(
             self.site,
             self.door,
-            dispatch,
+            self._node.dispatch,
             self.connection,
-            clock,
+            self._clock,
             self._facts,
-            view.prefix,
+            self.view.prefix,
             alarm=self._alarm,
             gatherer=self._gatherer,
             upload=self._upload,
         )
-        self._forms: Forms | None = None
-        self.connection.serve(self._commanded)
-        self._hub: Gatherer | None = None
-        self._payloads = PayloadFront(
+
+    def _payload_front(self, sign: Sign | None, accept: Accept | None) -> PayloadFront:
+        return PayloadFront(
             self.site,
             self.door,
-            dispatch,
+            self._node.dispatch,
             self._send,
-            clock,
-            random,
+            self._clock,
+            self._random,
             sign,
             accept,
             self._gathered,
             self._drain,
         )
-        self._stir.set()
 
     def show(self, view: View, tags: Mapping[str, str]) -> None:
         """Take another policy, tags or view from now on. Questions that were asked, and pages, stay.
@@ -270,14 +276,7 @@ class Account:
         """Presence follows the picture, at the pace that suits contact lists."""
         while True:
             self._stir.clear()
-            wait = self._show_now()
-            sleeping = asyncio.ensure_future(self._clock.sleep(wait))
-            stirred = asyncio.ensure_future(self._stir.wait())
-            try:
-                await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeping.cancel()
-                stirred.cancel()
+            await wait_event(self._stir, self._clock, self._show_now())
 
     def _alarm(self, text: str) -> None:
         self._log.warning("%s", text)

@@ -13,6 +13,7 @@ from amon.clock import Clock
 from amon.command.declare import Command
 from amon.ids import digest
 from amon.runtime.incoming import Incoming, Output
+from amon.tasks import wait_event
 from amon.wire import Challenge, Ended
 from amon.words import Asker, Effect, State
 from amon.xmpp.commands import Asked, Reply
@@ -61,13 +62,7 @@ class Heard:
 
     async def wait(self, clock: Clock, seconds: float) -> None:
         """Until there is something to show, or so long."""
-        late = asyncio.ensure_future(clock.sleep(seconds))
-        stirred = asyncio.ensure_future(self._stirred.wait())
-        try:
-            await asyncio.wait({late, stirred}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            late.cancel()
-            stirred.cancel()
+        await wait_event(self._stirred, clock, seconds)
 
 
 @dataclass(slots=True, eq=False)

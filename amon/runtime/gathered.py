@@ -15,6 +15,7 @@ from amon.clock import Clock
 from amon.ids import digest
 from amon.runtime.incoming import Incoming, Output
 from amon.runtime.spoken import Spoken
+from amon.tasks import wait_event
 from amon.wire import Accepted, Ended, Gathered, NeedsWord, Payload
 from amon.words import Effect
 from amon.xmpp.room import Occupant
@@ -193,13 +194,7 @@ class Telling:
             if self._over and not self._waiting:
                 return
             wait = _LOOK_EVERY if self._accepted_at is None else _ACCEPT_AFTER
-            sleeping = asyncio.ensure_future(self._gatherer.clock.sleep(wait))
-            stirred = asyncio.ensure_future(self._stir.wait())
-            try:
-                await asyncio.wait({sleeping, stirred}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                sleeping.cancel()
-                stirred.cancel()
+            await wait_event(self._stir, self._gatherer.clock, wait)
 
     def _look(self) -> None:
         if self.to is None:

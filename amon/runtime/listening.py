@@ -21,6 +21,7 @@ from typing import Any
 from amon.clock import Clock
 from amon.job import Book
 from amon.runtime.mailbox import Letter
+from amon.tasks import wait_event
 from amon.wire import Cancel, Heard, Output
 
 _WINDOW = 8  # parts of one site that wait
@@ -118,15 +119,7 @@ class Listening:
     async def rest(self) -> None:
         """Until all that came has been read, or for a moment."""
         if not self._idle.is_set():
-            waiting = {
-                asyncio.ensure_future(self._idle.wait()),
-                asyncio.ensure_future(self._clock.sleep(_LAST_WITHIN)),
-            }
-            try:
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for one in waiting:
-                    one.cancel()
+            await wait_event(self._idle, self._clock, _LAST_WITHIN)
 
     def close(self) -> None:
         """Nobody listens any more; whose session is still open hears so at once, and not after a silence."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from xml.etree.ElementTree import Element
 
 from amon.clock import Clock
+from amon.tasks import wait_event
 from amon.xmpp import names
 from amon.xmpp.backoff import Backoff
 from amon.xmpp.events import RoomState
@@ -101,13 +102,7 @@ class Keeper:
     async def _rest(self) -> None:
         """Until the next try, or until somebody calls us in."""
         self._called.clear()
-        rest = asyncio.ensure_future(self._clock.sleep(self._backoff.next()))
-        called = asyncio.ensure_future(self._called.wait())
-        try:
-            await asyncio.wait((rest, called), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            rest.cancel()
-            called.cancel()
+        await wait_event(self._called, self._clock, self._backoff.next())
 
     async def _join(self) -> bool:
         for number in range(1, _NICKS + 1):

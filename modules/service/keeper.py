@@ -12,6 +12,7 @@ from pathlib import Path
 from amon.errors import Failed, Refused
 from amon.health import Health, Level
 from amon.module import Env
+from amon.tasks import wait_event
 
 from . import limiter
 from .checks import Checker
@@ -20,7 +21,7 @@ from .driver import Driver, Verb
 from .judge import Facts, judge, needs_restart, under_way
 from .memory import Memory
 from .settings import Service, Settings
-from .settle import settle, wait_event
+from .settle import settle
 from .states import Condition, Operation, Seen, Wish
 
 AGENT = "the agent"

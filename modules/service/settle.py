@@ -2,7 +2,6 @@
 
 import asyncio
 
-from amon.clock import Clock
 from amon.errors import Failed
 
 from .checks import Checker
@@ -36,16 +35,6 @@ async def settle(service: Service, driver: Driver, checker: Checker | None) -> C
             raise Failed(f"{seen.condition} for {service.start_timeout:g} s, but {result.text or 'not yet started'}")
         await asyncio.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
-
-
-async def wait_event(event: asyncio.Event, clock: Clock, seconds: float) -> None:
-    """Return when the event is set, or when that much time has passed on the clock."""
-    both = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds)))
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in both:
-            one.cancel()
 
 
 def _over(service: Service, seen: Seen, waited: float) -> bool:
