@@ -94,7 +94,6 @@ async def broadcast(session: Session, face: Face, wish: Wish, interrupts: Interr
 
 async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
     """The job from its beginning to its report, before a person or a program."""
-    picture = contextlib.ExitStack()  # drawn while sites work, gone while a person is asked
 
     def stop() -> None:
         if not run.stopped:
@@ -103,9 +102,22 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
             face.note(f"not waiting any more; where it was begun the job goes on; next: amon job {run.id[-6:]}")
         run.cancel()
 
+    with shown(run, face, interrupts, stop, _heard(run, face)):
+        report = await run.finish()
+    face.report(report)
+    return report
+
+
+@contextlib.contextmanager
+def shown(
+    run: Run, face: Face, interrupts: Interrupts, hit: Callable[[], None], heard: Callable[[str, Output], None]
+) -> Iterator[None]:
+    """While the block lasts the face shows the job and asks its questions, and Ctrl-C is `hit`."""
+    picture = contextlib.ExitStack()  # drawn while sites work, gone while a person is asked
+
     def draw() -> None:
         picture.enter_context(face.watching(run))
-        picture.enter_context(interrupts.mean(stop))
+        picture.enter_context(interrupts.mean(hit))
 
     async def ask(question: Question) -> bool:
         picture.close()
@@ -114,11 +126,9 @@ async def watched(run: Run, face: Face, interrupts: Interrupts) -> Report:
         finally:
             draw()
 
-    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, _heard(run, face)
+    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, heard
     with picture:
-        report = await run.finish()
-    face.report(report)
-    return report
+        yield
 
 
 def _heard(run: Run, face: Face) -> Callable[[str, Output], None]:

@@ -99,7 +99,7 @@ async def logged_in(console: Setup) -> AsyncIterator[Session]:
     fleet = Fleet(console.clock, console.cache.recall(settings.room).known, known_keys(settings))
     context = tls_context(settings.ca_file)
     fleet.connection = Connection(
-        _login(settings),
+        login_of(settings),
         fleet,
         context=context,
         clock=console.clock,
@@ -150,22 +150,23 @@ def known_keys(settings: Settings) -> Signers:
     return found
 
 
-def _login(settings: Settings) -> Login:
+def login_of(settings: Settings, kind: str = "amon", rooms: tuple[str, ...] = ()) -> Login:
     """With a name of its own, so that two consoles of one person, or his Jabber client, do not throw each other out.
 
-    The nick too: who shares one with another session may find his answers sent there.
+    The nick too: who shares one with another session may find his answers sent there. kind: begins the resource.
     """
     assert settings.password is not None
     token = secrets.token_hex(3)
     return Login(
         settings.jid,
         settings.password.reveal(),
-        resource=f"amon-{token}",
+        resource=f"{kind}-{token}",
         host=settings.host,
         port=settings.port,
         tls=settings.tls,
         proxy=None if settings.proxy is None else settings.proxy.reveal(),
         pins=settings.pins,
+        rooms=rooms,
         nick=f"{settings.jid.partition('@')[0]}-{token}",
     )
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator
 from random import Random
 
@@ -11,14 +10,13 @@ from admin_console.hub.fleet import HubFleet
 from admin_console.hub.memory import Memory
 from admin_console.hub.service import Hub
 from admin_console.hub.settings import HubSettings
-from admin_console.session import known_keys
+from admin_console.session import known_keys, login_of
 from admin_console.stopping import on_stop
 from amon.clock import Clock, SystemClock
 from amon.notify import Notify
 from amon.runtime.gathered import HUB_RESOURCE
 from amon.xmpp.address import bare
 from amon.xmpp.connection import Connection
-from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 
 
@@ -51,7 +49,11 @@ async def living(settings: HubSettings, notify: Notify, clock: Clock | None = No
         cache = Cache(settings.state / "fleet.json")
         fleet = HubFleet(room, clock, cache.recall(room).known, known_keys(settings))
         fleet.connection = Connection(
-            _login(settings, room), fleet, context=tls_context(settings.ca_file), clock=clock, random=Random()
+            login_of(settings, HUB_RESOURCE, (room,)),
+            fleet,
+            context=tls_context(settings.ca_file),
+            clock=clock,
+            random=Random(),
         )
         fleet.connection.set_presence("xa", "looking at the fleet")
         hub = Hub(fleet, fleet.connection, clock, memory, settings.prefix, notify.status)
@@ -65,24 +67,3 @@ async def living(settings: HubSettings, notify: Notify, clock: Clock | None = No
                     life.cancel()
                 sites = list(fleet.sites.values())
                 cache.remember(room, (one.name for one in sites), fleet.known, (one.mark for one in sites))
-
-
-def _login(settings: HubSettings, room: str) -> Login:
-    """The resource says to sites that this is a hub, and to the server that a new one is not the old one.
-
-    The nick too: two sessions under one nick are one occupant, and nobody knows which of them is meant.
-    """
-    assert settings.password is not None
-    token = secrets.token_hex(3)
-    return Login(
-        settings.jid,
-        settings.password.reveal(),
-        resource=f"{HUB_RESOURCE}-{token}",
-        host=settings.host,
-        port=settings.port,
-        tls=settings.tls,
-        proxy=None if settings.proxy is None else settings.proxy.reveal(),
-        pins=settings.pins,
-        rooms=(room,),
-        nick=f"{settings.jid.partition('@')[0]}-{token}",
-    )

@@ -1,18 +1,16 @@
 """What `amon jobs` and `amon job` do, given a console and a face."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 
 from admin_console.api import Console
-from admin_console.broadcast import Face, Interrupts, ask_of, watched
+from admin_console.broadcast import Face, Interrupts, shown, watched
 from admin_console.fleet import save_outputs
 from admin_console.jobs.courier import is_running
 from admin_console.jobs.earlier import Earlier, is_known, kept_report, once_more, taken_up
 from admin_console.jobs.listing import jobs_listing
 from admin_console.jobs.naming import short_of
 from admin_console.plain import PlainFace
-from admin_console.run import Question
 from admin_console.session import Setup
 from admin_console.tables import listed
 from admin_console.wish import Report, judged
@@ -66,25 +64,12 @@ async def show_job(
 
 async def watch(run: Earlier, face: Face, interrupts: Interrupts, name: str) -> Report:
     """The job before a person or a program. Ctrl-C ends the watching and not the job."""
-    picture = contextlib.ExitStack()
     finishing = asyncio.ensure_future(run.finish())
 
     def leave() -> None:
         finishing.cancel()
 
-    def draw() -> None:
-        picture.enter_context(face.watching(run))
-        picture.enter_context(interrupts.mean(leave))
-
-    async def ask(question: Question) -> bool:
-        picture.close()
-        try:
-            return await ask_of(question, face, run.wish, interrupts)
-        finally:
-            draw()
-
-    run.on_begin, run.ask, run.note, run.on_output = draw, ask, face.note, face.output
-    with picture:
+    with shown(run, face, interrupts, leave, face.output):
         await asyncio.wait((finishing,))
     if not finishing.cancelled():
         return finishing.result()
