@@ -29,6 +29,7 @@ class Program:
         hang_up: Callable[[], None] = lambda: None,
     ) -> None:
         self.process, self.text, self.type, self.hang_up = process, "", write, hang_up
+        self.reading: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
 
     def heard(self, data: bytes) -> None:
@@ -47,7 +48,10 @@ class Program:
 
     async def ended(self, within: float = 20.0) -> int:
         async with asyncio.timeout(within):
-            return await self.process.wait()
+            code = await self.process.wait()
+        if self.reading is not None:  # what it wrote last may still be in the pipe
+            await asyncio.wait((self.reading,), timeout=within)
+        return code
 
 
 @asynccontextmanager
@@ -64,7 +68,7 @@ async def in_pipe(*words: str, folder: Path, **environment: str) -> AsyncIterato
         while data := await process.stdout.read(65536):
             program.heard(data)
 
-    listening = asyncio.create_task(listen())
+    listening = program.reading = asyncio.create_task(listen())
     try:
         yield program
     finally:

@@ -14,6 +14,7 @@ from amon.job import ExitCode
 from amon.store.ledger import KeptJob
 from amon.words import Outcome, State
 from tests.admin_console.ground import ALICE, Ground
+from tests.waiting import until
 
 
 async def test_a_script_gets_each_sites_outcome_as_it_comes(ground: Ground) -> None:
@@ -80,9 +81,7 @@ async def test_whoever_leaves_the_loop_leaves_the_job_to_the_sites(ground: Groun
     async with Console(setup=ground.console()) as console:
         run = console.run("all", "odd hang", deadline=60)
         waiting = asyncio.create_task(first(run))
-        async with asyncio.timeout(15):
-            while not agent.node.dispatch.under_way():  # noqa: ASYNC110 a look from outside
-                await asyncio.sleep(0.01)
+        await until(agent.node.dispatch.under_way)
         waiting.cancel()
         await asyncio.wait((waiting,))
         assert not run.book.closed

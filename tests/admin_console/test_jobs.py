@@ -1,9 +1,7 @@
 """Jobs that outlive their console: real agents, a real server, and `amon` as a program that is killed."""
 
-import asyncio
 import json
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,8 @@ from amon.wire import Accepted
 from site_agent.agent import Agent
 from tests.admin_console.ground import ALICE, BOB, OPS, Ground
 from tests.admin_console.odd import OddModule
-from tests.admin_console.programs import Program, in_pipe
+from tests.admin_console.programs import in_pipe
+from tests.waiting import until
 
 IDENT = "01ARZ3NDEKTSV4RRFFQ69G7Q2K"
 FAILS = "[instance.odd]\n[instance.odd.settings]\nfails = true\n"
@@ -38,13 +37,6 @@ def book_of(folder: Path) -> Path:
     return state_path(OPS, {"XDG_STATE_HOME": str(folder)}) / "jobs.db"
 
 
-async def until(condition: Callable[[], bool], within: float = 20.0) -> None:
-    """For what tells nobody that it has changed: another process, a file."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
 class Amon:
     """The program, with the configuration of this ground."""
 
@@ -59,7 +51,7 @@ class Amon:
         """What it writes, and its exit code."""
         async with self(*words) as program:
             code = await program.ended(40)
-            return await whole(program), code
+            return program.text, code
 
     async def table(self, *words: str) -> tuple[dict[str, Any], int]:
         """A table as --json has it, without what differs from run to run."""
@@ -72,12 +64,6 @@ class Amon:
     @property
     def book(self) -> Path:
         return book_of(self.folder)
-
-
-async def whole(program: Program) -> str:
-    """All that it wrote: the pipe is read a moment after its end."""
-    await asyncio.sleep(0.1)
-    return program.text
 
 
 @pytest.fixture
@@ -129,7 +115,7 @@ async def test_following_stays_until_the_last_site_has_ended_and_has_it_in_the_b
         await until(lambda: gated.node.dispatch.under_way() == 1 and bool(program.process.pid))
         odd(gated).gate.set()
         assert await program.ended() == 0
-        text = await whole(program)
+        text = program.text
     assert '"state": "done"' in text
     job, (row,) = job_in(amon.book, ident)
     assert (row.state, row.reported, job.ended is not None) == ("done", True, True)
@@ -142,7 +128,7 @@ async def test_ctrl_c_ends_the_following_and_not_the_job(ground: Ground, amon: A
         await until(lambda: (amon.book.with_name(f"held-{ident}")).exists())
         program.process.send_signal(signal.SIGINT)
         assert await program.ended() == 14
-        assert f"the job goes on; next: amon job {ident[-4:]}" in await whole(program)
+        assert f"the job goes on; next: amon job {ident[-4:]}" in program.text
     assert gated.node.dispatch.under_way() == 1
 
 

@@ -18,7 +18,8 @@ from amon.store.ledger import KeptJob, KeptRow, Ledger
 from amon.store.look import job_in, known_ids
 from tests.admin_console.ground import ALICE, BOB, Ground
 from tests.admin_console.programs import in_pipe
-from tests.admin_console.test_jobs import Amon, back, kept, until
+from tests.admin_console.test_jobs import Amon, back, kept
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ from amon.wire import Accepted, NeedsWord, Payload, Request
 from site_agent.agent import Agent
 from tests.admin_console.ground import Ground, Person, noted, pipe, states
 from tests.admin_console.programs import in_pipe, on_terminal
+from tests.waiting import until
 
 
 async def busy(agent: Agent) -> None:
     """Until it is at work for somebody."""
-    async with asyncio.timeout(15):
-        while not agent.node.dispatch.under_way():  # noqa: ASYNC110 a look from outside; agents tell nobody
-            await asyncio.sleep(0.01)
+    await until(agent.node.dispatch.under_way)
 
 
 async def test_once_cancels_at_the_sites(ground: Ground) -> None:

@@ -12,13 +12,12 @@ from amon.words import State
 from site_agent.agent import Agent
 from tests.admin_console.ground import Ground
 from tests.admin_console.programs import Program, in_pipe
+from tests.waiting import until
 
 
 async def at_work(agent: Agent, calls: int) -> None:
     """Until so many calls are under way there, well before a site would miss a console that is gone."""
-    async with asyncio.timeout(20):
-        while agent.node.dispatch.under_way() != calls:  # noqa: ASYNC110 a look from outside; agents tell nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: agent.node.dispatch.under_way() == calls)
 
 
 def run(ground: Ground, *words: str) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from tests.clients.living import Living
 from tests.clients.terminal import LOOK_EVERY, NeverCame
 
 _PROGRAMS = ("chromium-headless-shell", "chromium")
@@ -25,7 +25,7 @@ _FLAGS = (
 )  # fmt: skip
 
 
-class Browser:
+class Browser(Living):
     """One page of one browser, with a profile of its own, from `async with` to its end."""
 
     def __init__(self) -> None:
@@ -36,19 +36,6 @@ class Browser:
         self._session = ""
         self.said: list[str] = []
         """What the page wrote to its console."""
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._start()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def open(self, address: str) -> None:
         await self._call("Page.navigate", url=address)
@@ -82,7 +69,7 @@ class Browser:
             self._out.close()
         shutil.rmtree(self._profile, ignore_errors=True)
 
-    async def _start(self) -> None:
+    async def _open(self) -> None:
         program = next((found for name in _PROGRAMS if (found := shutil.which(name))), _PROGRAMS[0])
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
         # Far from 3 and 4, so that neither is overwritten before it is moved there.

@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.clients.living import Living
 
 LOOK_EVERY = 0.05  # seconds between two looks at what another process writes
 
@@ -23,30 +23,13 @@ class NotRunning(Exception):
     """tmux has ended, and the program with it."""
 
 
-class Terminal:
+class Terminal(Living):
     """One person at a terminal, from `async with` to its end. What it runs, and how that is left, a client says."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         # unix(7): the path of a socket has at most 107 bytes, and a test's folder may have more.
         self.tmux = str(Path(tempfile.mkdtemp(prefix="tmux-")) / "s")
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._open()
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _open(self) -> None:
-        """Starts the program and waits until it takes keys."""
-        raise NotImplementedError
 
     async def leave(self) -> None:
         """Types what ends the program."""

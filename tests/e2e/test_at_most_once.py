@@ -1,7 +1,6 @@
 """At most once, whatever dies: an agent killed in the middle of a change, the server gone, requests that come again."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from amon.ids import new_id
@@ -11,6 +10,7 @@ from amon.runtime.gather import Job, gathering
 from amon.words import State
 from tests.e2e.world import ALICE, OPS, World, seen
 from tests.e2e.world import until as heard
+from tests.waiting import until
 
 WITHIN = 30.0
 
@@ -34,13 +34,6 @@ def counted(world: World, pause: str) -> tuple[str, Path]:
 
 def job(world: World, deadline: float = 20.0) -> Job:
     return Job(new_id(world.clock.time()), "service restart slow", ("cern",), deadline, confirmed=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """For a file that another process writes."""
-    async with asyncio.timeout(WITHIN):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
 
 
 def lines(path: Path) -> int:

@@ -17,6 +17,7 @@ from amon.xmpp.login import Login
 from amon.xmpp.tls import tls_context
 from tests.admin_console.ground import ALICE, OPS, PASSWORD, Ground
 from tests.e2e.world import World
+from tests.waiting import until
 
 HUB = "hub@amon.test"
 POLICY = f'admin = ["{ALICE}"]\nobserver = ["{HUB}"]\ngatherer = "{HUB}"'
@@ -128,10 +129,3 @@ async def hub_of(ground: Ground, path: Path) -> AsyncIterator[Hub]:
 async def knows(hub: Hub, *names: str) -> None:
     """Until the hub sees these sites and knows that they let it gather."""
     await until(lambda: all(name in hub.fleet.sites and hub.fleet.gathers(name) for name in names))
-
-
-async def until(condition: Callable[[], object], within: float = 20.0) -> None:
-    """Until it is so. What is looked up and said changes no presence, so nothing tells of it."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.05)

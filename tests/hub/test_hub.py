@@ -11,7 +11,8 @@ from amon.ids import code, new_id, typed_id
 from amon.notify import Notify
 from amon.wire import Ended, encode
 from tests.admin_console.ground import ALICE, BOB, OPS, Ground
-from tests.hub.stage import HUB, POLICY, Person, alive, hub_account, hub_of, knows, person, until
+from tests.hub.stage import HUB, POLICY, Person, alive, hub_account, hub_of, knows, person
+from tests.waiting import until
 
 SITES = ("cern", "desy", "ral")
 

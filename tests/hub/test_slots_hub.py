@@ -16,7 +16,8 @@ from amon.wire import SlotWish, encode
 from site_agent.agent import Agent
 from tests.admin_console.ground import ALICE, BOB, Ground
 from tests.admin_console.odd import OddModule
-from tests.hub.stage import HUB, POLICY, Person, alive, hub_account, hub_of, knows, person, until
+from tests.hub.stage import HUB, POLICY, Person, alive, hub_account, hub_of, knows, person
+from tests.waiting import until
 
 WAITS = "[instance.odd]\n[instance.odd.settings]\nwaits = true\n"
 BOTH = POLICY.replace(f'["{ALICE}"]', f'["{ALICE}", "{BOB}"]')

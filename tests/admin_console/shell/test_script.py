@@ -10,6 +10,7 @@ from typing import BinaryIO
 from site_agent.agent import Agent
 from tests.admin_console.ground import Ground
 from tests.admin_console.programs import AMON
+from tests.waiting import until
 
 DEFAULTS = ("/usr/bin/env", "--default-signal")  # whoever began the tests in the background has SIGINT ignored
 
@@ -172,9 +173,8 @@ async def test_a_reader_that_goes_away_and_a_full_disk_are_said_once_and_clearly
 
 async def hanging(agent: Agent) -> None:
     """Until that very line is at work there, and not a question of the completion."""
-    async with asyncio.timeout(20):
-        while "odd hang" not in [work.name for work in agent.node.dispatch._under.values()]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    under = agent.node.dispatch._under
+    await until(lambda: "odd hang" in [work.name for work in under.values()])
 
 
 async def test_control_c_stops_the_line_at_its_sites_and_what_comes_after_it_is_not_begun(ground: Ground) -> None:

@@ -22,6 +22,7 @@ from admin_console.shell.desk import Desk
 from admin_console.shell.history import KeptHistory
 from admin_console.shell.terminal import Terminal, TerminalFront
 from tests.admin_console.ground import Ground
+from tests.waiting import until
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
 
@@ -117,8 +118,12 @@ async def proposed(seat: Seat, typed: str, wanted: Callable[[list[str]], bool]) 
         while True:
             seat.type(f"\x15{typed}")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(until(lambda: wanted(seat.proposed)), 4)
+                await until(lambda: wanted(seat.proposed), 4)
                 return seat.proposed
+
+
+def is_typed(seat: Seat, line: str) -> bool:
+    return seat.typed == line
 
 
 def contains(word: str, found: list[str]) -> bool:
@@ -131,13 +136,13 @@ async def test_completion_is_that_of_the_live_fleet(ground: Ground) -> None:
         for typed, word, line in (("odd ec", "echo", "odd echo"), ("target ce", "cern", "target cern")):
             await proposed(seat, typed, partial(contains, word))
             seat.type("\t")
-            await asyncio.wait_for(until(lambda line=line: seat.typed == line), 10)
+            await until(partial(is_typed, seat, line), 10)
         seat.line("\x15odd echo done")
         await seat.wait_for("1 site: 1 done")
         (job, *_) = await proposed(seat, "@job:", bool)
         await proposed(seat, f"{job} odd ec", lambda found: found == ["echo"])
         await proposed(seat, "odd keep --w", lambda found: found == ["--words"])
-        await asyncio.wait_for(until(lambda: seat.below == "odd keep WORDS"), 10)
+        await until(lambda: seat.below == "odd keep WORDS", 10)
 
 
 async def test_a_question_takes_the_place_of_what_is_being_typed_and_gives_it_back(ground: Ground) -> None:
@@ -162,10 +167,10 @@ async def test_control_c_ends_the_job_and_not_the_shell(ground: Ground) -> None:
     agent = await ground.site("cern")
     async with seated(ground) as seat:
         seat.line("odd hang")
-        await asyncio.wait_for(until(lambda: agent.node.dispatch.under_way() > 0), 10)
-        await asyncio.wait_for(until(lambda: "odd hang: 0 of 1 site, " in seat.below), 10)
+        await until(lambda: agent.node.dispatch.under_way() > 0, 10)
+        await until(lambda: "odd hang: 0 of 1 site, " in seat.below, 10)
         seat.line("odd echo afterwards")
-        await asyncio.wait_for(until(lambda: seat.below.endswith("1 line waiting")), 10)
+        await until(lambda: seat.below.endswith("1 line waiting"), 10)
         seat.type("\x03")
         await seat.wait_for("1 cancelled")
         await seat.wait_for("afterwards")
@@ -209,8 +214,8 @@ async def test_what_may_be_secret_is_not_written_into_the_history(ground: Ground
             "@cern odd unlock word=hunter2",
         ):
             seat.line(line)
-            await asyncio.wait_for(until(lambda: not seat.desk.work.under_way and not seat.desk.work.waiting), 10)
-        await asyncio.wait_for(until(lambda: "sites" in seat.kept()), 10)
+            await until(lambda: not seat.desk.work.under_way and not seat.desk.work.waiting, 10)
+        await until(lambda: "sites" in seat.kept(), 10)
     assert seat.kept() == ["odd echo plain", "sites"]
     assert "hunter2" not in "".join(path.read_text(errors="replace") for path in ground.folder.glob("*.json"))
 
@@ -224,16 +229,10 @@ async def test_a_server_that_was_away_is_found_again(ground: Ground) -> None:
         await seat.wait_for("no connection] >")
         await ground.server.__aenter__()
         await seat.wait_for("connected again", 40)
-        await asyncio.wait_for(until(lambda: all(site.online for site in seat.desk.sites(None))), 40)
+        await until(lambda: all(site.online for site in seat.desk.sites(None)), 40)
         seat.type("\r")
         await seat.wait_for("again")
         await seat.wait_for("1 site: 1 done")
-
-
-async def until(condition: "object") -> None:
-    assert callable(condition)
-    while not condition():  # noqa: ASYNC110 a look from outside
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("keys", ["\x04", "exit\r", "quit\r"])
