@@ -4,6 +4,7 @@ XEP-0045, XEP-0410; slixmpp's own self-ping leaves a pending task behind each in
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Protocol
@@ -21,6 +22,7 @@ from amon.xmpp.requests import info_query, read_features
 from amon.xmpp.room import Room, destroy_query
 
 _NICKS = 9  # tries at another nick before it is a fault
+_POSTS = 3  # of a presence that joins and is not answered, within `room_wait`
 # XEP-0410, 3: these say that we are in the room, whatever else they say.
 _STILL_IN = {"service-unavailable", "feature-not-implemented", "recipient-unavailable"}
 _UNKNOWN = {"timeout", "remote-server-timeout", "remote-server-not-found", "offline"}
@@ -109,7 +111,7 @@ class Keeper:
             self._stirred.clear()
             presence = self.room.join(self.room.wanted if number == 1 else f"{self.room.wanted}-{number}")
             self._line.dress(presence)
-            if not self._line.post(presence) or not await self._outcome():
+            if not await self._answered(presence):
                 self.room.forget("the room does not answer")
             if self.room.joined:
                 return not self.room.made or self.may_create or await self._undo()
@@ -126,13 +128,22 @@ class Keeper:
         self.room.forget("there is no such room; an administrator has to create it")
         return False
 
-    async def _outcome(self) -> bool:
-        try:
-            async with asyncio.timeout(self._times.room_wait):
-                await self._stirred.wait()
-        except TimeoutError:
-            return False
-        return True
+    async def _answered(self, presence: Element) -> bool:
+        """Sends it, again if nothing comes back, and says whether the room answered.
+
+        ejabberd (mod_muc, 23.01) knows a room's process until after its end and sends it what comes meanwhile: that is
+        lost, and no error tells of it. To who is in already, a second join tells all again (XEP-0045, Business Rules,
+        Presence) and changes nothing.
+        """
+        for _ in range(_POSTS):
+            # Who is told of occupants has been heard; in a large room only the rest of it may take long.
+            if not self.room.occupants and not self._line.post(presence):
+                return False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._times.room_wait / _POSTS):
+                    await self._stirred.wait()
+                return True
+        return False
 
     async def _stay(self) -> None:
         """Returns when we are out."""

@@ -154,6 +154,32 @@ async def test_a_room_that_does_not_answer_is_told_and_tried_again() -> None:
         await odd.until(lambda: odd.states[-1].joined)
 
 
+async def test_a_join_that_is_lost_is_sent_again_before_anything_is_told() -> None:
+    odd = OddRoom()
+    answers = [None, odd.welcome("cern")]
+    odd.on_join = lambda nick: answers.pop(0)
+    async with kept(odd):
+        await odd.until(lambda: bool(odd.states))
+        assert odd.states == [RoomState(OPS, True, "cern", "", True)]
+        assert [presence.get("to") for presence in odd.said] == [f"{OPS}/cern"] * 2
+
+
+async def test_a_room_that_has_begun_to_answer_is_not_asked_again() -> None:
+    odd = OddRoom()
+
+    def one_of_many(nick: str) -> Element:
+        asyncio.get_running_loop().call_later(TIMES.room_wait * 0.8, odd.say, odd.welcome(nick))
+        alice = odd.welcome("alice")
+        alice[0][:] = [part for part in alice[0] if not part.tag.endswith("status")]
+        return alice
+
+    odd.on_join = one_of_many
+    async with kept(odd):
+        await odd.until(lambda: bool(odd.states))
+        assert (odd.states[0].joined, len(odd.said)) == (True, 1)
+        assert set(odd.keeper.room.occupants) == {"alice", "cern"}
+
+
 @pytest.mark.parametrize("condition", [None, "service-unavailable", "feature-not-implemented"])
 async def test_answers_that_say_we_are_in_the_room_change_nothing(condition: str | None) -> None:
     odd = OddRoom()

@@ -12,6 +12,7 @@ from amon.xmpp import names
 from amon.xmpp.events import Bounced, Received, RoomState
 from amon.xmpp.forms import read_form, submit_form
 from amon.xmpp.markup import child
+from amon.xmpp.room import destroy_query
 from amon.xmpp.roster import Member
 from tests.xmpp.party import ALICE, BOB, CERN, DESY, OPS, QUICK, Party, World
 
@@ -161,6 +162,18 @@ async def test_a_room_that_was_destroyed_and_made_again_is_joined_again(world: W
         await admin.connection.leave(OPS)
         await admin.connection.create_room(OPS, members=[CERN])
         assert (await cern.joined()).safe
+
+
+async def test_a_room_may_be_made_again_while_it_is_still_being_destroyed(world: World) -> None:
+    async with world.party(ALICE, times=replace(QUICK, room_wait=6)) as alice:
+        await alice.settled()
+        await alice.connection.create_room(OPS)
+        await alice.connection.leave(OPS)
+        destroy = Element(names.IQ, {"to": OPS, "type": "set", "id": "d1"})
+        destroy.append(destroy_query())
+        alice.connection.post(destroy)  # and the join on its heels: ejabberd gives it to the room that ends
+        await alice.connection.create_room(OPS)
+        assert (await alice.joined()).safe
 
 
 async def test_rooms_are_joined_again_after_the_server_restarts(world: World, admin: Party) -> None:
