@@ -27,18 +27,18 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind")
     """The base of all; `kind` names it."""
 
 
-class Order(Message, forbid_unknown_fields=True):
+class Order(Message, frozen=True, forbid_unknown_fields=True):
     """Agent to engine."""
 
 
-class Report(Message):
+class Report(Message, frozen=True):
     """Engine to agent."""
 
 
 # --- orders
 
 
-class Hello(Order, tag="hello"):
+class Hello(Order, frozen=True, tag="hello"):
     """The first message. tenant: on whose account; the engine's configuration says who may say so."""
 
     version: int
@@ -80,14 +80,14 @@ class Spec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     rate: Annotated[float, Meta(gt=0)] | None = None
 
 
-class Begin(Order, tag="begin"):
+class Begin(Order, frozen=True, tag="begin"):
     """A new job, or another spec for one that runs; then come its targets, then `Ready`. job: the client's number."""
 
     job: JobId
     spec: Spec
 
 
-class Targets(Order, tag="targets"):
+class Targets(Order, frozen=True, tag="targets"):
     """The next addresses of a job, 16 bytes each, at most `TARGETS_MOST`. With the first one after `Begin` or after a
     `Ready` a new list begins; the old one is probed until the next `Ready`."""
 
@@ -95,27 +95,27 @@ class Targets(Order, tag="targets"):
     addresses: Annotated[bytes, Meta(max_length=16 * TARGETS_MOST)]
 
 
-class Ready(Order, tag="ready"):
+class Ready(Order, frozen=True, tag="ready"):
     """The list is whole: from now on it is this one."""
 
     job: JobId
 
 
-class Pause(Order, tag="pause"):
+class Pause(Order, frozen=True, tag="pause"):
     job: JobId
 
 
-class Resume(Order, tag="resume"):
+class Resume(Order, frozen=True, tag="resume"):
     job: JobId
 
 
-class End(Order, tag="end"):
+class End(Order, frozen=True, tag="end"):
     """No packet more; what is under way is waited for, then comes `Ended`."""
 
     job: JobId
 
 
-class Capture(Order, tag="capture"):
+class Capture(Order, frozen=True, tag="capture"):
     """The engine's own packets as a pcap into the file descriptor that comes with this message (SCM_RIGHTS).
 
     job: of this one only; None: all of the tenant's. address: to or from this one only, 16 bytes.
@@ -131,11 +131,11 @@ class Capture(Order, tag="capture"):
     bytes: Annotated[int, Meta(ge=1024, le=2**31)] = 16 * 1024 * 1024
 
 
-class EndCapture(Order, tag="end-capture"):
+class EndCapture(Order, frozen=True, tag="end-capture"):
     capture: JobId
 
 
-class Ask(Order, tag="ask"):
+class Ask(Order, frozen=True, tag="ask"):
     """For a `Sample` now."""
 
 
@@ -152,7 +152,7 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
     in_flight: int
 
 
-class Welcome(Report, tag="welcome"):
+class Welcome(Report, frozen=True, tag="welcome"):
     """engine: an id made anew at each start. ways: by interface, `XDP + XDP` (send + receive). identity: what stands
     in each packet's payload."""
 
@@ -164,7 +164,7 @@ class Welcome(Report, tag="welcome"):
     notes: tuple[str, ...] = ()
 
 
-class Refused(Report, tag="refused"):
+class Refused(Report, frozen=True, tag="refused"):
     """What was asked is not done. job: if it was about one; text: for people, names the next step."""
 
     text: str
@@ -179,7 +179,7 @@ class Denied(msgspec.Struct, frozen=True):
     rows: tuple[int, ...]
 
 
-class Taken(Report, tag="taken"):
+class Taken(Report, frozen=True, tag="taken"):
     """The list is in force. rate: packets per second it comes to."""
 
     job: JobId
@@ -209,7 +209,7 @@ reply. type, code: of the ICMP answer. mtu: of the next link, from fragmentation
 SELF = 0xFFFF_FFFF
 
 
-class Batch(Report, tag="batch"):
+class Batch(Report, frozen=True, tag="batch"):
     """Rows whose end is known, sealed: numbered from 0 within the job and never said again.
 
     columns: by name of `COLUMNS`; one that holds a single item is the same in all rows. sources: 16 bytes each.
@@ -255,7 +255,7 @@ class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     bad_checksum: int = 0
 
 
-class State(Report, tag="state"):
+class State(Report, frozen=True, tag="state"):
     """How a job is, about every second while it changes."""
 
     job: JobId
@@ -265,7 +265,7 @@ class State(Report, tag="state"):
     """The client does not take its batches: nothing is sent until it does."""
 
 
-class Ended(Report, tag="ended"):
+class Ended(Report, frozen=True, tag="ended"):
     """The last word about a job; all its batches came before."""
 
     job: JobId
@@ -273,7 +273,7 @@ class Ended(Report, tag="ended"):
     text: str = ""
 
 
-class Captured(Report, tag="captured"):
+class Captured(Report, frozen=True, tag="captured"):
     capture: JobId
     packets: int
     bytes: int
@@ -281,7 +281,7 @@ class Captured(Report, tag="captured"):
     text: str = ""
 
 
-class Sample(Report, tag="sample"):
+class Sample(Report, frozen=True, tag="sample"):
     """The monitor of the monitor: this engine over the last `span` seconds; totals since its start where it says so.
 
     drops: by layer and counter, since the start: `eth0 xdp rx_ring_full`, ... Anything above 0 may be a loss of ours.
@@ -312,8 +312,8 @@ class Sample(Report, tag="sample"):
 AnyReport = Welcome | Refused | Taken | Batch | State | Ended | Captured | Sample
 
 _encoder = msgspec.msgpack.Encoder()
-_orders = msgspec.msgpack.Decoder(AnyOrder)
-_reports = msgspec.msgpack.Decoder(AnyReport)
+_orders: msgspec.msgpack.Decoder[AnyOrder] = msgspec.msgpack.Decoder(AnyOrder)
+_reports: msgspec.msgpack.Decoder[AnyReport] = msgspec.msgpack.Decoder(AnyReport)
 
 
 def encode(message: Message) -> bytes:
