@@ -180,12 +180,13 @@ class Denied(msgspec.Struct, frozen=True):
 
 
 class Taken(Report, frozen=True, tag="taken"):
-    """The list is in force. rate: packets per second it comes to."""
+    """The list is in force. rate: packets per second it comes to. edition: counts the lists of this job, from 0."""
 
     job: JobId
     targets: int
     rate: float
     denied: tuple[Denied, ...] = ()
+    edition: int = 0
 
 
 STATES = ("lost", "answered", "unreachable", "hop", "late", "unsent")
@@ -213,6 +214,7 @@ class Batch(Report, frozen=True, tag="batch"):
     """Rows whose end is known, sealed: numbered from 0 within the job and never said again.
 
     columns: by name of `COLUMNS`; one that holds a single item is the same in all rows. sources: 16 bytes each.
+    edition: which of the job's lists column `target` counts in; what was sent for an older one may come after `Taken`.
     """
 
     job: JobId
@@ -220,6 +222,7 @@ class Batch(Report, frozen=True, tag="batch"):
     rows: int
     columns: dict[str, bytes]
     sources: bytes = b""
+    edition: int = 0
 
     def column(self, name: str) -> "memoryview[int]":
         """The values of a column, `rows` of them; of one that is the same in all rows only one."""
@@ -229,17 +232,17 @@ class Batch(Report, frozen=True, tag="batch"):
 class Tally(msgspec.Struct, frozen=True, omit_defaults=True):
     """Each probe of a job is in exactly one of the first counts:
 
-        scheduled = skipped + refused + sent + unsent
+        scheduled = skipped + ahead + sent + unsent
         sent = answered + unreachable + hops + lost + late + in_flight
 
-    skipped: its time had passed before it could be sent (a cap, a pause, a suspended process). refused: over a cap that
-    does not wait. The others count packets that came in beside them: duplicate; forged (our id, a wrong nonce);
-    wrong_source; truncated (too short to be told whose); bad_checksum; late ones are also there as rows.
+    skipped: its time had passed before it could be sent (a cap, a pause, a suspended process). ahead: crafted for the
+    next moment. The last five count packets that came in beside them: duplicate; forged (our id, a wrong nonce);
+    wrong_source; truncated (too short to be told whose); bad_checksum. late ones are in rows of their own too.
     """
 
     scheduled: int = 0
     skipped: int = 0
-    refused: int = 0
+    ahead: int = 0
     sent: int = 0
     unsent: int = 0
     answered: int = 0

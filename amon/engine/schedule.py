@@ -115,6 +115,11 @@ class Schedule:
         self._later = self._later[late:]
         return skipped + late
 
+    def slip(self, by: int) -> None:
+        """All that is not taken yet is due so many ns later."""
+        self._start += by
+        self._later.due = self._later.due + by if len(self._later) else self._later.due
+
     def _fresh(self, until: int, most: int) -> Events:
         ends = self._ends(until)
         counts = np.maximum(ends - self._cursor, 0)
@@ -171,7 +176,7 @@ class Schedule:
         place = np.minimum((rest / self._step).astype(np.int64), self._events)
         place += (place * self._step).astype(np.int64) < rest
         place -= (place > 0) & (((place - 1) * self._step).astype(np.int64) >= rest)
-        ends = np.maximum(rounds * self._events + np.minimum(place, self._events), 0)
+        ends: I64 = np.maximum(rounds * self._events + np.minimum(place, self._events), 0)
         return ends if self._last is None else np.minimum(ends, self._last)
 
 

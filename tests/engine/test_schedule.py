@@ -138,6 +138,15 @@ def test_what_jitter_holds_back_can_be_passed_over_too() -> None:
     assert plan.is_over
 
 
+def test_what_slips_is_due_later_and_nothing_of_it_is_lost() -> None:
+    plan = schedule(Spec(interval=1.0, rounds=2))
+    taken = rows_of(plan.take(START + SECOND // 2, 100))
+    plan.slip(40 * SECOND)
+    assert not len(plan.take(START + 40 * SECOND, 100))
+    rest = [(row[0] - 40 * SECOND, *row[1:]) for row in rows_of(plan.take(START + 50 * SECOND, 100))]
+    assert taken + rest == expected(Spec(interval=1.0, rounds=2))
+
+
 def test_a_target_that_was_reached_is_not_probed_beyond() -> None:
     plan = schedule(Spec(interval=1.0, rounds=2, ttl=1, last_ttl=8), targets=2)
     first = rows_of(plan.take(START + SECOND, 100))
