@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from admin_console.keeping import Keeping
+from admin_console.probed import probed
 from admin_console.session import Session
 from admin_console.wish import Report, Wish, chosen, judged
 from amon.errors import Failed
@@ -148,7 +149,7 @@ class Run:
 
     async def _drive(self) -> Report:
         session = self._session
-        job = self._resumed or await self._job()
+        job = await (self._job() if self._resumed is None else self._informed(self._resumed))
         sign = self.wish.sign
         with gathering(session.fleet, session.room, job, session.clock, session.signed, sign) as under_way:
             self._gathering = under_way
@@ -211,8 +212,13 @@ class Run:
             plan=wish.rolling.plan(len(names), seed),
             queue_until=wish.queue_until,
         )
+        job = await self._informed(job)
         # Whoever cannot sign hears it before anything is sent; in a batch each signature is made when its turn comes.
         return await self._session.signed(job) if wish.sign and not job.plan.batch else job
+
+    async def _informed(self, job: Job) -> Job:
+        """The job with what sites need to know of those that its line names."""
+        return replace(job, probed=await probed(self._session.fleet, job.line))
 
     async def _settle(self, job: Gathering) -> bool:
         """Some sites did nothing yet: somebody has to say yes, or to sign. False: nobody could."""

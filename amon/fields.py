@@ -24,6 +24,7 @@ class Field:
     secret: never shown in a log, an audit line, an answer or a repr.
     complete: name of a method of the instance that gives the candidates for completion.
     example: value to show in a generated configuration when there is no default.
+    short: the letter that stands for `--name` of a command's parameter: `-c 20`.
     """
 
     about: str = ""
@@ -35,6 +36,7 @@ class Field:
     secret: bool = False
     complete: str | None = None
     example: object = None
+    short: str = ""
 
     def problem(self, value: object) -> str | None:
         """Why `value` is not allowed here, in words, or None."""

@@ -45,25 +45,39 @@ def _possible(line: str, before: tuple[Word, ...], offered: Offered, candidates:
 
 
 def _values(instance: str, command: Command, given: tuple[Word, ...], candidates: Candidates) -> list[str]:
-    named = {word.text[2:].partition("=")[0] for word in given if word.text.startswith("--")}
-    flags = [f"--{param.shown}" for param in command.params if param.flag and param.shown not in named]
+    left = [param for param in command.params if not _is_given(param, given)]
+    flags = [f"--{param.shown}" for param in left if param.flag]
+    flags += [f"-{param.short}" for param in left if param.short]
     wanted = _awaited(command, given)
     if wanted is not None:
         return list(_known(instance, wanted, candidates))
     positional = [param for param in command.params if not param.flag]
-    place = sum(1 for n, word in enumerate(given) if _is_plain(word) and _awaited(command, given[n - 1 : n]) is None)
+    place = sum(
+        1 for n, word in enumerate(given) if _is_plain(word, command) and _awaited(command, given[n - 1 : n]) is None
+    )
     if place >= len(positional) and not (positional and positional[-1].many):
         return flags
     return [*_known(instance, positional[min(place, len(positional) - 1)], candidates), *flags]
 
 
-def _is_plain(word: Word) -> bool:
-    return word.quoted or not (word.text.startswith("--") or "=" in word.text)
+def _is_given(param: Param, given: tuple[Word, ...]) -> bool:
+    """By its name or its letter."""
+    words = [word.text for word in given if not word.quoted]
+    by_letter = bool(param.short) and any(word.startswith(f"-{param.short}") for word in words)
+    return by_letter or any(word.partition("=")[0] == f"--{param.shown}" for word in words)
+
+
+def _is_plain(word: Word, command: Command) -> bool:
+    return word.quoted or not (word.text.startswith("--") or "=" in word.text or command.lettered(word.text))
 
 
 def _awaited(command: Command, given: tuple[Word, ...]) -> Param | None:
-    """The parameter whose value must come next, because the last word is `--name`."""
-    if not given or given[-1].quoted or not given[-1].text.startswith("--") or "=" in given[-1].text:
+    """The parameter whose value must come next, because the last word is `--name` or `-n`."""
+    if not given or given[-1].quoted or "=" in given[-1].text:
+        return None
+    if len(given[-1].text) == 2 and (lettered := command.lettered(given[-1].text)) is not None:
+        return None if lettered.flag else lettered
+    if not given[-1].text.startswith("--"):
         return None
     param = command.param(given[-1].text[2:].replace("-", "_"))
     return None if param is None or param.flag else param

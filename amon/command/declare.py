@@ -8,6 +8,7 @@ import dataclasses
 import enum
 import inspect
 import math
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=Awaitable[object] | AsyncIterator[object], covariant=True)
 S = TypeVar("S")
 
+_LETTER = re.compile("[A-Za-z]")
 MISSING = dataclasses.MISSING
 TIMEOUT = 30.0
 LASTS = 3600.0
@@ -64,7 +66,8 @@ class Call:
     role and rule: what the asker is here and which line of the policy says so. deadline: seconds the asker waits; the
     work may go on after it. `progress` and `note` tell him how far it is. account: the login of this agent that it
     came through; each is another organisation's view of the site. may: whether its asker may ask for a command of an
-    instance, with one value or another.
+    instance, with one value or another. sites: those of the fleet that the line names (`@desy`), each with the
+    addresses at which it is probed, blanks between; the asker's console knows them. Nobody vouches for them.
     """
 
     id: str
@@ -75,6 +78,7 @@ class Call:
     _progress: Callable[[str, float | None], None] = field(default=_say_nothing, repr=False)
     account: str = ""
     may: May = field(default=_say_yes, repr=False)
+    sites: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def progress(self, n: float, of: float, text: str = "") -> None:
         """Say how far it is: `n` of so many, in whatever unit; `text` tells what is being done now."""
@@ -95,6 +99,11 @@ class Param:
     def shown(self) -> str:
         """As people type it."""
         return self.name.replace("_", "-")
+
+    @property
+    def short(self) -> str:
+        """The letter of `-c 20`, if it has one."""
+        return self.hint.field.short
 
     @property
     def required(self) -> bool:
@@ -143,6 +152,11 @@ class Command:
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)
+
+    def lettered(self, word: str) -> Param | None:
+        """The parameter that `-c` or `-c20` begins; None where no letter is meant."""
+        letter = word[1:2] if word.startswith("-") else ""
+        return next((param for param in self.params if letter and param.short == letter), None)
 
 
 class Declared(Generic[S, P, R]):
@@ -271,6 +285,9 @@ def _params(where: str, function: Callable[..., Any]) -> tuple[Param, ...]:
     params = tuple(_param(f"{where}: parameter {one.name}", one, hints) for one in parameters[2:])
     if len({param.name for param in params}) < len(params):
         raise BadDeclaration(f"{where} has two parameters that people would type alike")
+    letters = [param.short for param in params if param.short]
+    if len(set(letters)) < len(letters):
+        raise BadDeclaration(f"{where} has two parameters with the same letter")
     return params
 
 
@@ -284,6 +301,8 @@ def _param(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -
         raise BadDeclaration(f"{where} bears the name of what every command takes already")
     hint = hint_of(hints[name])
     _check_bounded(where, hint)
+    if hint.field.short and not _LETTER.fullmatch(hint.field.short):
+        raise BadDeclaration(f"{where} is short {hint.field.short!r}; it must be one letter")
     default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
     return Param(name.rstrip("_"), hint, default)
 

@@ -1,6 +1,6 @@
 """From typed words to a checked ask: which instance, which command, which values.
 
-Words are `instance command value... key=value --flag`. Short forms are taken where only one thing can be meant: a
+Words are `instance command value... key=value --flag -c 20`. Short forms are taken where only one thing can be meant: a
 command that bears its instance's name (`uptime`), a command only one instance has (`restart httpd`), the beginning of a
 reading command (`service sta`). What changes something must be typed in full.
 
@@ -163,6 +163,8 @@ class _Reader:
                 options = False
             elif options and not word.quoted and word.text.startswith("--"):
                 self._flag(word, queue)
+            elif options and not word.quoted and (param := self.command.lettered(word.text)) is not None:
+                self._letter(param, word, queue)
             elif options and not word.quoted and self._is_pair(word):
                 name, _, value = word.text.partition("=")
                 self._put(self._named(word, name), Word(value, word.start + len(name) + 1, word.end))
@@ -195,6 +197,20 @@ class _Reader:
             self._put(param, queue.pop(0))
         else:
             raise self._invalid(f"--{name} needs a value", word.start, word.end)
+
+    def _letter(self, param: Param, word: Word, queue: list[Word]) -> None:
+        """`-c 20`, `-c20`, and of a yes or no `-e`."""
+        if not param.secret:
+            self._open.add(word)
+        if param.flag and len(word.text) == 2:
+            self._set(param, word, True)
+        elif len(word.text) > 2 and not param.flag:
+            self._put(param, Word(word.text[2:], word.start + 2, word.end))
+        elif queue and not param.flag:
+            self._put(param, queue.pop(0))
+        else:
+            wrong = f"-{param.short} takes no value" if param.flag else f"-{param.short} needs a value"
+            raise self._invalid(wrong, word.start, word.end)
 
     def _named(self, word: Word, name: str) -> Param:
         """The parameter that a word names; what is plainly said for one that is not secret may be shown."""

@@ -39,7 +39,7 @@ def page(instance: str, command: Command) -> str:
     lines = [usage(instance, command), command.summary]
     if command.manual:
         lines.append(command.manual)
-    lines += [f"  {param.shown}: {described(param)}".rstrip(": ") for param in command.params]
+    lines += [f"  {_called(param)}: {described(param)}".rstrip(": ") for param in command.params]
     if command.streams:
         lines.append(f"goes on telling until you stop it, at most {format_quantity(command.timeout, 's')}")
     needs = f"needs role {command.role}"
@@ -47,6 +47,10 @@ def page(instance: str, command: Command) -> str:
         needs += f"; {command.effect}: --dry-run tells what would be done"
     lines.append(needs)
     return "\n".join(lines)
+
+
+def _called(param: Param) -> str:
+    return f"{param.shown} (-{param.short})" if param.short else param.shown
 
 
 def _form(param: Param) -> str:

@@ -21,7 +21,8 @@ class Job:
     """One request to many sites. Times in seconds. sealed: what each site gets, where it is signed (signing.py).
 
     plan: how it is spread over them. queue_until: until when (epoch seconds) sites that are offline may still get it.
-    whole: how many sites the job has where `names` are only a part of them; 0: these are all.
+    whole: how many sites the job has where `names` are only a part of them; 0: these are all. probed: the addresses of
+    sites that the line names.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Job:
     plan: Plan = ALL_AT_ONCE
     queue_until: float | None = None
     whole: int = 0
+    probed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sites(self) -> int:
@@ -93,7 +95,7 @@ def _by_room(fleet: Fleet, room: str | None, job: Job) -> bool:
 def request_of(job: Job, names: Sequence[str]) -> Request:
     """What the sites of these names are asked, who are all of the job's or one pack of them."""
     local = tuple(name.partition("@")[0] for name in names)  # a site knows itself by its own name
-    return Request(job.id, local, job.line, job.deadline, job.sites, job.dry_run, job.confirmed)
+    return Request(job.id, local, job.line, job.deadline, job.sites, job.dry_run, job.confirmed, dict(job.probed))
 
 
 def outcome_of(site: str, payload: Ended) -> Outcome:

@@ -1,8 +1,8 @@
 """A request as it reached this site, and how its asker hears of it. The same for every front."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from amon.access import Authority
@@ -37,6 +37,7 @@ class Incoming:
     confirmed: the asker has seen what it would do and said yes. typed: by a person, whose client may send it again.
     careful: whatever the policy says, what changes anything is only planned until it is confirmed. unread: why nobody
     here can read it, if that is so. asked: `amon.ids.digest` of the body that it came in; empty if it came in none.
+    probed: where the sites are probed that the line names.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Incoming:
     careful: bool = False
     unread: str = ""
     asked: str = ""
+    probed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -178,6 +178,7 @@ class PayloadFront:
             confirmed=request.confirmed,
             dry_run=request.dry_run,
             asked=asked,
+            probed=request.sites,
         )
         replies = self._replies(asker, request.id, asked)
         replies.wait = _ACCEPT_AFTER if request.job_sites <= _MANY else self._random.uniform(_ACCEPT_AFTER, _SPREAD)

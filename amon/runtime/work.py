@@ -68,6 +68,7 @@ class Work:
             self._progress,
             incoming.door.account,
             may,
+            incoming.probed,
         )
         self._clock = clock
         self.name = ask.name

@@ -27,6 +27,7 @@ from amon.wire.codec import (
 )
 from amon.wire.health import HealthReport, decode_health, encode_health
 from amon.wire.payload import (
+    SITES_MOST,
     Accepted,
     Cancel,
     Chunk,
@@ -49,6 +50,7 @@ from amon.wire.payload import (
 
 __all__ = [
     "LONGEST_PAYLOAD",
+    "SITES_MOST",
     "Accepted",
     "Cancel",
     "Challenge",

@@ -19,6 +19,9 @@ Line = Annotated[str, Meta(max_length=8192)]
 Address = Annotated[str, Meta(min_length=3, max_length=2047)]
 Moment = Annotated[float, Meta(ge=0, le=32_503_680_000)]  # seconds since the epoch, up to the year 3000
 Words = Annotated[str, Meta(max_length=65_536)]
+Probed = Annotated[str, Meta(max_length=256)]
+SITES_MOST = 2_000
+"""Sites that one request may tell of."""
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", forbid_unknown_fields=True):
@@ -26,7 +29,8 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", fo
 
     confirmed: the asker has seen the list of sites. job_sites: how many sites the whole job has; `names` may be one
     pack of it. deadline: seconds the asker waits for the outcome, counted from reception; a session
-    goes on after it.
+    goes on after it. sites: of the sites that the line names (`@desy`), where each is probed: addresses with blanks
+    between, empty for one that tells none.
     """
 
     id: Id
@@ -36,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True, tag="request", fo
     job_sites: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     dry_run: bool = False
     confirmed: bool = False
+    sites: Annotated[dict[Name, Probed], Meta(max_length=SITES_MOST)] = {}
 
 
 class Fetch(msgspec.Struct, frozen=True, omit_defaults=True, tag="fetch", forbid_unknown_fields=True):

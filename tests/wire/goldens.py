@@ -36,6 +36,15 @@ PLAIN: dict[str, tuple[str, Fields]] = {
             "confirmed": True,
         },
     ),
+    "request-sites": (
+        "Request",
+        {
+            "names": ("cern",),
+            "line": "probe ping @nikhef",
+            "deadline": 30.0,
+            "sites": {"nikhef": "192.0.2.1 2001:db8::1", "desy": ""},
+        },
+    ),
     "fetch": ("Fetch", {}),
     "fetch-part": ("Fetch", {"offset": 65_536}),
     "heard": ("Heard", {}),

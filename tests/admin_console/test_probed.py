@@ -1,0 +1,61 @@
+"""What a console sends along of the sites that a line names."""
+
+import pytest
+
+from admin_console.probed import addresses, named, probed
+from amon.errors import Refused
+from amon.runtime.fleet import Fleet, Site
+from amon.testing import FakeClock
+
+
+async def fleet_of(**tags: dict[str, str]) -> Fleet:
+    fleet = Fleet(FakeClock())
+    for name, of_site in tags.items():
+        fleet.sites[name] = Site(name, f"{name}@agents.example", online=True, tags=of_site)
+    return fleet
+
+
+async def test_each_site_that_is_named_comes_with_its_addresses_of_both_families() -> None:
+    fleet = await fleet_of(cern={"probe": "192.0.2.1"}, desy={"probe4": "192.0.2.2", "probe6": "2001:db8::2"}, kek={})
+    assert await probed(fleet, "probe ping @desy -c 3") == {"desy": "192.0.2.2 2001:db8::2"}
+    assert await probed(fleet, "probe peers @all") == {
+        "cern": "192.0.2.1",
+        "desy": "192.0.2.2 2001:db8::2",
+        "kek": "",  # named, so that a site can say whose address is missing
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("probe ping @cern", ["cern"]),
+        ("probe ping @CERN @kek", ["cern", "kek"]),
+        ("probe ping @tag:tier=1", ["cern"]),
+        ("probe ping '@cern'", []),  # quoted: a word and no site
+        ("probe ping 192.0.2.1", []),
+        ("probe ping @fnal", []),  # the site says that it knows none of that name
+        ("probe ping @health:", []),
+        ("probe ping '@cern", []),
+        ("whoami alice@cern", []),
+    ],
+)
+async def test_what_is_no_name_of_a_site_sends_nothing_along(line: str, names: list[str]) -> None:
+    fleet = await fleet_of(cern={"tier": "1", "probe": "192.0.2.1"}, kek={"tier": "2"})
+    assert list(await probed(fleet, line)) == names
+
+
+def test_what_a_site_says_of_itself_is_bounded_and_cannot_command_a_terminal() -> None:
+    site = Site("cern", "cern@agents.example", tags={"probe": "192.0.2.1\x1b[2J," + "9" * 1000, "probe4": "192.0.2.1"})
+    told = addresses(site)
+    assert told.isprintable()
+    assert len(told) == 256
+
+
+async def test_a_fleet_too_large_for_one_request_is_refused_with_the_next_step() -> None:
+    fleet = await fleet_of(**{f"site{n}": {"probe": "192.0.2.1"} for n in range(2_001)})
+    with pytest.raises(Refused, match=r"2001 sites.*name fewer"):
+        await probed(fleet, "probe peers @all")
+
+
+def test_a_line_that_names_nobody_has_no_targets() -> None:
+    assert named("service restart httpd") == []
