@@ -129,6 +129,9 @@ class Resolver(Protocol):
 class Networks(Protocol):
     """Whose an address is; see `asn`."""
 
+    async def ready(self) -> None:
+        """The table is read, if there is one."""
+
     def of(self, address: str) -> tuple[int, str]:
         """Number (0 where nobody knows) and name of the autonomous system."""
         ...
@@ -137,7 +140,9 @@ class Networks(Protocol):
 @dataclass(frozen=True, slots=True)
 class World:
     """What a probe is given. sources: own addresses to ask from, the first of the right family; empty: the system's
-    choice. engine: the packet engine, None where there is none. networks: AS numbers and names of hops."""
+    choice. engine: the packet engine, None where there is none. networks: AS numbers and names of hops.
+    identity: stands in each ICMP payload. priority: 0 on demand, 1 by schedule. icmp: makes ICMP sockets (an
+    `icmpsocket.Wire`), the system's if not given."""
 
     clock: Clock
     resolver: Resolver
@@ -145,6 +150,9 @@ class World:
     random: Random = field(default_factory=SystemRandom)
     sources: tuple[str, ...] = ()
     networks: Networks | None = None
+    identity: str = "amon probe"
+    priority: int = 1
+    icmp: Callable[..., Any] | None = None
 
     def source(self, address: str) -> str | None:
         """The own address to use towards this one."""

@@ -1,0 +1,90 @@
+"""The largest IP packet that reaches a host whole: what routers say, and a search where they say nothing.
+
+Sources: RFC 1191 and RFC 8201 (fragmentation needed, packet too big), RFC 4821 and RFC 8899 (search by packets of our
+own, since the messages get lost or lie: a value they tell is believed only when a packet of that size gets there).
+"""
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from amon.engine.messages import Spec
+
+from . import icmp
+from .echo import ENGINE_SIZE_MOST, Counts, replies
+from .shape import Stop, Trial
+
+LEAST = {4: 68, 6: 1280}
+"""Each link carries these (RFC 791, 3.2; RFC 8200, 5)."""
+TRIES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """mtu: 0 where it is not known. by: who told, or how it was found."""
+
+    mtu: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To packets of one size. mtu: what a router says its next link takes, 0 if none does."""
+
+    fits: bool
+    mtu: int = 0
+    by: str = ""
+
+
+async def search(address: str, most: int, tos: int, timeout: float, trial: Trial[Any]) -> Found:
+    """Between what every link carries and `most` bytes."""
+    version = 6 if ":" in address else 4
+    low, high = LEAST[version], most
+    size, by = high, ""
+    if not (await _ask(address, version, low, tos, timeout, trial)).fits:
+        trial.say(f"not even {low} B get there with DF")
+        return Found(0, "no answer with DF")
+    for _ in range(TRIES):
+        try:
+            answer = await _ask(address, version, size, tos, timeout, trial)
+        except Stop:
+            if trial.world.engine is None or high <= ENGINE_SIZE_MOST:
+                raise
+            size = most = high = ENGINE_SIZE_MOST + icmp.OVERHEAD[version]
+            trial.say(f"only the packet engine may send here: nothing above {high} B is tried")
+            continue
+        low, high = (size, high) if answer.fits else (low, size - 1)
+        if answer.fits and (low == high or by):
+            break
+        size, by = _following(low, high, answer)
+        if low >= high:
+            break
+    return Found(low, by or ("at least" if low == most else "by search: the routers say nothing"))
+
+
+def _following(low: int, high: int, answer: Answer) -> tuple[int, str]:
+    """The size to try next, and who says that it fits. A word that cannot be true is not listened to."""
+    if low < answer.mtu <= high:
+        return answer.mtu, answer.by
+    return (low + high + 1) // 2, ""
+
+
+async def _ask(address: str, version: int, size: int, tos: int, timeout: float, trial: Trial[Any]) -> Answer:
+    """Whether one of two packets of this size gets there."""
+    spec = Spec(
+        rounds=2, interval=0.05, timeout=min(timeout, 2.0), size=size - icmp.OVERHEAD[version], tos=tos, df=True,
+        priority=trial.world.priority,
+    )  # fmt: skip
+    stream = replies(address, spec, trial.world, Counts())
+    told = Answer(fits=False)
+    async with aclosing(stream):
+        async for reply in stream:
+            if reply.state in ("answered", "late"):
+                trial.say(f"{size} B get there")
+                return Answer(fits=True)
+            if reply.mtu and not told.mtu:
+                told = Answer(False, reply.mtu, reply.source or "the own link")
+                trial.say(f"{size} B are too many: {told.by} takes {reply.mtu} B")
+    if not told.mtu:
+        trial.say(f"{size} B do not get there, and nobody says why")
+    return told
