@@ -12,11 +12,13 @@ from amon.engine.messages import Spec
 
 from . import icmp
 from .echo import ENGINE_SIZE_MOST, Counts, replies
+from .hops import Path
 from .shape import Stop, Trial
 
 LEAST = {4: 68, 6: 1280}
 """Each link carries these (RFC 791, 3.2; RFC 8200, 5)."""
 TRIES = 40
+STEPS_AT_A_HOP = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,20 @@ async def search(address: str, most: int, tos: int, timeout: float, trial: Trial
     return Found(low, by or ("at least" if low == most else "by search: the routers say nothing"))
 
 
+async def along(path: Path, most: int, tos: int, timeout: float, trial: Trial[Any]) -> None:
+    """Note for each hop of the path how large a packet gets there, as tracepath(8) does: the first router that cannot
+    pass it on says what it could."""
+    size = most
+    for ttl in list(path.ttls()):
+        for _ in range(STEPS_AT_A_HOP):
+            answer = await _ask(path.address, path.version, size, tos, timeout, trial, ttl)
+            if answer.fits:
+                path.note_mtu(ttl, size)
+            if answer.fits or not LEAST[path.version] <= answer.mtu < size:
+                break
+            size = answer.mtu
+
+
 def _following(low: int, high: int, answer: Answer) -> tuple[int, str]:
     """The size to try next, and who says that it fits. A word that cannot be true is not listened to."""
     if low < answer.mtu <= high:
@@ -69,19 +85,21 @@ def _following(low: int, high: int, answer: Answer) -> tuple[int, str]:
     return (low + high + 1) // 2, ""
 
 
-async def _ask(address: str, version: int, size: int, tos: int, timeout: float, trial: Trial[Any]) -> Answer:
-    """Whether one of two packets of this size gets there."""
+async def _ask(
+    address: str, version: int, size: int, tos: int, timeout: float, trial: Trial[Any], ttl: int = 64
+) -> Answer:
+    """Whether one of two packets of this size gets there, or as far as its TTL lets it."""
     spec = Spec(
         rounds=2, interval=0.05, timeout=min(timeout, 2.0), size=size - icmp.OVERHEAD[version], tos=tos, df=True,
-        priority=trial.world.priority,
+        ttl=ttl, priority=trial.world.priority,
     )  # fmt: skip
     stream = replies(address, spec, trial.world, Counts())
     told = Answer(fits=False)
     async with aclosing(stream):
         async for reply in stream:
-            if reply.state in ("answered", "late"):
-                trial.say(f"{size} B get there")
-                return Answer(fits=True)
+            if reply.state in ("answered", "late", "hop"):
+                trial.say(f"{size} B get to {reply.source}")
+                return Answer(fits=reply.state != "hop" or ttl < 64)
             if reply.mtu and not told.mtu:
                 told = Answer(False, reply.mtu, reply.source or "the own link")
                 trial.say(f"{size} B are too many: {told.by} takes {reply.mtu} B")

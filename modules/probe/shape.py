@@ -219,12 +219,12 @@ class Trial(Generic[M]):
             state, reason = "failed", f"no answer in {within:g} s" if limit.expired() else "timed out"
         except OSError as fault:
             state, reason = verdict_of(fault)
-        return self._told(state, reason)
+        return self.told(state, reason)
 
-    def _told(self, state: Verdict, reason: str) -> M:
-        if self._left_out:
-            self._steps.append(Step(self.elapsed, f"{self._left_out} more lines left out"))
-        seconds, story = max(0.0, self.elapsed), tuple(self._steps)
+    def told(self, state: Verdict, reason: str) -> M:
+        """What is known, with this verdict, and the story until now."""
+        more = (Step(self.elapsed, f"{self._left_out} more lines left out"),) if self._left_out else ()
+        seconds, story = max(0.0, self.elapsed), (*self._steps, *more)
         return replace(self.known, state=state, reason=clean(reason), seconds=seconds, story=story)
 
 

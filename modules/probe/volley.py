@@ -21,8 +21,9 @@ from .shape import Stop, World
 
 UNDER_WAY_MOST = 4096
 """Packets that may wait for their reply at a time; the next ones wait until there is room."""
-SPACING = 0.001
-"""Least seconds between two packets: a volley must not burst into a rate limit."""
+SPACING, SPACING_OF_HOPS = 0.001, 0.01
+"""Least seconds between two packets: nobody's rate limit must be met by a burst of ours. The second is between the TTLs
+of a trace: its end should be known before many packets went beyond it."""
 
 
 class Tally(Protocol):
@@ -72,14 +73,14 @@ def plan(spec: Spec) -> Iterator[tuple[float, int, int, int]]:
     TTL after TTL within a visit, so that a router sees a target's packets spread out.
     """
     ttls = range(spec.ttl, max(spec.ttl, spec.last_ttl) + 1)
-    free = 0.0
+    free, spacing = 0.0, SPACING if len(ttls) == 1 else SPACING_OF_HOPS
     for visit in range(spec.rounds or 2**31):
         for place in range(spec.burst):
             due = max(visit * spec.interval + place * spec.gap, free)
             for ttl in ttls:
                 for flow in range(spec.flows):
                     yield due, visit * spec.burst + place, ttl, flow
-                    due += SPACING
+                    due += spacing
             free = due
 
 
