@@ -105,6 +105,7 @@ class Desk:
     def read_orders(self, now: int, most: int = 64, each: int = 8) -> list[Said]:
         """What came since the last call, at most `most` messages and `each` of one client. now: monotonic ns.
 
+        Call it once a second at least: who has to wait is not announced by `fileno`, nor who never says hello.
         `Hello` has been checked and is handed on for the answer, `Welcome`. What is not understood was answered here.
         """
         said: list[Said] = []
@@ -119,8 +120,9 @@ class Desk:
             allowed = client.allowance(self._bounds.rate, self._bounds.burst, now)
             # What it said before it went is finite, and its going is not heard otherwise.
             heard = bool(events & select.EPOLLHUP) or (allowed > 0 and client.queued <= 2 * self._bounds.full)
-            if heard and events & ~select.EPOLLOUT and len(said) < most:
-                said += self._read(client, min(each, most - len(said)))
+            unasked = not client.interest & select.EPOLLIN  # nobody was told what it says
+            if heard and (events & ~select.EPOLLOUT or unasked) and len(said) < most:
+                said += self._read(client, min(each, most - len(said), max(1, allowed)))
             if not client.closed:
                 self._check_hello(client, now)
             if not client.closed:
