@@ -1,0 +1,141 @@
+"""Through AF_XDP sockets: what is sent goes past the system's network stack, answers are taken before they get there.
+
+Source: docs.kernel.org/networking/af_xdp.html.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from amon.engine.linux.xsk import HEADROOM, Socket
+from amon.engine.shapes import I64, SNAP, STRIDE, U8, Packets, WayRefused
+from amon.engine.ways.attachment import MODES, RECEIVED, Attachment, Seat, check_ethernet
+from amon.engine.ways.rights import refusal
+from amon.engine.ways.xdp_filter import ETHERNET, LENGTH, STAMP
+from amon.engine.ways.xsk import XskTransmitter
+
+DROPS = ("rx_dropped", "rx_ring_full", "rx_invalid_descs", "other_queue")
+NOTHING = Packets(np.empty((0, SNAP), np.uint8), np.empty(0, np.uint32), np.empty(0, np.int64))
+
+
+def open_xdp(
+    interface: str, ident: int, *, queue: int = 0, frames: int = 2048, receive: bool = True,
+    received: int = RECEIVED, modes: Sequence[str] = tuple(MODES), every: int = 4096,
+) -> tuple[XskTransmitter, "XdpReceiver | None"]:  # fmt: skip
+    """A transmitter on one queue of an Ethernet interface; with `receive` also a receiver on all of them.
+
+    ident: the id of our echo requests. frames, received: rows to send from, and to receive into, powers of two. modes:
+    where the program may be, the first choice first. every: stamps of sending are measured on one frame in so many.
+    Raises WayRefused: no right (CAP_NET_RAW; to receive also CAP_BPF and CAP_NET_ADMIN), no such kernel or interface, a
+    queue that is in use, another XDP program.
+    """
+    check_ethernet(interface)
+    attachment = Attachment(interface, ident, queue, frames, receive=receive, received=received, modes=modes)
+    try:
+        transmitter = XskTransmitter(attachment, attachment.seats[0].memory[:frames], every)
+    except OSError as error:
+        attachment.close()
+        raise WayRefused(refusal("packet sockets", error, "CAP_NET_RAW")) from error
+    attachment.users = 2 if receive else 1
+    return transmitter, XdpReceiver(attachment) if receive else None
+
+
+class Inlet:
+    """What has come into the memory of one socket, as columns over it."""
+
+    def __init__(self, seat: Seat) -> None:
+        memory, rows = seat.memory, len(seat.memory)
+        self._stamps = np.ndarray(rows, np.int64, memory.data, HEADROOM + STAMP, (STRIDE,))
+        self._lengths = np.ndarray(rows, np.uint32, memory.data, HEADROOM + LENGTH, (STRIDE,))
+        self._data: U8 = np.ndarray((rows, SNAP), np.uint8, memory.data, HEADROOM + ETHERNET, (STRIDE, 1))
+
+    def drain(self, kernel: Socket, most: int) -> Packets:
+        """Copies; the frames are the kernel's again."""
+        ring = kernel.received
+        count = min(most, ring.waiting())
+        if count <= 0:
+            return NOTHING
+        first = ring.consumer
+        addresses = ring.read(first, count)
+        rows = (addresses // np.uint64(STRIDE)).astype(np.int64)
+        packets = Packets(self._data[rows], self._lengths[rows], self._stamps[rows])
+        cut_short = np.flatnonzero(packets.length == 0)
+        if len(cut_short):
+            lengths = np.concatenate([ring.lengths[there] for there, _ in ring.pieces(first, count)])
+            packets.length[cut_short] = lengths[cut_short] - ETHERNET
+        clear_behind(packets)
+        ring.consumer = first + count
+        _recycle(kernel, rows)
+        return packets
+
+
+def _recycle(kernel: Socket, rows: I64) -> None:
+    first = kernel.fill.producer
+    for there, here in kernel.fill.pieces(first, len(rows)):
+        kernel.fill.addresses[there] = rows[here] * STRIDE
+    kernel.fill.producer = first + len(rows)
+
+
+def clear_behind(packets: Packets) -> None:
+    """Zero what is behind the end of each packet: rows keep what was in them before."""
+    shortest, longest = int(packets.length.min()), int(packets.length.max())
+    if shortest == longest:
+        packets.data[:, shortest:] = 0
+    elif shortest < SNAP:
+        packets.data[np.arange(SNAP) >= packets.length[:, None]] = 0
+
+
+class XdpReceiver:
+    """The program is at the interface until this is closed, or its process ends."""
+
+    name = "XDP"
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+        self._inlets = tuple(map(Inlet, attachment.seats))
+        self.descriptor = attachment.epoll.fileno()
+        self._drained = 0
+        self._missing = self._lost = 0
+        self._closed = False
+
+    @property
+    def mode(self) -> str:
+        """Where the program is: "native" (in the driver) or "generic" (behind it)."""
+        return self._attachment.mode
+
+    def drain(self, most: int) -> Packets:
+        parts = []
+        for inlet, kernel in zip(self._inlets, self._attachment.sockets, strict=True):
+            part = inlet.drain(kernel, most)
+            if len(part):
+                parts.append(part)
+                most -= len(part)
+                self._drained += len(part)
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def counters(self) -> Mapping[str, int]:
+        """By the names of `struct xdp_statistics`, of all queues; `other_queue`: answers the kernel got, as their queue
+        has no socket; `lost`: taken by the program, but neither received nor counted by one of the others.
+
+        received = taken - rx_dropped - rx_ring_full - lost; no answer is in two of them.
+        """
+        total = self._attachment.statistics()
+        waiting = sum(kernel.received.waiting() for kernel in self._attachment.sockets)
+        missing = total["redirected"] - self._drained - waiting - total["rx_dropped"] - total["rx_ring_full"]
+        # What is on its way from the program to the ring is missing once, but not twice.
+        self._lost = max(self._lost, min(missing, self._missing))
+        self._missing = missing
+        return {**{name: total[name] for name in DROPS}, "lost": self._lost}
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._attachment.leave()
+
+
+def _joined(parts: list[Packets]) -> Packets:
+    if not parts:
+        return NOTHING
+    columns = ((part.data, part.length, part.stamp) for part in parts)
+    data, length, stamp = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Packets(data, length, stamp)
