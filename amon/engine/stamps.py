@@ -1,0 +1,106 @@
+"""Moments: send stamps by interpolation, the kernel's wall-clock stamps as monotonic time, and how far ours are off.
+
+The kernel stamps packets with CLOCK_REALTIME (Documentation/networking/timestamping.rst), which may be set; everything
+here ends as nanoseconds of CLOCK_MONOTONIC, which may not (clock_gettime(2)).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from amon.engine.shapes import I64, Span
+
+STEP = 2_000
+"""ns by which the clocks may drift apart between two looks, and we still call it no change; beside a thousandth of the
+time between them: the kernel slews by at most half of that (adjtimex(2))."""
+SLACK = 50_000
+"""ns a stamp may lie outside the time it was taken in: reading two clocks takes a moment."""
+MEASURED = 4096
+"""Errors that are kept until somebody asks."""
+
+
+def interpolate(spans: Sequence[Span]) -> I64:
+    """When each packet of the spans went out, as if all took equally long; stamps are of the middle of its share."""
+    if not spans:
+        return np.empty(0, np.int64)
+    return np.concatenate([_within(span) for span in spans])
+
+
+def _within(span: Span) -> I64:
+    count = span.count
+    return span.begin + (span.end - span.begin) * (2 * np.arange(count, dtype=np.int64) + 1) // (2 * max(count, 1))
+
+
+def clocks_apart() -> int:
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC, ns: of three tries the one that took the least time."""
+    best, apart = 1 << 62, 0
+    for _ in range(3):
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < best:
+            best, apart = after - before, wall - (before + after) // 2
+    return apart
+
+
+class RealtimeToMonotonic:
+    """For the stamps of one socket, which are converted each time it is drained.
+
+    A packet came between the last time the socket was empty and now. If the clock was stepped in between, each stamp is
+    read by that difference of the clocks which puts it there; if it was slewed, by the difference it had at that time.
+    """
+
+    def __init__(self, now: int | None = None, apart: Callable[[], int] = clocks_apart) -> None:
+        self._read = apart
+        self._apart = [apart()]
+        self._since = time.monotonic_ns() if now is None else now
+        self.unplaced = 0
+        """Stamps that no difference puts where they belong: clipped into it."""
+
+    def convert(self, stamps: I64, now: int, emptied: bool = True) -> I64:
+        """stamps: CLOCK_REALTIME ns, of what was in the socket until `now` (monotonic). emptied: nothing was left."""
+        apart = self._read()
+        known = self._apart[-1]
+        if abs(apart - known) > STEP + (now - self._since) // 1000:
+            self._apart.append(apart)  # newest last; what was queued before the step still carries the old time
+            result = self._place(stamps, now)
+        elif len(self._apart) > 1:
+            self._apart[-1] = apart
+            result = self._place(stamps, now)
+        else:
+            result = self._slewed(stamps - apart, apart - known, now)
+        if emptied:
+            self._apart, self._since = [apart], now
+        return result
+
+    def _slewed(self, stamps: I64, moved: int, now: int) -> I64:
+        if abs(moved) < STEP // 2 or now <= self._since:
+            return stamps
+        share = np.clip((now - stamps) / (now - self._since), 0, 1)
+        return stamps + (share * moved).astype(np.int64)
+
+    def _place(self, stamps: I64, now: int) -> I64:
+        low, high = self._since - SLACK, now + SLACK
+        result = np.clip(stamps - self._apart[-1], self._since, now)
+        open_ = np.ones(len(stamps), np.bool_)
+        for apart in reversed(self._apart):
+            moved = stamps - apart
+            fits = open_ & (moved >= low) & (moved <= high)
+            result[fits] = moved[fits]
+            open_ &= ~fits
+        self.unplaced += int(open_.sum())
+        return result
+
+
+class Errors:
+    """How far our stamps were off on a sample, ns: ours minus the kernel's. The newest `MEASURED` until taken."""
+
+    def __init__(self) -> None:
+        self._values: list[int] = []
+
+    def note(self, ours: int, kernels: int) -> None:
+        self._values.append(ours - kernels)
+        del self._values[:-MEASURED]
+
+    def take(self) -> I64:
+        values, self._values = self._values, []
+        return np.array(values, np.int64)
