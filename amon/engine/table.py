@@ -186,6 +186,10 @@ class Table:
         rows = np.flatnonzero(good)
         return self._accept(picked(replies, rows), cells[rows])
 
+    def jobs_of(self, slots: U32) -> U16:
+        """The rows of the jobs that have, or had last, the cells of these slots."""
+        return self._job[slots & np.uint32(self.size - 1)]
+
     def close(self, now: int) -> Closed:
         """What has ended by now, once. Drain first: what is not matched by now and due is called lost."""
         parts = [self._close_lost(now)]
@@ -244,7 +248,8 @@ class Table:
         if self._position - since >= self.size:
             since = self._position - self.size
         cells: I64 = np.arange(since, self._position) & (self.size - 1)
-        return cells[(self._job[cells] == job) & (self._state[cells] != _FREE)]
+        mine: I64 = cells[(self._job[cells] == job) & (self._state[cells] != _FREE)]
+        return mine
 
     def _release(self, cells: I64, state: int) -> None:
         self._state[cells] = state

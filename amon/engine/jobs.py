@@ -1,0 +1,216 @@
+"""The jobs of all clients: their lists are made ready aside, begin, change and end here.
+
+A job is what a client calls by its number. Each list it gives is an `Edition` with rows of its own in `Targets` and in
+the table's counts, so that results of an old list are still told apart while a new one is probed already. What takes
+long for long lists (judging, ordering) is done in a thread: numpy lets go of the interpreter there.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from amon.engine.connection import Client
+from amon.engine.messages import Denied, JobId, Spec, State, Tally
+from amon.engine.schedule import SECOND, Events, Schedule
+from amon.engine.shapes import I64, U8, U32, U64
+
+ROWS_SHOWN = 1000
+"""Denied targets whose places are told."""
+FRAME_MORE = 14 + 40 + 8
+"""Bytes of a frame around the payload, at most."""
+
+
+@dataclass(slots=True, eq=False)
+class List:
+    """A list of targets, judged and put in order. high, low: all of them, denied ones too, by place in the list.
+
+    order: places of those that may be probed, in the order of probing.
+    """
+
+    addresses: bytes
+    high: U64
+    low: U64
+    order: U32
+    denied: tuple[Denied, ...]
+
+
+_NEVER = 1 << 62
+
+
+class Edition:
+    """One list of a job that is probed, or waits for the last answers. row: in the table's counts.
+
+    base: its first row in `Targets`. timeout: ns. packet: what its probes look like, as the crafters count them.
+    """
+
+    def __init__(self, job: "Job", targets: List, row: int, base: int, packet: int, schedule: Schedule) -> None:
+        self.job, self.list, self.row, self.base, self.packet, self.schedule = job, targets, row, base, packet, schedule
+        self.spec = schedule.spec
+        self.number = job.editions
+        self.timeout = round(self.spec.timeout * SECOND)
+        self.size = self.spec.size + FRAME_MORE
+        """Bytes of a frame, at most."""
+        self.resolved = 0
+        """Places from here on have no next hop yet."""
+        self.wait_until = 0
+        """Until then its next hops may answer before it is probed; 0: they are not asked for yet."""
+        self.scheduled = self.skipped = 0
+        self.next_due = _NEVER
+        self.look()
+
+    @property
+    def count(self) -> int:
+        return len(self.list.high)
+
+    @property
+    def tenant(self) -> str:
+        return self.job.client.tenant
+
+    @property
+    def is_resolved(self) -> bool:
+        return self.resolved >= self.count
+
+    def take(self, until: int, most: int) -> Events:
+        events = self.schedule.take(until, most)
+        self.scheduled += len(events)
+        self.look()
+        return events
+
+    def skip(self, before: int) -> None:
+        """Pass over what is due before, and count it."""
+        skipped = self.schedule.skip(before)
+        self.scheduled += skipped
+        self.skipped += skipped
+        self.look()
+
+    def slip(self, until: int) -> None:
+        """What was due before is due then, and the rest as much later."""
+        if self.next_due < until:
+            self.schedule.slip(until - self.next_due)
+            self.look()
+
+    def look(self) -> None:
+        due = self.schedule.next_due()
+        self.next_due = _NEVER if due is None else due
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    client: Client
+    ident: JobId
+    spec: Spec
+    next_spec: Spec
+    """That of the next list."""
+    current: Edition | None = None
+    """What is probed now; none before the first list is ready, and after the end."""
+    ending: list[Edition] = field(default_factory=list)
+    """Editions that are not probed any more, but have packets under way."""
+    coming: list[bytes] = field(default_factory=list)
+    """Pieces of the next list."""
+    preparing: "Future[List] | None" = None
+    paused: bool = False
+    held: bool = False
+    over: bool = False
+    """No packet more; `Ended` is said when the last one is accounted for."""
+    editions: int = 0
+    batches: int = 0
+    past: Tally = field(default_factory=Tally)
+    """Of editions that are gone."""
+    told: State | None = None
+
+    @property
+    def all_editions(self) -> Iterator[Edition]:
+        yield from self.ending
+        if self.current is not None:
+            yield self.current
+
+
+class Jobs:
+    """By client and number, and by row of an edition."""
+
+    def __init__(self, rows: int) -> None:
+        self._jobs: dict[tuple[int, JobId], Job] = {}
+        self._free = list(range(rows - 1, -1, -1))
+        self.editions: dict[int, Edition] = {}
+        """By row."""
+        self._rows: dict[str, I64] = {}
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(list(self._jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def targets(self) -> int:
+        """Addresses of all jobs, lists that are coming included."""
+        lists = sum(edition.count for edition in self.editions.values())
+        return lists + sum(len(piece) // 16 for job in self._jobs.values() for piece in job.coming)
+
+    @property
+    def has_room(self) -> bool:
+        return bool(self._free)
+
+    def find(self, client: Client, ident: JobId) -> Job | None:
+        return self._jobs.get((id(client), ident))
+
+    def of(self, client: Client) -> list[Job]:
+        return [job for job in self._jobs.values() if job.client is client]
+
+    def add(self, job: Job) -> None:
+        self._jobs[id(job.client), job.ident] = job
+
+    def take_row(self) -> int:
+        return self._free.pop()
+
+    def rows_of(self, tenant: str) -> I64:
+        """The rows of its editions."""
+        if tenant not in self._rows:
+            rows = [row for row, edition in self.editions.items() if edition.tenant == tenant]
+            self._rows[tenant] = np.array(rows, np.int64)
+        return self._rows[tenant]
+
+    def begin(self, edition: Edition) -> None:
+        """It is the job's current one now; the one before waits for its last answers."""
+        job = edition.job
+        if job.current is not None:
+            job.ending.append(job.current)
+        job.current, job.spec = edition, edition.spec
+        job.editions += 1
+        self.editions[edition.row] = edition
+        self._rows = {}
+
+    def stop(self, job: Job) -> None:
+        """No packet more of it."""
+        job.over = True
+        job.coming.clear()
+        if job.current is not None:
+            job.ending.append(job.current)
+            job.current = None
+
+    def forget(self, edition: Edition) -> None:
+        """Its last packet is accounted for."""
+        edition.job.ending.remove(edition)
+        del self.editions[edition.row]
+        self._rows = {}
+        self._free.append(edition.row)
+
+    def remove(self, job: Job) -> None:
+        self._jobs.pop((id(job.client), job.ident), None)
+
+    @property
+    def probed(self) -> list[Edition]:
+        """What is probed now."""
+        return [job.current for job in self._jobs.values() if job.current is not None]
+
+
+def denied_in(verdicts: U8, texts: Sequence[str]) -> tuple[Denied, ...]:
+    """What of a list is not probed, by reason. verdicts: 0 may be probed; else the place of the reason in `texts`."""
+    found = []
+    for number, text in enumerate(texts):
+        rows = np.flatnonzero(verdicts == number)
+        if number and len(rows):
+            found.append(Denied(text, len(rows), tuple(rows[:ROWS_SHOWN].tolist())))
+    return tuple(found)

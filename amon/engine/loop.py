@@ -1,0 +1,270 @@
+"""The engine itself: one turn after the other, each a little of everything, in the one order data flows.
+
+    hear orders ─ fill (craft ahead) ─ publish what is due ─ drain ─ hand out ─ look after the rest
+
+Ticks are absolute: a turn begins when something is due, at most one in `TICK`, and its lateness is measured. Nothing
+here waits for anything but the next tick (or a word of a client, or of the kernel about its routes).
+"""
+
+import logging
+import select
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from msgspec import structs
+
+from amon.engine.caps import Caps, Gate, TenantCap
+from amon.engine.captures import Captures
+from amon.engine.connection import Client
+from amon.engine.guard import Guard, Lists
+from amon.engine.hearing import Hearer
+from amon.engine.jobs import Edition, Job, Jobs, List
+from amon.engine.keeping import Keeper
+from amon.engine.messages import VERSION, Ask, Capture, EndCapture, Hello, Limits, Sample, Welcome
+from amon.engine.monitor import Monitor
+from amon.engine.orders import Orders
+from amon.engine.outbox import Out
+from amon.engine.paths import Paths
+from amon.engine.ports import Ports
+from amon.engine.sending import Sender
+from amon.engine.server import Desk, Said
+from amon.engine.stamps import clocks_apart
+from amon.engine.table import Table
+from amon.engine.targets import Targets
+
+TICK = 1_000_000
+"""ns between two turns in which frames are published, at least."""
+DRAIN_EVERY = 10_000_000
+"""ns between two looks at the receivers while anything is under way."""
+HEAR_EVERY = 5_000_000
+"""ns between two looks at the desk where no turn ever rests."""
+LOOK_EVERY = 100_000_000
+"""ns between two looks at routes, interfaces and what is over."""
+EDITIONS_MOST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who may have what probed, how much: what a reload may change. deny: networks that nobody may have probed."""
+
+    limits: Limits
+    tenants: Mapping[str, TenantCap]
+    lists: Mapping[str, Lists]
+    deny: tuple[str, ...] = ()
+
+
+class Loop:
+    """name: of this run of the engine, new each time. desk, paths, ports: open, and closed by whoever opened them.
+
+    on_sample: told each second of the sample that clients get.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        identity: str,
+        rules: Rules,
+        desk: Desk,
+        paths: Paths,
+        ports: Ports,
+        on_sample: Callable[[Sample], None] = lambda sample: None,
+    ) -> None:
+        now = time.monotonic_ns()
+        self._name, self._identity, self._rules = name, identity, rules
+        self._desk, self._paths, self._ports, self._on_sample = desk, paths, ports, on_sample
+        self._log = logging.getLogger("amon.engine.loop")
+        self._targets, self._table = Targets(), Table(_cells(rules.limits.in_flight))
+        self._caps, self._gate = Caps(rules.limits, rules.tenants), Gate(rules.limits, rules.tenants)
+        self._guard = Guard(rules.lists, rules.deny, paths.broadcasts())
+        self._jobs = Jobs(EDITIONS_MOST)
+        self._captures = Captures(desk, self._jobs, lambda: self._apart)
+        self._sender = Sender(
+            self._jobs, self._targets, self._table, paths, ports, self._caps, self._gate, self._is_held
+        )
+        self._hearer = Hearer(self._jobs, self._targets, self._table, ports, desk, self._captures)
+        self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer)
+        self._executor = ThreadPoolExecutor(1, "lists")
+        self._orders = Orders(
+            desk, self._jobs, lambda: self._guard, self._executor, self._begin, self._resume, self._other
+        )
+        self._monitor = Monitor(now)
+        self._held: set[int] = set()
+        self._apart = clocks_apart()
+        self._drained = self._heard = self._looked = self._turned = 0
+        self._stopping = False
+
+    def run(self) -> None:
+        """Until `stop`; then what is under way is given up."""
+        waiter = select.epoll()
+        for one in (self._desk, self._paths):
+            waiter.register(one.fileno(), select.EPOLLIN)
+        try:
+            while not self._stopping:
+                self.turn(time.monotonic_ns())
+                self._rest(waiter)
+        finally:
+            waiter.close()
+            self._executor.shutdown(cancel_futures=True)
+            self._captures.close()
+
+    def stop(self) -> None:
+        """May be called by a signal's handler."""
+        self._stopping = True
+
+    def reload(self, rules: Rules) -> None:
+        """Other rules from now on; what runs is judged anew. Of packets under way there can be no more than at the
+        start."""
+        self._rules = rules
+        for one in (self._caps, self._gate):
+            one.change(rules.limits, rules.tenants)
+        self._guard = Guard(rules.lists, rules.deny, self._paths.broadcasts())
+        self._orders.judge_again()
+
+    def turn(self, now: int) -> None:
+        """One turn, at this moment (monotonic ns)."""
+        if now - self._heard >= HEAR_EVERY or self._idles():
+            self._heard = now
+            self._hear(now)
+        self._sender.fill(now)
+        sent = self._sender.publish(time.monotonic_ns(), self._published)
+        self._monitor.sent(sent)
+        if sent >= 512 or now - self._drained >= DRAIN_EVERY:
+            self._drained = now
+            self._monitor.received(self._hearer.drain())
+            self._hearer.hand(time.monotonic_ns(), self._apart)
+        if now - self._looked >= LOOK_EVERY or self._keeper.is_resolving or self._orders.is_preparing:
+            self._look(now)
+        if self._monitor.is_due(now):
+            self._tell(self.sample(now))
+
+    def sample(self, now: int) -> Sample:
+        """How the engine is. Begins a new span."""
+        for box in self._ports.outboxes:
+            self._monitor.off(box.transmitter.errors())
+        drops = {**self._ports.counters(), **{f"table {name}": count for name, count in self._table.strays.items()}}
+        sample = self._monitor.sample(now, now + self._apart, self._keeper.whole, drops)
+        editions = self._jobs.editions.values()
+        return structs.replace(
+            sample,
+            stamped_by=self._ports.stamped_by,
+            jobs=len(self._jobs),
+            targets=sum(edition.count for edition in editions),
+            in_flight=self._table.busy,
+            ahead=self._sender.ahead,
+            queued=self._desk.queued,
+            ways=self._ports.ways,
+            notes=(*self._ports.notes, *self._paths.notes()),
+        )
+
+    # --- clients
+
+    def _hear(self, now: int) -> None:
+        for said in self._desk.read_orders(now):
+            self._orders.hear(said)
+        for client in self._desk.clients:
+            if self._desk.is_full(client):
+                self._held.add(id(client))
+            elif id(client) in self._held:
+                self._held.discard(id(client))
+                self._sender.stir()
+
+    def _other(self, said: Said) -> None:
+        """What is not about a job."""
+        client, now = said.client, time.monotonic_ns()
+        match said.order:
+            case Hello():
+                self._desk.send(client, self._welcome(client))
+            case Ask():
+                self._desk.send(client, self.sample(now))
+            case Capture():
+                self._captures.begin(client, said.order, said.descriptors[0], now)
+            case EndCapture():
+                self._captures.end(client, said.order)
+            case _:
+                self._held.discard(id(client))
+                self._captures.gone(client)
+
+    def _welcome(self, client: Client) -> Welcome:
+        limits = self._rules.tenants[client.tenant].limits
+        return Welcome(VERSION, self._name, self._ports.ways, limits, self._identity, self._ports.notes)
+
+    def _is_held(self, edition: Edition) -> bool:
+        return id(edition.job.client) in self._held
+
+    # --- jobs
+
+    def _begin(self, job: Job, targets: List) -> None:
+        edition = self._keeper.begin(job, targets, self._rules.tenants[job.client.tenant].limits, self._apart)
+        if edition is not None:
+            self._sender.begins(edition)
+            self._captures.choose()
+
+    def _resume(self, job: Job) -> None:
+        if job.current is not None:
+            now = time.monotonic_ns()
+            if job.spec.rounds is None:
+                job.current.skip(now)
+            else:
+                job.current.slip(now)
+            self._sender.stir()
+
+    # --- packets
+
+    def _published(self, out: Out) -> None:
+        if len(out.stamps):
+            self._table.sent(out.slots, out.stamps)
+            self._captures.note_sent(out)
+        else:
+            self._table.unsent(out.slots)
+
+    # --- the rest
+
+    def _look(self, now: int) -> None:
+        self._apart = clocks_apart()
+        self._orders.poll()
+        if self._paths.refresh(now):
+            self._guard = self._guard.with_broadcasts(self._paths.broadcasts())
+            self._keeper.resolve_again()
+        if self._keeper.resolve():
+            self._sender.stir()
+        self._ports.refresh(now, self._published)
+        if now - self._looked >= LOOK_EVERY:
+            self._looked = now
+            self._captures.check(now)
+            if self._keeper.tidy(now, self._held):
+                self._captures.choose()
+
+    def _tell(self, sample: Sample) -> None:
+        self._on_sample(sample)
+        for client in self._desk.clients:
+            if not self._desk.is_full(client):
+                self._desk.send(client, sample)
+
+    def _idles(self) -> bool:
+        return not self._sender.ahead
+
+    def _rest(self, waiter: "select.epoll") -> None:
+        """Until the next tick, or until somebody says something."""
+        now = time.monotonic_ns()
+        due = [self._looked + LOOK_EVERY]
+        if self._table.busy or len(self._captures):
+            due.append(self._drained + DRAIN_EVERY)
+        if (moment := self._sender.next_due()) is not None:
+            due.append(max(moment, self._turned + TICK))
+        if self._keeper.is_resolving or self._orders.is_preparing:
+            due.append(self._turned + TICK)
+        wake = min(due)
+        if wake > now:
+            # poll(2) and epoll_wait(2) count in milliseconds; select(2) in microseconds.
+            if select.select((waiter.fileno(),), (), (), (wake - now) / 1e9)[0]:
+                self._heard = 0
+            now = time.monotonic_ns()
+        self._monitor.woke(max(0, now - wake))
+        self._turned = now
+
+
+def _cells(in_flight: int) -> int:
+    """Of the table: twice as many as may be under way, so that late replies find their probe."""
+    return max(1024, 1 << (2 * in_flight - 1).bit_length())

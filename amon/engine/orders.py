@@ -1,0 +1,173 @@
+"""What clients order: jobs begin, get their lists, pause, change and end. Answers each order, and nothing else."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import assert_never
+
+import numpy as np
+
+from amon.engine.connection import Client
+from amon.engine.guard import Guard
+from amon.engine.jobs import Job, Jobs, List, denied_in
+from amon.engine.messages import (
+    Ask,
+    Begin,
+    Capture,
+    End,
+    EndCapture,
+    Ended,
+    Hello,
+    Pause,
+    Ready,
+    Refused,
+    Resume,
+    Tally,
+    Targets,
+)
+from amon.engine.order import order
+from amon.engine.server import Desk, Said
+from amon.engine.targets import unpack
+
+TARGETS_MOST = 4_000_000
+"""Targets of all clients together; each costs some 60 bytes."""
+JOBS_MOST = 1024
+"""Jobs of one client."""
+
+
+class Orders:
+    """executor: a thread where long lists are made ready; `poll` takes them from there.
+
+    started: told of a list that is to be probed from now on. resumed: told of a job that was paused. others: told of
+    what is not about jobs, and of a client that has gone.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        jobs: Jobs,
+        guard: Callable[[], Guard],
+        executor: Executor,
+        started: Callable[[Job, List], None],
+        resumed: Callable[[Job], None],
+        others: Callable[[Said], None],
+    ) -> None:
+        self._desk, self._jobs, self._guard, self._executor = desk, jobs, guard, executor
+        self._started, self._resumed, self._others = started, resumed, others
+        self._preparing: list[Job] = []
+        self._log = logging.getLogger("amon.engine.orders")
+
+    @property
+    def is_preparing(self) -> bool:
+        return bool(self._preparing)
+
+    def hear(self, said: Said) -> None:
+        match said.order:
+            case None:
+                for job in self._jobs.of(said.client):
+                    self._jobs.stop(job)
+                self._others(said)
+            case Begin():
+                self._begin(said.client, said.order)
+            case Targets() | Ready() | Pause() | Resume() | End():
+                found = self._jobs.find(said.client, said.order.job)
+                if found is None or found.over:
+                    text = f"there is no job {said.order.job}: it has ended, or was not begun"
+                    self._desk.send(said.client, Refused(text, said.order.job))
+                else:
+                    self._about(found, said.order)
+            case Hello() | Capture() | EndCapture() | Ask():
+                self._others(said)
+            case _ as never:
+                assert_never(never)
+
+    def poll(self) -> None:
+        """Take over the lists that are ready."""
+        for job in [job for job in self._preparing if job.preparing is None or job.preparing.done()]:
+            self._preparing.remove(job)
+            future, job.preparing = job.preparing, None
+            if future is None or job.over:
+                continue
+            try:
+                ready = future.result()
+            except Exception as fault:
+                self._log.exception("the targets of job %d of %s could not be made ready", job.ident, job.client)
+                self._desk.send(job.client, Refused(f"the targets could not be made ready: {fault!r}", job.ident))
+            else:
+                self._started(job, ready)
+
+    def judge_again(self) -> None:
+        """Other targets are allowed now than before."""
+        for job in self._jobs:
+            if job.current is not None and not job.over:
+                self._prepare(job, job.current.list.addresses)
+
+    def _begin(self, client: Client, begin: Begin) -> None:
+        job = self._jobs.find(client, begin.job)
+        if job is not None and job.over:
+            self._desk.send(client, Refused(f"job {begin.job} is still ending", begin.job))
+        elif job is not None:
+            job.next_spec, job.coming = begin.spec, []
+        elif len(self._jobs.of(client)) >= JOBS_MOST:
+            self._desk.send(client, Refused(f"{JOBS_MOST} jobs are open; next: end some", begin.job))
+        else:
+            self._jobs.add(Job(client, begin.job, begin.spec, begin.spec))
+
+    def _about(self, job: Job, said: Targets | Ready | Pause | Resume | End) -> None:
+        match said:
+            case Targets():
+                self._more(job, said.addresses)
+            case Ready():
+                self._ready(job)
+            case Pause():
+                job.paused = True
+            case Resume():
+                if job.paused:
+                    job.paused = False
+                    self._resumed(job)
+            case End():
+                self._jobs.stop(job)
+            case _ as never:
+                assert_never(never)
+
+    def _more(self, job: Job, addresses: bytes) -> None:
+        if len(addresses) % 16:
+            self._refuse(job, "an address is 16 bytes")
+        elif self._jobs.targets + len(addresses) // 16 > TARGETS_MOST:
+            self._refuse(job, f"this engine has room for {TARGETS_MOST:,} targets, of all its clients together")
+        else:
+            job.coming.append(addresses)
+
+    def _ready(self, job: Job) -> None:
+        if job.coming:
+            addresses = b"".join(job.coming)
+            job.coming = []
+        elif job.current is not None:
+            addresses = job.current.list.addresses
+        else:
+            self._refuse(job, "a job needs at least one target")
+            return
+        self._prepare(job, addresses)
+
+    def _prepare(self, job: Job, addresses: bytes) -> None:
+        # The last list wins: what is still being made ready of an earlier one is not looked at any more.
+        job.preparing = self._executor.submit(prepare, addresses, self._guard(), job.client.tenant, job.next_spec.seed)
+        if job not in self._preparing:
+            self._preparing.append(job)
+
+    def _refuse(self, job: Job, text: str) -> None:
+        """The list that was coming is not taken; what is probed stays."""
+        job.coming = []
+        self._desk.send(job.client, Refused(text, job.ident))
+        if job.current is None and job.preparing is None:
+            self._jobs.remove(job)
+            self._desk.send(job.client, Ended(job.ident, Tally(), text))
+
+
+def prepare(addresses: bytes, guard: Guard, tenant: str, seed: str) -> List:
+    """What may be probed of a list, in the order of probing. Takes about a second for a million."""
+    high, low = unpack(addresses)
+    verdicts = guard.judge(tenant, high, low)
+    allowed = np.flatnonzero(verdicts == 0)
+    places = allowed[order(high[allowed], low[allowed], seed)].astype(np.uint32)
+    return List(addresses, high, low, places, denied_in(verdicts, guard.texts))
