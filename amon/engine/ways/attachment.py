@@ -9,30 +9,33 @@ import fcntl
 import select
 import socket
 import struct
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Protocol, TypeVar
 
-from amon.engine.linux.bpf import ARRAY, GENERIC, NATIVE, XSKMAP, Held, Link, Map, Program, Unverified
+from amon.engine.linux.bpf import ARRAY, GENERIC, NATIVE, XSKMAP, Link, Map, Program, Unverified
 from amon.engine.linux.xsk import Socket, Unopened, new_memory
 from amon.engine.shapes import STRIDE, U8, WayRefused
 from amon.engine.ways.rights import refusal
 from amon.engine.ways.xdp_filter import COUNTS, answers
 
-H = TypeVar("H", bound=Held)
+H = TypeVar("H", bound="Closable")
 
 RECEIVED, RECEIVED_LEAST = 8192, 512
 """Frames that may wait to be drained: on all queues together (20 ms at 400,000 a second), and on each at least."""
 QUEUES_MOST = 64
-MODES: Mapping[str, int] = {"native": NATIVE, "generic": GENERIC}
+MODES: Mapping[str, int] = MappingProxyType({"generic": GENERIC, "native": NATIVE})
 SIOCETHTOOL, ETHTOOL_GCHANNELS = 0x8946, 0x3C  # linux/sockios.h, linux/ethtool.h
 SIOCGIFHWADDR, ARPHRD_ETHER = 0x8927, 1  # netdevice(7), linux/if_arp.h
-AGAIN = 100_000_000
-"""ns between two tries to open an interface again that was gone."""
 
 OCCUPIED = "interface {0}: another XDP program is there: detach it (ip link set {0} xdp off), or end its process"
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +52,18 @@ class Attachment:
 
     def __init__(
         self, interface: str, ident: int, queue: int, frames: int, *, receive: bool,
-        received: int = RECEIVED, modes: Sequence[str] = tuple(MODES), now: Callable[[], int] = time.monotonic_ns,
+        received: int = RECEIVED, modes: Sequence[str] = tuple(MODES),
     ) -> None:  # fmt: skip
         self.interface = interface
-        self._now, self._modes = now, modes
+        self._modes = modes
         self.seats = _seats(interface, queue, frames, received if receive else 0)
         self.sockets: list[Socket] = []
         self.mode = ""
         """Where the program is: "native" (in the driver) or "generic" (behind it); "": nowhere."""
         self.users = 0
-        self._link: Link | None = None
         self._program: Program | None = None
-        self._held: list[Held] = []
-        self._tried = now()
-        self._past: Counter[str] = Counter()
-        self.epoll = select.epoll()
+        self._held = ExitStack()
+        self.epoll = self._hold(select.epoll())
         try:
             if receive:
                 self._load(ident)
@@ -71,10 +71,6 @@ class Attachment:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def sender(self) -> Socket:
-        return self.sockets[0]
 
     def _load(self, ident: int) -> None:
         try:
@@ -88,22 +84,15 @@ class Attachment:
             raise WayRefused(_no_right("XDP programs", error)) from error
 
     def _hold(self, held: H) -> H:
-        self._held.append(held)
+        self._held.callback(held.close)
         return held
 
     def _open(self) -> None:
         index = _index(self.interface)
-        opened: list[Socket] = []
-        try:
-            for seat in self.seats:
-                opened.append(self._sit(seat, index))
-            link = self._attach(self._program, index) if self._program else None
-        except BaseException:
-            for kernel in opened:
-                kernel.close()
-            raise
-        self._shut()
-        self.sockets, self._link = opened, link
+        for seat in self.seats:
+            self.sockets.append(self._hold(self._sit(seat, index)))
+        if self._program:
+            self._hold(self._attach(self._program, index))
 
     def _sit(self, seat: Seat, index: int) -> Socket:
         try:
@@ -121,7 +110,7 @@ class Attachment:
             try:
                 link = program.attach(index, MODES[mode])
             except OSError as error:
-                if error.errno == errno.EBUSY:
+                if error.errno in (errno.EBUSY, errno.EEXIST):
                     raise WayRefused(OCCUPIED.format(self.interface)) from error
                 refused = error
             else:
@@ -141,22 +130,9 @@ class Attachment:
         what = "AF_XDP sockets" if error.step == "socket" else f"{place}: AF_XDP ({error.step})"
         return refusal(what, OSError(error.errno, error.reason), "CAP_NET_RAW")
 
-    def renew(self) -> bool:
-        """Open the interface again that was gone, if it is back; the program, already loaded, needs no right for it."""
-        if self._now() - self._tried < AGAIN:
-            return False
-        self._tried = self._now()
-        try:
-            past = self.statistics()
-            self._open()
-        except WayRefused:
-            return False
-        self._past = past
-        return True
-
     def statistics(self) -> Counter[str]:
         """Of `struct xdp_statistics`, and `COUNTS` of the program."""
-        total = Counter(self._past)
+        total: Counter[str] = Counter()
         for kernel in self.sockets:
             total.update(kernel.statistics())
         if self._program:
@@ -164,23 +140,13 @@ class Attachment:
                 total[name] = count
         return total
 
-    def _shut(self) -> None:
-        if self._link:
-            self._link.close()
-        for kernel in self.sockets:
-            kernel.close()
-        self.sockets = []
-
     def leave(self) -> None:
         self.users -= 1
         if self.users <= 0:
             self.close()
 
     def close(self) -> None:
-        self._shut()
-        for held in self._held:
-            held.close()
-        self.epoll.close()
+        self._held.close()
 
 
 def _seats(interface: str, queue: int, frames: int, received: int) -> tuple[Seat, ...]:

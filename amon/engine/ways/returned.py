@@ -47,11 +47,6 @@ class ReturnedRows:
         self._circle[: max(0, len(rows) - room)] = rows[room:]
         self._free += len(rows)
 
-    def recover(self) -> None:
-        """All that have left come back: who had them is gone."""
-        ours = self._at(self._left, self._free - self._left)
-        self.come_back(np.setdiff1d(np.arange(len(self._circle)), ours))
-
     def _at(self, first: int, count: int) -> I64:
         at = first % len(self._circle)
         rows = self._circle[at : at + count].copy()

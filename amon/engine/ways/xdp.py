@@ -32,7 +32,7 @@ def open_xdp(
     check_ethernet(interface)
     attachment = Attachment(interface, ident, queue, frames, receive=receive, received=received, modes=modes)
     try:
-        transmitter = XskTransmitter(attachment, attachment.seats[0].memory[:frames], every)
+        transmitter = XskTransmitter(attachment, every)
     except OSError as error:
         attachment.close()
         raise WayRefused(refusal("packet sockets", error, "CAP_NET_RAW")) from error

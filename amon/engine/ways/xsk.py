@@ -14,14 +14,13 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from amon.engine.linux.sendstamps import SO_TIMESTAMPING, TX_SOFTWARE, SendStamps
-from amon.engine.linux.xsk import Socket
 from amon.engine.shapes import I64, LINK, NETWORK, STRIDE, U8, U16, Published, Span
 from amon.engine.stamps import interpolate
+from amon.engine.ways.attachment import Attachment
 from amon.engine.ways.returned import ReturnedRows
 from amon.engine.ways.sending import ABSENT, HINTS
 
@@ -44,16 +43,12 @@ class Companion:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._interface = interface
         try:
-            self.bind()
+            self._socket.bind((interface, 0))
             self._socket.setsockopt(SOL_PACKET, PACKET_QDISC_BYPASS, 1)
         except OSError:
             self._socket.close()
             raise
         self.stamps = SendStamps(self._socket, every)
-
-    def bind(self) -> None:
-        """Again, where the interface is another one of the same name."""
-        self._socket.bind((self._interface, 0))
 
     def send(self, frame: U8) -> int:
         """0, or the error's number. Never blocks."""
@@ -95,22 +90,6 @@ class Done:
         return Done(self.spans + more.spans, self.taken + more.taken, more.failed, more.error, self.sampled)
 
 
-class Sending(Protocol):
-    """Who holds the socket, shared with a receiver. Raises OSError."""
-
-    interface: str
-
-    @property
-    def sender(self) -> Socket:
-        """The socket to send through; another one after `renew`."""
-
-    def renew(self) -> bool:
-        """Open it again if the interface has come back."""
-
-    def leave(self) -> None:
-        """One of those who use it does not any more."""
-
-
 class XskTransmitter:
     """attachment: its socket has a send ring. every: a sample of one in so many frames, and once a second, is
     measured."""
@@ -119,23 +98,17 @@ class XskTransmitter:
     family = 0
     link = True
 
-    def __init__(
-        self, attachment: Sending, memory: U8, every: int = 4096, now: Callable[[], int] = time.monotonic_ns
-    ) -> None:
+    def __init__(self, attachment: Attachment, every: int = 4096, now: Callable[[], int] = time.monotonic_ns) -> None:
         self._attachment = attachment
         self._companion = Companion(attachment.interface, every)
-        self.memory = memory
-        self._rows = ReturnedRows(len(memory))
+        self._kernel = attachment.sockets[0]
+        self._ring = self._kernel.sent
+        self.memory = attachment.seats[0].memory[: self._ring.entries]
+        self._rows = ReturnedRows(self._ring.entries)
         self._now = now
-        self._errors: dict[str, int] = {}
-        self._invalid = 0
-        self._closed = False
-        self._use(attachment.sender)
-
-    def _use(self, kernel: Socket) -> None:
-        self._kernel = kernel
-        self._ring = kernel.sent
         self._withdrawn = 0
+        self._errors: dict[str, int] = {}
+        self._closed = False
 
     def rows(self, most: int) -> I64:
         completion = self._kernel.completion
@@ -164,8 +137,6 @@ class XskTransmitter:
         self._rows.come_back(rows[done.taken : gone])
         if done.sampled >= 0:
             self._rows.come_back(rows[done.sampled : done.sampled + 1])
-        if done.error in GONE:
-            self._renew()
         return Published(done.spans, done.failed, self._why(done.error) if done.failed else "")
 
     def _note(self, done: Done, count: int) -> None:
@@ -174,14 +145,6 @@ class XskTransmitter:
         self._errors[name] = self._errors.get(name, 0) + 1
         if done.error in ABSENT or (done.error == errno.EBUSY and not self._companion.has_carrier()):
             done.failed = count - done.sent
-
-    def _renew(self) -> None:
-        invalid = self._bad()
-        if self._attachment.renew():
-            self._invalid += invalid
-            self._companion.bind()
-            self._rows.recover()
-            self._use(self._attachment.sender)
 
     def _why(self, error: int) -> str:
         return f"{self.name}: {WHY.get(error) or os.strerror(error)}"
@@ -266,16 +229,13 @@ class XskTransmitter:
     def _passed_over(self) -> int:
         return self._kernel.statistics()["tx_invalid_descs"]
 
-    def _bad(self) -> int:
-        return self._passed_over() - self._withdrawn
-
     def errors(self) -> I64:
         self._companion.stamps.read()
         return self._companion.stamps.errors()
 
     def counters(self) -> Mapping[str, int]:
         """Descriptors the kernel did not like, and publishes that ended with an error, by its name (errno(3))."""
-        return {"tx_invalid_descs": self._invalid + self._bad(), **self._errors}
+        return {"tx_invalid_descs": self._passed_over() - self._withdrawn, **self._errors}
 
     def close(self) -> None:
         if not self._closed:
@@ -284,5 +244,4 @@ class XskTransmitter:
             self._attachment.leave()
 
 
-GONE = (errno.ENXIO, errno.ENODEV)
 WHY = {**HINTS, errno.EBUSY: "the device dropped it: no carrier, or its queue is full"}
