@@ -76,9 +76,9 @@ class Measurement:
         return ""
 
 
-def said(one: Measurement, summary: str) -> str:
-    """`www.example.org (192.0.2.1): wrong: status 500; ...`."""
-    where = one.target if one.address in ("", one.target) else f"{one.target} ({one.address})"
+def said(one: Measurement, summary: str, behind: str = "") -> str:
+    """`www.example.org (192.0.2.1) port 25: wrong: ...; ...`."""
+    where = (one.target if one.address in ("", one.target) else f"{one.target} ({one.address})") + behind
     verdict = "" if one.good else f"{one.state}: {one.reason}"
     return f"{where}: {'; '.join(part for part in (verdict, summary) if part) or one.state}"
 

@@ -1,0 +1,144 @@
+"""The other side of UDP echo: sends back what allowed peers send, and can be used against nobody.
+
+Sources: RFC 862; CERT CA-1996-01 (two echo servers that keep each other busy), RFC 2827 on forged sources. Never more
+bytes than came, only to peers that are named, at a bounded rate for each and for all, and not to the port of another
+service or of another echo server.
+"""
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from amon.clock import Clock
+
+from .names import sockaddr
+
+DATAGRAM_MOST = 65_535
+PEERS_MOST = 4096
+"""Peers whose rates are remembered; the one that was silent longest is forgotten first."""
+LEAST_PORT = 1024
+"""Below live services, and some of them answer everything."""
+
+
+@dataclass(slots=True)
+class Counts:
+    answered: int = 0
+    stranger: int = 0
+    too_many: int = 0
+    service_port: int = 0
+    unsent: int = 0
+
+
+class Bucket:
+    """Tokens, `rate` more each second, at most `rate`."""
+
+    __slots__ = ("_at", "_left", "_rate")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._left = rate
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        self._left = min(self._rate, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class EchoServer(asyncio.DatagramProtocol):
+    """may: whether this address is a peer. each, all_: datagrams a second that are answered to one, and altogether."""
+
+    def __init__(
+        self, clock: Clock, may: Callable[[str], bool], *, each: float = 100.0, all_: float = 1000.0, port: int = 0
+    ) -> None:
+        self._clock = clock
+        self._may = may
+        self._each = each
+        self._all = Bucket(all_, clock.monotonic())
+        self._peers: OrderedDict[str, Bucket] = OrderedDict()
+        self._port = port
+        self._transports: list[asyncio.DatagramTransport] = []
+        self._counts = Counts()
+
+    async def start(self, addresses: tuple[str, ...] = ("0.0.0.0", "::")) -> None:
+        """Listen on its port of each address. Raises OSError. Port 0: any, see `port`."""
+        loop = asyncio.get_running_loop()
+        try:
+            for address in addresses:
+                sock = _bound(address, self._port)
+                self._port = self._port or sock.getsockname()[1]
+                transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
+                self._transports.append(transport)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    def close(self) -> None:
+        for transport in self._transports:
+            transport.close()
+        self._transports.clear()
+
+    def statistics(self) -> dict[str, int]:
+        """Datagrams that were answered, and those that were not and why."""
+        return {one.name: getattr(self._counts, one.name) for one in fields(Counts)}
+
+    def verdict(self, host: str, port: int) -> str:
+        """`answered`, or why it is not. Takes from the peer's rate only if he is one."""
+        if port < LEAST_PORT or port == self._port:
+            return "service_port"
+        if not self._may(host):
+            return "stranger"
+        now = self._clock.monotonic()
+        bucket = self._peers.get(host)
+        if bucket is None:
+            bucket = self._peers[host] = Bucket(self._each, now)
+            if len(self._peers) > PEERS_MOST:
+                self._peers.popitem(last=False)
+        self._peers.move_to_end(host)
+        return "answered" if bucket.take(now) and self._all.take(now) else "too_many"
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        host = str(addr[0])
+        verdict = self.verdict(host.removeprefix("::ffff:"), addr[1])
+        if verdict == "answered":
+            verdict = self._send(data, addr)
+        setattr(self._counts, verdict, getattr(self._counts, verdict) + 1)
+
+    def _send(self, data: bytes, addr: tuple[Any, ...]) -> str:
+        six = ":" in str(addr[0])
+        for transport in self._transports:
+            sock = transport.get_extra_info("socket")
+            if (sock.family == socket.AF_INET6) == six:
+                # Not transport.sendto: that keeps what cannot be sent now, without limit.
+                try:
+                    sock.sendto(data, addr)
+                except OSError:
+                    return "unsent"
+                return "answered"
+        return "unsent"
+
+    def error_received(self, exc: Exception) -> None:
+        """A peer is gone; there will be others."""
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(sockaddr(address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
