@@ -1,8 +1,7 @@
 """Looks after jobs: lets them begin, finds their next hops, tells how they are, and ends them."""
 
-import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +40,11 @@ class Keeper:
         paths: Paths,
         desk: Desk,
         hearer: Hearer,
+        monotonic: Callable[[], int],
     ) -> None:
         self._jobs, self._targets, self._table = jobs, targets, table
         self._paths = paths
-        self._desk, self._hearer = desk, hearer
+        self._desk, self._hearer, self._monotonic = desk, hearer, monotonic
         self._random = np.random.default_rng()
         self._resolving: deque[_Resolving] = deque()
         self._past = Tally()
@@ -68,7 +68,7 @@ class Keeper:
         if text:
             self._refuse(job, text)
             return None
-        now = time.monotonic_ns()
+        now = self._monotonic()
         start, first = beginning(spec, count, now, now + apart)
         schedule = Schedule(targets.order, spec, start, first, self._random)
         schedule.skip(now)
@@ -146,7 +146,7 @@ class Keeper:
         if edition.is_resolved:
             return False
         hops = self._targets.hop[edition.base : edition.base + edition.count]
-        now = time.monotonic_ns()
+        now = self._monotonic()
         edition.wait_until = edition.wait_until or now + NEIGHBOURS_WITHIN
         allowed = hops[edition.list.order]
         if now < edition.wait_until and not self._paths.hops.usable[allowed].all():

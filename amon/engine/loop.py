@@ -70,8 +70,10 @@ class Loop:
         paths: Paths,
         ports: Ports,
         on_sample: Callable[[Sample], None] = lambda sample: None,
+        monotonic: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        now = time.monotonic_ns()
+        self._monotonic = monotonic
+        now = monotonic()
         self._name, self._identity, self._rules = name, identity, rules
         self._desk, self._paths, self._ports, self._on_sample = desk, paths, ports, on_sample
         self._log = logging.getLogger("amon.engine.loop")
@@ -84,7 +86,7 @@ class Loop:
             self._jobs, self._targets, self._table, paths, ports, self._caps, self._gate, self._is_held
         )
         self._hearer = Hearer(self._jobs, self._targets, self._table, ports, desk, self._captures)
-        self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer)
+        self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer, monotonic)
         self._executor = ThreadPoolExecutor(1, "lists")
         self._orders = Orders(
             desk, self._jobs, lambda: self._guard, self._executor, self._begin, self._resume, self._other
@@ -102,7 +104,7 @@ class Loop:
             waiter.register(one.fileno(), select.EPOLLIN)
         try:
             while not self._stopping:
-                self.turn(time.monotonic_ns())
+                self.turn(self._monotonic())
                 self._rest(waiter)
         finally:
             waiter.close()
@@ -128,12 +130,12 @@ class Loop:
             self._heard = now
             self._hear(now)
         self._sender.fill(now)
-        sent = self._sender.publish(time.monotonic_ns(), self._published)
+        sent = self._sender.publish(self._monotonic(), self._published)
         self._monitor.sent(sent)
         if sent >= 512 or now - self._drained >= DRAIN_EVERY:
             self._drained = now
             self._monitor.received(self._hearer.drain())
-            self._hearer.hand(time.monotonic_ns(), self._apart)
+            self._hearer.hand(self._monotonic(), self._apart)
         if now - self._looked >= LOOK_EVERY or self._keeper.is_resolving or self._orders.is_preparing:
             self._look(now)
         if self._monitor.is_due(now):
@@ -172,7 +174,7 @@ class Loop:
 
     def _other(self, said: Said) -> None:
         """What is not about a job."""
-        client, now = said.client, time.monotonic_ns()
+        client, now = said.client, self._monotonic()
         match said.order:
             case Hello():
                 self._desk.send(client, self._welcome(client))
@@ -203,7 +205,7 @@ class Loop:
 
     def _resume(self, job: Job) -> None:
         if job.current is not None:
-            now = time.monotonic_ns()
+            now = self._monotonic()
             if job.spec.rounds is None:
                 job.current.skip(now)
             else:
@@ -247,7 +249,7 @@ class Loop:
 
     def _rest(self, waiter: "select.epoll") -> None:
         """Until the next tick, or until somebody says something."""
-        now = time.monotonic_ns()
+        now = self._monotonic()
         due = [self._looked + LOOK_EVERY]
         if self._table.busy or len(self._captures):
             due.append(self._drained + DRAIN_EVERY)
@@ -260,7 +262,7 @@ class Loop:
             # poll(2) and epoll_wait(2) count in milliseconds; select(2) in microseconds.
             if select.select((waiter.fileno(),), (), (), (wake - now) / 1e9)[0]:
                 self._heard = 0
-            now = time.monotonic_ns()
+            now = self._monotonic()
         self._monitor.woke(max(0, now - wake))
         self._turned = now
 
