@@ -25,6 +25,7 @@ class Field:
     complete: name of a method of the instance that gives the candidates for completion.
     example: value to show in a generated configuration when there is no default.
     short: the letter that stands for `--name` of a command's parameter: `-c 20`.
+    sites: of a command's parameter: it may name other sites (`@desy`), so in a chat that is no target of the line.
     """
 
     about: str = ""
@@ -37,6 +38,7 @@ class Field:
     complete: str | None = None
     example: object = None
     short: str = ""
+    sites: bool = False
 
     def problem(self, value: object) -> str | None:
         """Why `value` is not allowed here, in words, or None."""

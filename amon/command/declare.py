@@ -67,7 +67,8 @@ class Call:
     work may go on after it. `progress` and `note` tell him how far it is. account: the login of this agent that it
     came through; each is another organisation's view of the site. may: whether its asker may ask for a command of an
     instance, with one value or another. sites: those of the fleet that the line names (`@desy`), each with the
-    addresses at which it is probed, blanks between; the asker's console knows them. Nobody vouches for them.
+    addresses at which it is probed, blanks between; the asker's console knows them. Nobody vouches for them. site: what
+    this site is called in that account.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Call:
     account: str = ""
     may: May = field(default=_say_yes, repr=False)
     sites: Mapping[str, str] = field(default_factory=dict, repr=False)
+    site: str = ""
 
     def progress(self, n: float, of: float, text: str = "") -> None:
         """Say how far it is: `n` of so many, in whatever unit; `text` tells what is being done now."""
@@ -137,6 +139,7 @@ class Command:
     """What is known about a command: all of it data, made once from the declaration.
 
     streams: it answers with a session: item after item, until it is stopped, has told all or `timeout` is over.
+    replaces: each item is a picture that takes the place of the one before.
     """
 
     name: str
@@ -149,6 +152,12 @@ class Command:
     run: Callable[..., Any] = field(repr=False, compare=False)
     plan: Callable[..., Awaitable[Any]] | None = field(repr=False, compare=False)
     streams: bool = False
+    replaces: bool = False
+
+    @property
+    def names_sites(self) -> bool:
+        """Whether it has a parameter that may name other sites."""
+        return any(param.item.field.sites for param in self.params)
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)
@@ -163,12 +172,18 @@ class Declared(Generic[S, P, R]):
     """What `@command` leaves in the class: a method that also carries its declaration."""
 
     def __init__(
-        self, run: Callable[Concatenate[S, Call, P], R], role: Role, effect: Effect, timeout: float | None
+        self,
+        run: Callable[Concatenate[S, Call, P], R],
+        role: Role,
+        effect: Effect,
+        timeout: float | None,
+        replaces: bool = False,
     ) -> None:
         self.function = run
         self.role = role
         self.effect = effect
         self.streams = inspect.isasyncgenfunction(run)
+        self.replaces = replaces
         self.timeout = timeout if timeout is not None else LASTS if self.streams else TIMEOUT
         self.planned: Callable[..., Awaitable[Any]] | None = None
         self.__doc__ = run.__doc__
@@ -190,12 +205,13 @@ class Declared(Generic[S, P, R]):
 
 
 def command(
-    *, role: str = "observer", effect: str = "read", timeout: float | None = None
+    *, role: str = "observer", effect: str = "read", timeout: float | None = None, replaces: bool = False
 ) -> Callable[[Callable[Concatenate[S, Call, P], R]], Declared[S, P, R]]:
     """Make an async method `(self, call, ...)` a command that people with `role` may ask for.
 
     An async generator, `-> AsyncIterator[Row]` of a dataclass or of str, makes a session: each item goes to the asker
-    at once, until he stops it. It is closed where it waits, so what it holds is given back in `finally`.
+    at once, until he stops it. It is closed where it waits, so what it holds is given back in `finally`. replaces: each
+    item is a picture of several lines that takes the place of the one before; of those in between none is missed.
     effect: "read", "change" or "danger"; the latter two need a `plan`. timeout: seconds after which it is ended (30 if
     not given, an hour for a session).
     """
@@ -208,7 +224,7 @@ def command(
         raise BadDeclaration(f"a timeout of {timeout} s leaves no time to do anything, or all of it")
 
     def declared(run: Callable[Concatenate[S, Call, P], R]) -> Declared[S, P, R]:
-        return Declared(run, Role[role], Effect(effect), timeout)
+        return Declared(run, Role[role], Effect(effect), timeout, replaces)
 
     return declared
 
@@ -235,6 +251,8 @@ def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
         _check_session(where, declared)
     elif not inspect.iscoroutinefunction(declared.function):
         raise BadDeclaration(f"{where} must be async")
+    elif declared.replaces:
+        raise BadDeclaration(f"{where} is no session: it has no items that could replace each other")
     params = _params(where, declared.function)
     if declared.effect is not Effect.read:
         if declared.planned is None:
@@ -255,6 +273,7 @@ def _read(cls: type, declared: "Declared[Any, Any, Any]") -> Command:
         run=declared.function,
         plan=declared.planned,
         streams=declared.streams,
+        replaces=declared.replaces,
     )
 
 

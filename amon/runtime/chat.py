@@ -22,7 +22,7 @@ from amon.runtime.pages import Behind, Pages, shown
 from amon.runtime.questions import CONFIRM_WITHIN, Questions
 from amon.runtime.seals import REFUSAL
 from amon.runtime.spoken import Reach, Say, Spoken, said_error
-from amon.runtime.typed import Line, direct, named, prefixed
+from amon.runtime.typed import Line, direct, named, prefixed, whole
 from amon.target import Facts
 from amon.wire import Ended
 from amon.words import Asker
@@ -140,6 +140,8 @@ class Chat:
         except Invalid as wrong:
             self._mistaken(asker, wrong)
             return
+        if line.target is not None and self._dispatch.names_sites(line.text):
+            line = whole(message.text, self.prefix)  # `probe ping @desy`: nobody else is meant one to one
         if line.target is None or line.target.matches(self._facts()):
             await self._do(message, asker, line)
         else:
@@ -284,7 +286,7 @@ class Chat:
         if self._followings is None:
             from amon.runtime.following import Followings
 
-            self._followings = Followings(self._tell, self._voice.ping, self._clock)
+            self._followings = Followings(self._tell, self._voice.ping, self._clock, self._note)
         self._followings.tell(asker, session)
         return lambda text, rest="": self._answer(asker, False, text, rest)
 

@@ -181,6 +181,14 @@ class Dispatch:
         if self._sessions is not None:
             self._sessions.end_of(instances)
 
+    def names_sites(self, line: str) -> bool:
+        """Whether this is for a command that may name other sites."""
+        try:
+            _, command, _ = self._grammar().find(line, split(line))
+        except (Invalid, IndexError):
+            return False
+        return command.names_sites
+
     def under_way(self) -> int:
         return len(self._under)
 

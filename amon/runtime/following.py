@@ -7,16 +7,19 @@ programs write into logs is no markup: several lines stand in a fence, a single 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 from amon.clock import Clock
 from amon.ids import short
-from amon.runtime.incoming import Output
+from amon.runtime.incoming import Output, Part
 from amon.words import Asker
 
 _EVERY = 2.0  # seconds between messages
 _LINES, _CHARACTERS, _LINE = 20, 4096, 200  # of a message; characters that each line may have at least
 _SIZE = 2**20  # bytes: all that twenty lines can be
+_PICTURE_EVERY = 10.0  # seconds between pictures that take the place of each other (XEP-0308)
+_PICTURE_LINES = 60
 _ASK_EVERY = 30.0  # seconds between two pings
 _PATIENCE = 120.0  # seconds without an answer to any
 _PATIENT = 3.0  # seconds after which it is said that it is open, though nothing came
@@ -24,6 +27,10 @@ _PATIENT = 3.0  # seconds after which it is said that it is open, though nothing
 
 class Say(Protocol):
     def __call__(self, to: str, text: str, /, *, unstyled: bool = False) -> bool: ...
+
+
+Draw = Callable[[str, str], str]
+"""A text and the id of the message it replaces, or none -> its id; empty where it could not be said so."""
 
 
 class Following:
@@ -36,14 +43,21 @@ class Following:
         say: Callable[[str, bool], object],
         ping: Callable[[], Awaitable[bool | None]],
         clock: Clock,
+        draw: Draw | None = None,
     ) -> None:
-        """head: what its messages begin with, if anything. ping: False if the client is gone, None if nobody knows."""
+        """head: what its messages begin with, if anything. ping: False if the client is gone, None if nobody knows.
+
+        draw: corrects the last picture, where that can be done.
+        """
         session.patience = _PATIENCE
         self._session = session
         self._head = head
         self._say = say
         self._ping = ping
         self._clock = clock
+        self._draw = draw
+        self._picture = ""
+        self._every = _EVERY
         self._said_at: float | None = None
         self._began = self._asked_at = clock.monotonic()
         self._pace: asyncio.Task[None] | None = None
@@ -60,7 +74,7 @@ class Following:
             self._asked_at = now
             self._asking = asyncio.create_task(self._ask(), name=f"ping for {self._session.id}")
         if self._pace is None:
-            wait = 0.0 if self._said_at is None else self._said_at + _EVERY - now
+            wait = 0.0 if self._said_at is None else self._said_at + self._every - now
             if wait > 0:
                 self._pace = asyncio.create_task(self._wait(wait), name=f"pace of {self._session.id}")
             else:
@@ -92,6 +106,9 @@ class Following:
                 self._say(f"{self._head()}; nothing yet", False)
             return
         self._said_at = now
+        if part.replaces:
+            self._show(part)
+            return
         missed = f"({part.missed:,} line{'' if part.missed == 1 else 's'} left out)" if part.missed else ""
         above = [line for line in (self._head(), missed) if line]
         share = max(_LINE, _CHARACTERS // max(1, len(part.lines)))
@@ -101,11 +118,29 @@ class Following:
         else:
             self._say("\n".join([*above, "```", *lines, "```"] if lines else above), False)
 
+    def _show(self, part: Part) -> None:
+        """In the place of the last picture; anew where something else was said since."""
+        self._every = _PICTURE_EVERY
+        lines = [line.replace("```", "'''")[:_LINE] for line in part.picture[:_PICTURE_LINES]]
+        text = "\n".join([*(line for line in (self._head(),) if line), "```", *lines, "```"])
+        if self._draw is None:
+            self._say(text, False)
+        else:
+            self._picture = self._draw(text, self._picture) or self._draw(text, "")
+
 
 class Followings:
     """Those of one account's chat, by the id of their request."""
 
-    def __init__(self, say: Say, ping: Callable[[str], Awaitable[bool | None]], clock: Clock) -> None:
+    def __init__(
+        self,
+        say: Say,
+        ping: Callable[[str], Awaitable[bool | None]],
+        clock: Clock,
+        draw: Callable[[str, str, str], str] | None = None,
+    ) -> None:
+        """draw: puts a text in the place of an earlier message to an address; see `Draw`."""
+        self._draw = draw
         self._say = say
         self._ping = ping
         self._clock = clock
@@ -126,7 +161,8 @@ class Followings:
 
             to = asker.reply_to
             say, ping = lambda text, raw: self._say(to, text, unstyled=raw), lambda: self._ping(to)
-            self._open[session.id] = asker, session, Following(session, head, say, ping, self._clock)
+            draw = None if self._draw is None else partial(self._draw, to)
+            self._open[session.id] = asker, session, Following(session, head, say, ping, self._clock, draw)
         following = self._open[session.id][2]
         following.go()
         if session.over:

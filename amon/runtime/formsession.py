@@ -51,7 +51,7 @@ class Heard:
     def output(self, session: Output) -> None:
         session.heard()
         while len(self.lines) < LINES and (part := session.take(LINES - len(self.lines), _TAKEN)) is not None:
-            self.lines += part.lines
+            self.lines = part.picture[: LINES - 1] if part.replaces else [*self.lines, *part.lines]
         if len(self.lines) >= LINES:
             self._stirred.set()
 

@@ -69,13 +69,20 @@ class Part:
     """What a session has said and its asker has not heard yet, in order.
 
     items: JSON values, texts where the command yields texts. lines: each as people read it. missed: how many there
-    were before these that nobody was fast enough for.
+    were before these that nobody was fast enough for. replaces: it is one picture, of several lines, in place of the
+    last one.
     """
 
     items: tuple[Any, ...]
     lines: tuple[str, ...]
     columns: tuple[Column, ...] = ()
     missed: int = 0
+    replaces: bool = False
+
+    @property
+    def picture(self) -> list[str]:
+        """The lines of the newest, where it replaces the others."""
+        return self.lines[-1].split("\n") if self.lines else []
 
 
 class Output(Protocol):

@@ -78,7 +78,8 @@ class Sending:
             text = "" if are_texts else "\n".join(part.lines)
             columns = tuple((column.name, column.unit, column.about) for column in part.columns)
             size = sum(len(line) for line in part.lines)
-            self._put(Output(self._session.id, self._seq + 1, part.items, text, columns, part.missed), size)
+            told = (part.items, text, columns, part.missed, part.replaces)
+            self._put(Output(self._session.id, self._seq + 1, *told), size)
             sent = True
         if sent and not self._session.over:
             self._pace = asyncio.create_task(self._wait(), name=f"pace of {self._session.id}")

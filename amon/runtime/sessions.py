@@ -31,6 +31,7 @@ from amon.words import Column
 
 PATIENCE = 90.0  # seconds without a sign of the asker
 ITEM_MOST = 4096  # characters of one item; what is longer is cut
+PICTURE_MOST = 24_576  # characters of one that takes the place of the last
 LOOK_EVERY = 5.0  # seconds between looks at the right, the instance, the asker and the time
 _CLOSE_WITHIN = 5.0  # seconds of the machine that a generator has to let go
 _BREATH = 64  # items after which others have their turn
@@ -91,6 +92,8 @@ class Session:
         self.began, self.since = clock.monotonic(), clock.time()
         self.lasts = ask.command.timeout
         self.said = self.taken = self.missed = 0
+        self.replaces = ask.command.replaces
+        self._replaced = 0
         self._hidden: tuple[Secret, ...] = ask.hidden
         self._audience = audience
         self._withdrawn, self._is_running = withdrawn, is_running
@@ -117,7 +120,7 @@ class Session:
 
     def course(self, why: str = "") -> Course:
         lasted = round(self._clock.monotonic() - self.began, 3)
-        return Course(self.said, self.said - self.taken, lasted, why)
+        return Course(self.said, self.said - self.taken - self._replaced, lasted, why)
 
     def end(self, why: str | Exception) -> None:
         """End it, well or with an error; the first word counts."""
@@ -140,7 +143,8 @@ class Session:
         missed, self._untold = self._untold, 0
         if self._told_all and not self._waiting:
             self.end("it has told all")
-        return Part(tuple(values), tuple(lines), self._columns, missed) if values or missed else None
+        told = (tuple(values), tuple(lines), self._columns, missed, self.replaces)
+        return Part(*told) if values or missed else None
 
     def skip(self, keep: int) -> None:
         while len(self._waiting) > keep:
@@ -206,6 +210,10 @@ class Session:
         self.said += 1
         self._total += size
         was_empty = not self._waiting
+        if self.replaces:
+            self._replaced += len(self._waiting)
+            self._waiting.clear()
+            self._size = 0
         self._waiting.append((value, text, size))
         self._size += size
         while len(self._waiting) > self._limits.waiting or self._size > self._limits.waiting_bytes:
@@ -220,11 +228,12 @@ class Session:
         if isinstance(item, str):
             text = visible(discreet(item[: 2 * ITEM_MOST], self._hidden), lines=False)[:ITEM_MOST]
             return text, text
-        answer = caps.discreetly(answer_of(item, ITEM_MOST), self._hidden)
+        most = PICTURE_MOST if self.replaces else ITEM_MOST
+        answer = caps.discreetly(answer_of(item, most), self._hidden)
         if not self._columns:
             self._columns = columns_of(type(item))
-        text = answer.text.replace("\n", ", ")[:ITEM_MOST]
-        return (answer.data if len(_json.encode(answer.data)) <= ITEM_MOST else text), text
+        text = (answer.text if self.replaces else answer.text.replace("\n", ", "))[:most]
+        return (answer.data if len(_json.encode(answer.data)) <= most else text), text
 
     def _read_out(self, reading: "asyncio.Task[None]") -> None:
         """The generator came to an end, by itself or by ours."""

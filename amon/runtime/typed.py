@@ -61,6 +61,11 @@ def direct(text: str, prefix: str) -> Line:
     return Line(line.text, Reach.alone, line.target)
 
 
+def whole(text: str, prefix: str) -> Line:
+    """A line one to one in which `@site` is no target but a word of the command."""
+    return Line(normal_line(text).removeprefix(prefix).strip(), Reach.alone)
+
+
 def _with_target(text: str) -> Line:
     """Take the `@target` words out of a line; several mean any of them."""
     try:

@@ -69,6 +69,7 @@ class Work:
             incoming.door.account,
             may,
             incoming.probed,
+            incoming.door.jid.partition("@")[0].lower(),
         )
         self._clock = clock
         self.name = ask.name

@@ -125,7 +125,8 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
     """A part of what a session says. seq: counts these from 1. items: JSON values; text: the same for people, empty
     where the items are lines of text themselves.
 
-    missed: how many items there were before these that the asker was too slow for.
+    missed: how many items there were before these that the asker was too slow for. replaces: this is a picture of
+    several lines that takes the place of the last one.
     """
 
     id: Id
@@ -134,6 +135,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, tag="output"):
     text: Words = ""
     columns: Annotated[tuple[tuple[str, str | None, str], ...], Meta(max_length=64)] = ()
     missed: Annotated[int, Meta(ge=0)] = 0
+    replaces: bool = False
 
     @property
     def lines(self) -> list[str]:

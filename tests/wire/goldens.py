@@ -65,6 +65,7 @@ PLAIN: dict[str, tuple[str, Fields]] = {
         "Output",
         {"seq": 2, "items": ({"name": "a", "size": 1}, "b"), "text": "a\nb", "columns": COLUMNS, "missed": 3},
     ),
+    "output-replaces": ("Output", {"seq": 3, "items": ({"name": "a"},), "text": "a\nb", "replaces": True}),
     "chunk": ("Chunk", {"offset": 0}),
     "chunk-all": ("Chunk", {"offset": 65_536, "data": "YW1vbg=="}),
     "slot-lease": ("SlotLease", {"name": "db-upgrade"}),

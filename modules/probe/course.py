@@ -1,0 +1,256 @@
+"""What goes on by itself: a list that is probed for ever, by the packet engine or from this loop, and what it came to.
+
+files, groups, peers ─ Lists ─► Targets ─► StandingJob (engine) or Runner (this loop) ─► Results ─► sinks
+                                                        └─► Standing ─► Judge ─► health
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from msgspec import structs
+
+from amon.clock import Clock
+from amon.engine.messages import Batch, Spec
+from amon.health import Health
+from amon.tasks import wait_event
+
+from . import ping
+from .engines import EngineKeeper, Listing, StandingJob
+from .judge import Judge
+from .kinds import KINDS, rtt_of
+from .lists import Lists
+from .results import Results, Sink, Window, of_engine, of_measured
+from .schedules import RATE_MOST, Rounds, Runner, stretched
+from .settings import Settings
+from .shape import Measurement, World
+from .standing import Counting, Standing
+from .targets import Targets
+
+LOOK_EVERY = 10.0
+"""Seconds between two looks at files and at what was better for a while."""
+_FLUSH_AFTER, _FLUSH_ROWS = 1.0, 256  # of measurements of this loop, as one batch
+_SILENT = 3  # intervals without any result, and half a minute: then nothing is known
+
+
+class Course:
+    """name: of the instance. world: makes what one measurement is given. sink: gets the results beside the window."""
+
+    def __init__(
+        self, name: str, settings: Settings, lists: Lists, keeper: EngineKeeper, world: Callable[[], World],
+        clock: Clock, log: logging.Logger, changed: Callable[[], None], sink: Sink | None, random: Random,
+    ) -> None:  # fmt: skip
+        self.settings = settings
+        self.targets = Targets()
+        self.window = Window(settings.keep)
+        self.standing = Standing(0)
+        self.judge = Judge(settings.limits, self.targets, self.standing)
+        self.counting = Counting()
+        self.lists = lists
+        self.heard_at: float | None = None
+        self.bugs = 0
+        self.stir = asyncio.Event()
+        self._name, self._keeper, self._world = name, keeper, world
+        self._clock, self._log, self._changed = clock, log, changed
+        self._sinks: list[Sink] = [self.window, *([sink] if sink is not None else [])]
+        self.runner = Runner(clock, self._measure, random, jitter=settings.jitter / 100)
+        self.job = StandingJob(keeper, clock, log, self._take, changed)
+        self.by_engine = False
+        self._work: asyncio.Task[None] | None = None
+        self._pending: list[tuple[int, Measurement]] = []
+        self._seq = 0
+
+    @property
+    def interval(self) -> float:
+        """As it is: without an engine only so many visits a second are made."""
+        wanted = self.settings.interval
+        return wanted if self.by_engine else stretched(wanted, len(self.targets))
+
+    @property
+    def paused(self) -> bool:
+        return self.runner.paused
+
+    async def pause(self, paused: bool) -> None:
+        self.runner.paused = paused
+        self.heard_at = None
+        await self.job.pause(paused)
+
+    async def run(self) -> None:
+        """For ever."""
+        try:
+            while True:
+                self.stir.clear()
+                found = await self.lists.load()
+                if found is not None:
+                    await self._adopt(found)
+                elif self._wants_engine() != self.by_engine and self.targets.group:
+                    await self._begin()
+                self._flush()
+                if self.judge.look_again(self._clock.time()) or found is not None:
+                    self._changed()
+                await wait_event(self.stir, self._clock, LOOK_EVERY)
+        finally:
+            await self._end()
+
+    # --- the list
+
+    async def _adopt(self, targets: Targets) -> None:
+        self._flush()
+        before, known = self.targets, self.standing
+        self.targets, self.standing = targets, Standing(len(targets))
+        if len(before) <= 100_000 and len(targets) <= 100_000:  # beyond, they begin anew
+            self.standing.take_over(known, _moved(before, targets))
+        self.judge = Judge(self.settings.limits, targets, self.standing)
+        self.judge.look(range(len(targets)), self._clock.time())
+        for sink in self._sinks:
+            sink.listed(self._name, targets)
+        if not (self.by_engine and len(targets) and await self._changed_job()):
+            await self._begin()
+
+    async def _changed_job(self) -> bool:
+        try:
+            return await self.job.change(self._spec(), Listing.of(self.targets))
+        except Exception as fault:  # it is begun anew, which says what is wrong
+            self._log.info("the job could not be changed: %s", fault)
+            return False
+
+    def _wants_engine(self) -> bool:
+        """Once there, an engine is waited for; where one is configured, from the beginning."""
+        if self.settings.kind != "ping":
+            return False
+        return self.by_engine or self._keeper.wanted or self._keeper.engine is not None
+
+    async def _begin(self) -> None:
+        await self._end()
+        self.by_engine = self._wants_engine()
+        if not len(self.targets):
+            return
+        self.heard_at = self._clock.monotonic()
+        if self.by_engine:
+            work = self.job.run(self._spec(), Listing.of(self.targets))
+        else:
+            rounds = await asyncio.to_thread(Rounds, self.targets, self.interval, self._name)
+            work = self.runner.run(rounds)
+        self._work = asyncio.create_task(work, name=f"{self._name}: schedule")
+
+    async def _end(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.wait((self._work,))
+            if not self._work.cancelled() and (bug := self._work.exception()) is not None:
+                self._log.error("the schedule broke", exc_info=bug)
+            self._work = None
+        await self.runner.close()
+
+    def _spec(self) -> Spec:
+        """A visit of the engine is all packets of one measurement."""
+        settings = self.settings
+        made = ping.spec_of(settings.ping, self._world())
+        several = settings.ping.count > 1
+        return structs.replace(
+            made,
+            interval=settings.interval,
+            rounds=None,
+            burst=min(1000, settings.ping.count * made.burst),
+            gap=min(made.interval, settings.interval / settings.ping.count) if several else made.gap,
+            aligned=True,
+            jitter=settings.jitter / 100,
+            seed=self._name,
+        )
+
+    # --- results
+
+    def _take(self, batch: Batch, listing: Listing) -> None:
+        """From the engine: no object per row, but for what there is to count."""
+        self._seq += 1
+        self._emit(of_engine(batch, self._name, listing.targets.revision, self._seq))
+        if listing.targets is not self.targets:
+            return
+        news = self.counting.take(batch, self.standing, self._clock.monotonic())
+        if news is not None and self.judge.look(set(news), self._clock.time()):
+            self._changed()
+
+    def _emit(self, results: Results) -> None:
+        self.heard_at = self._clock.monotonic()
+        for sink in self._sinks:
+            try:
+                sink.take(results)
+            except Exception:  # what keeps results must not end what makes them
+                self.bugs += 1
+                self._log.exception("results could not be handed on")
+
+    async def _measure(self, row: int) -> None:
+        """One visit from this loop."""
+        targets, kind = self.targets, self.settings.kind
+        text = targets.address(row) or targets.text(row)
+        try:
+            made = await KINDS[kind].measure(text, getattr(self.settings, kind), self._world())
+        except Exception:
+            self.bugs += 1
+            self._log.exception("bug in probe %s of %s", kind, text)
+            return
+        if targets is not self.targets:
+            return
+        self._note(row, made)
+        self._pending.append((row, made))
+        if len(self._pending) >= _FLUSH_ROWS:
+            self._flush()
+        elif len(self._pending) == 1:
+            asyncio.get_running_loop().call_later(_FLUSH_AFTER, self._flush)
+
+    def _note(self, row: int, made: Measurement) -> None:
+        word = self.standing.word(made.state)
+        if made.state == "unmeasured":
+            self.standing.state[row], self.standing.last[row] = word, made.at
+        else:
+            self.standing.note(row, made.good, rtt_of(made), made.at, word)
+        if self.judge.look((row,), self._clock.time()):
+            self._changed()
+
+    def _flush(self) -> None:
+        if self._pending:
+            rows, self._pending = self._pending, []
+            self._seq += 1
+            self._emit(of_measured(rows, self._name, self.settings.kind, self.targets.revision, self._seq))
+
+    # --- how it is
+
+    def troubles(self) -> Sequence[tuple[str, Health]]:
+        """Parts of health that are about the probing itself."""
+        found: list[tuple[str, Health]] = []
+        if self.lists.faults:
+            found.append(("list", Health.fair("; ".join(self.lists.faults)[:300], state="odd")))
+        if self._keeper.wanted and self._keeper.trouble:
+            found.append(("engine", Health.bad(self._keeper.trouble[:300], state="gone")))
+        elif self.by_engine and (self.job.now.trouble or self._keeper.trouble):
+            found.append(("engine", Health.bad((self.job.now.trouble or self._keeper.trouble)[:300], state="refuses")))
+        if self.interval > self.settings.interval:
+            text = f"{len(self.targets)} targets every {self.settings.interval:g} s need the packet engine: "
+            text += f"at most {RATE_MOST:g} a second are visited without it, so each every {self.interval:.3g} s"
+            found.append(("schedule", Health.fair(text, state="slow")))
+        elif self.silent:
+            found.append(("schedule", Health.unknown(f"no result for {self.silent:.0f} s", state="silent")))
+        return found
+
+    @property
+    def silent(self) -> float:
+        """Seconds without any result, where that is too long; else 0."""
+        if self.heard_at is None or self.paused or not len(self.targets):
+            return 0.0
+        passed = self._clock.monotonic() - self.heard_at
+        return passed if passed > max(30.0, _SILENT * self.interval) else 0.0
+
+    def statistics(self) -> dict[str, Any]:
+        """Counts since it began, whoever probes."""
+        tally = self.job.now.tally
+        if self.by_engine:
+            return {"probed": tally.sent, "skipped": tally.skipped + tally.unsent, "lost": tally.lost}
+        return {"probed": self.runner.begun, "skipped": self.runner.skipped, "lost": 0}
+
+
+def _moved(before: Targets, after: Targets) -> dict[int, int]:
+    """New place by old one, of those that are in both lists."""
+    places = {before.text(row): row for row in range(len(before))}
+    return {places[text]: row for row in range(len(after)) if (text := after.text(row)) in places}

@@ -1,0 +1,18 @@
+"""The kinds of probe by name. Each is a file of this folder with `Settings` and `measure`."""
+
+from collections.abc import Mapping
+from types import ModuleType
+
+from . import ping, trace
+from .shape import Measurement
+
+KINDS: Mapping[str, ModuleType] = {"ping": ping, "trace": trace}
+
+
+def rtt_of(made: Measurement) -> float | None:
+    """The one time that a kind is judged by, in seconds: a round trip where it has one, else how long it took."""
+    for name in ("rtt_median", "rtt"):
+        if hasattr(made, name):
+            told: float | None = getattr(made, name)
+            return told
+    return made.seconds if made.state in ("good", "wrong") else None

@@ -1,0 +1,298 @@
+"""The module `probe`: an instance probes its targets for ever, tells how they are, and probes on demand.
+
+What goes on by itself is in `course`, what is asked on demand in `demand`, the packets in `captures`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import islice
+from random import Random
+from typing import Annotated, Any, Literal
+
+from amon.command import Call, command
+from amon.errors import Failed, Invalid, Problem, Refused
+from amon.fields import Field
+from amon.files import read_file, write_whole
+from amon.health import Health, Level
+from amon.module import Env
+from amon.units import age
+
+from . import settings as checks
+from .answers import Latest, Monitor, Place, Site, Status, Target, Told
+from .captures import Captures
+from .course import Course
+from .demand import Words
+from .lists import Lists
+from .monitor import Watch, monitor_of
+from .peers import STALE, Peers, address_of, tamed
+from .results import Sink, row_of
+from .settings import Settings
+from .shape import Family, Resolver
+
+Which = Annotated[Literal["all", "bad", "missing", "junk"], Field("which of them")]
+Most = Annotated[int, Field("rows at most", least=1, most=10_000)]
+Called = Annotated[str, Field("its label or address", pattern=r"[^\s\x00-\x1f]*", longest=253, complete="called")]
+
+
+class ProbeModule(Captures):
+    """sink: where results go beside the memory of this process; see `results.Sink`."""
+
+    def __init__(
+        self,
+        env: Env[Settings],
+        resolver: Resolver | None = None,
+        random: Random | None = None,
+        icmp: Callable[..., Any] | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        super().__init__(env, resolver, random, icmp)
+        settings = env.settings
+        family: Family = getattr(getattr(settings, settings.kind), "family", "any")
+        lists = Lists(settings, family, self.book, self.resolver, env.clock, env.log)
+        self.course = Course(
+            env.name, settings, lists, self.keeper, self.world, env.clock, env.log, env.changed, sink, self.random
+        )
+        self._watch = Watch()
+        self._paused = ""
+        self._pause_file = env.state / "paused.json"
+
+    @classmethod
+    def problems(cls, settings: Settings) -> Iterable[Problem]:
+        return checks.problems(settings)
+
+    async def start(self) -> None:
+        self.book.load()
+        if self._pause_file.exists():
+            await self._pause(_paused_by(self._pause_file))
+
+    async def run(self) -> None:
+        self.env.spawn(self.keeper.run(), name="engine")
+        await self.course.run()
+
+    async def stop(self) -> None:
+        close = getattr(self.resolver, "close", None)
+        if close is not None:
+            await close()
+
+    def health(self) -> Health:
+        course = self.course
+        parts = dict(course.judge.parts()) if len(course.targets) else {}
+        if self._paused:
+            return Health(Level.maintenance, f"paused {self._paused}", "paused")
+        parts |= dict(course.troubles()) | dict(self._watch.look(self.keeper.sample))
+        if self.book.fault or (self.env.settings.mesh and not self.book.all()):
+            text = self.book.fault or "it was told of no other site; next, on a console: amon run all probe peers @all"
+            parts["peers"] = Health.fair(text, state="none")
+        return Health.of(parts)
+
+    def called(self) -> list[str]:
+        """For completion."""
+        targets = self.course.targets
+        return [targets.called(row) for row in range(min(200, len(targets)))]
+
+    # --- how it is
+
+    @command()
+    async def status(self, call: Call) -> Status:
+        """What goes on by itself here, and how it goes."""
+        course, targets = self.course, self.course.targets
+        counts = course.statistics()
+        return Status(
+            kind=self.env.settings.kind,
+            way=self._way(),
+            targets=len(targets),
+            interval=round(course.interval, 3),
+            bad=len(course.judge.bad),
+            probed=counts["probed"],
+            skipped=counts["skipped"],
+            results=course.window.rows,
+            let_go=course.window.let_go,
+            duplicates=targets.duplicates,
+            junk=targets.junk_count,
+            denied=sum(one.count for one in course.job.now.denied) if course.by_engine else 0,
+            paused=self._paused,
+            notes=(*(f"{name}: {one.text}" for name, one in course.troubles()), *self._odd()),
+        )
+
+    @command()
+    async def targets(self, call: Call, which: Which = "all", most: Most = 100) -> list[Target] | list[Place]:
+        """The targets with how they are, the worst first; or lines that are none (`targets junk`)."""
+        course = self.course
+        if which == "junk":
+            return [Place(one.place, one.why) for one in course.targets.junk[:most]]
+        rows = sorted(course.judge.bad, key=lambda row: (-course.judge.level(row), row))
+        if which == "all":
+            well = (row for row in range(len(course.targets)) if row not in course.judge.bad)
+            rows += islice(well, max(0, most - len(rows)))
+        if which == "missing":
+            rows = [row for row in course.targets.names if not course.targets.address(row)]
+        return [self._target(row) for row in rows[:most]]
+
+    @command()
+    async def latest(self, call: Call, target: Called = "", most: Most = 20) -> list[Latest]:
+        """The newest results, of one target or of all, as far as they are in memory."""
+        course = self.course
+        if not target:
+            found = [one for one, _ in zip(course.window.newest(), range(most), strict=False)]
+        else:
+            place = course.targets.find(target)
+            if place is None:
+                raise Refused(f"{target!r} is no target here; see: {self.env.name} targets")
+            found = course.window.of_target(place, most)
+        return [_latest(row_of(results, row, course.targets)) for results, row in found]
+
+    @command()
+    async def monitor(self, call: Call) -> Monitor:
+        """How the probing itself goes: rates, lateness, drops and queues of the engine, or of this loop."""
+        engine = self.keeper.engine
+        if engine is not None:
+            self.keeper.sample = await engine.sample()
+        return monitor_of(self.course, self.keeper.sample, self._way())
+
+    # --- pause and resume
+
+    @command(role="operator", effect="change")
+    async def pause(self, call: Call) -> Status:
+        """Probe nothing by itself until `resume`, also after a restart of the agent. On demand goes on."""
+        if self._paused:
+            raise Refused(f"it is paused already, {self._paused}")
+        told = {"by": call.asker.jid, "at": self.env.clock.time()}
+        write_whole(self._pause_file, json.dumps(told), alone=True)
+        await self._pause(_words(told))
+        return await ProbeModule.status.function(self, call)
+
+    @pause.plan
+    async def _plan_pause(self, call: Call) -> str:
+        if self._paused:
+            raise Refused(f"it is paused already, {self._paused}")
+        return f"{len(self.course.targets)} targets are probed every {self.course.interval:g} s; would: stop that"
+
+    @command(role="operator", effect="change")
+    async def resume(self, call: Call) -> Status:
+        """Go on after `pause`, at the times at which it would be by now."""
+        if not self._paused:
+            raise Refused("it is not paused")
+        self._pause_file.unlink(missing_ok=True)
+        await self._pause("")
+        return await ProbeModule.status.function(self, call)
+
+    @resume.plan
+    async def _plan_resume(self, call: Call) -> str:
+        if not self._paused:
+            raise Refused("it is not paused")
+        return f"paused {self._paused}; would: probe {len(self.course.targets)} targets every {self.course.interval:g} s"
+
+    async def _pause(self, why: str) -> None:
+        self._paused = why
+        await self.course.pause(bool(why))
+        self.env.changed()
+
+    # --- the other sites
+
+    @command()
+    async def sites(self, call: Call) -> list[Site]:
+        """The other sites as this one was told of them, with how old that is."""
+        told, now = self.book.of(call.account), self.env.clock.time()
+        return [
+            Site(name, addresses, max(0.0, now - told.at), told.by, _note(name, addresses, now - told.at))
+            for name, addresses in sorted(told.sites.items())
+            if name != told.here
+        ]
+
+    @command(role="admin", effect="change")
+    async def peers(self, call: Call, sites: Words) -> Told:
+        """Keep what the console knows of other sites, for `mesh` and for chats: amon run all probe peers @all
+
+        `@all` is the whole fleet: who is not in it any more is forgotten. Anything less adds to what is known.
+        """
+        told, came = self._told(call, sites)
+        self.book.tell(call.account, came)
+        self.course.stir.set()
+        self.env.changed()
+        return told
+
+    @peers.plan
+    async def _plan_peers(self, call: Call, sites: Words) -> Told:
+        return self._told(call, sites)[0]
+
+    def _told(self, call: Call, words: Words) -> tuple[Told, Peers]:
+        if not call.sites:
+            raise Refused("what sites tell comes with a console, not with a chat; there: amon run all probe peers @all")
+        if any(not word.startswith("@") for word in words):
+            raise Invalid("sites are named with an @: peers @all")
+        came, odd = tamed(call.sites)
+        before = self.book.of(call.account)
+        known = dict(before.sites)
+        sites = came if "@all" in words else {**known, **came}
+        made = Peers(before.version + 1, self.env.clock.time(), call.asker.jid, sites, call.site)
+        told = Told(
+            sites=len(made.others),
+            version=made.version,
+            new=tuple(sorted(name for name in came if name not in known and name != call.site)),
+            changed=tuple(sorted(name for name in came if name in known and known[name] != came[name])),
+            gone=tuple(sorted(name for name in known if name not in sites)),
+            absent=made.absent,
+            odd=odd,
+        )
+        return told, made
+
+    # --- in words
+
+    def _way(self) -> str:
+        engine = self.keeper.engine
+        if engine is None or not self.course.by_engine:
+            return "this agent"
+        ways = ", ".join(f"{name} {way}" for name, way in sorted(engine.welcome.ways.items()))
+        return f"packet engine ({ways})" if ways else "packet engine"
+
+    def _odd(self) -> list[str]:
+        passed = self.course.counting.passed
+        said = [f"of {passed} results only the counts are looked at: too many a second"] if passed else []
+        return said + ([f"{self.course.bugs} bugs: see the log of the site"] if self.course.bugs else [])
+
+    def _target(self, row: int) -> Target:
+        course, now = self.course, self.env.clock.time()
+        standing = course.standing
+        loss, rtt, last = standing.loss(row, self.env.settings.limits.window), standing.rtt[row], standing.last[row]
+        return Target(
+            course.targets.called(row),
+            course.targets.address(row),
+            course.targets.group_of(row),
+            course.judge.level(row).word,
+            None if loss is None else round(100 * loss, 2),
+            rtt or None,
+            standing.words[standing.state[row]] if last else "not probed yet",
+            max(0.0, round(now - last, 1)) if last else None,
+        )
+
+
+def _note(name: str, addresses: tuple[str, ...], old: float) -> str:
+    try:
+        address_of(name, addresses, "any")
+    except Refused as missing:
+        return str(missing)
+    return f"old: told {age(old)} ago; next, on a console: amon run all probe peers @all" if old > STALE else ""
+
+
+def _latest(row: dict[str, Any]) -> Latest:
+    is_engine = "sent" in row and "ttl" in row
+    at = row["sent"] / 1e9 if is_engine else row.get("at", 0.0)
+    rtt = row["rtt"] / 1e9 if is_engine else row.get("rtt_median") or row.get("rtt") or row.get("seconds")
+    text = row.get("source", "") if is_engine else row.get("reason", "")
+    if is_engine and row["state"] == "lost":
+        rtt, text = None, ""
+    when = datetime.fromtimestamp(at, UTC).strftime("%m-%d %H:%M:%S.%f")[:-3]
+    return Latest(when, row["target"], str(row["state"]), rtt if rtt is None or rtt == rtt else None, str(text))
+
+
+def _words(told: dict[str, Any]) -> str:
+    return f"by {told['by']} at {datetime.fromtimestamp(told['at'], UTC):%Y-%m-%d %H:%MZ}"
+
+
+def _paused_by(path: Any) -> str:
+    try:
+        told = json.loads(read_file(path, 4096)[0])
+        return _words({"by": str(told["by"])[:255], "at": float(told["at"])})
+    except (Failed, ValueError, KeyError, TypeError, OverflowError, OSError):
+        return "nobody knows by whom"
