@@ -28,13 +28,24 @@ STEPPED = 1_000_000
 
 
 class SendStamps:
-    """Of the packets of one socket. `every` so many packets, and once a second, one is stamped."""
+    """Of the packets of one socket. `every` so many packets, and once a second, one is stamped.
 
-    def __init__(self, sock: socket.socket, every: int = EVERY, now: Callable[[], int] = time.monotonic_ns) -> None:
+    shared: somebody else reads the socket's error queue, and calls `came`.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        every: int = EVERY,
+        *,
+        shared: bool = False,
+        now: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._socket = sock
         self._every = every
+        self._shared = shared
         self._now = now
-        self._passed, self._last, self._key, self._place = every, 0, 0, 0
+        self._passed, self._last, self._key, self._place = 0, now(), 0, 0
         self._waiting: dict[int, tuple[int, int]] = {}
         self._errors = Errors()
         self.works = _ask_for(sock)
@@ -44,6 +55,7 @@ class SendStamps:
         self._passed += count
         if not self.works or (self._passed < self._every and self._now() - self._last < SECOND):
             return -1
+        self.read()
         # Not always the same place of a batch: the error is another at its beginning and its end.
         self._place += 37
         return self._place % count
@@ -60,7 +72,7 @@ class SendStamps:
         """The chosen packet did not go out. Nobody says whether the kernel has counted it: count from 0 again."""
         self.read()
         self._waiting.clear()
-        self._key = 0
+        self._key, self._passed, self._last = 0, 0, self._now()
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, 0)
         self.works = _ask_for(self._socket)
 
@@ -71,7 +83,9 @@ class SendStamps:
             self._errors.note(ours, stamp - apart)
 
     def read(self) -> None:
-        """Take the stamps from the error queue. For a socket whose error queue nobody else reads."""
+        """Take the stamps that have come from the error queue."""
+        if self._shared:
+            return
         for _ in range(2 * WAITING):
             try:
                 _, controls, _, _ = self._socket.recvmsg(0, 512, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)

@@ -17,28 +17,21 @@ from amon.engine.linux.sendstamps import ORIGIN_TIMESTAMPING, SECOND, SO_TIMESTA
 from amon.engine.shapes import I64, U8, U32, Packets, Span, WayRefused
 from amon.engine.stamps import RealtimeToMonotonic
 from amon.engine.ways.datagram import DatagramTransmitter
-from amon.engine.ways.rebuilt import QUOTE, Envelope, addresses, sender, write_header
+from amon.engine.ways.rebuilt import QUOTE, RECEIVE_TTL, Envelope, addresses, sender, write_header
 from amon.engine.ways.received import clear_behind, gather
 from amon.engine.ways.rights import refusal
 from amon.engine.ways.taking import BUFFER, SO_TIMESTAMPNS, Batch, Intake, drops, widen
 
-IP_RECVTTL, IP_RECVERR, IPV6_RECVERR, IP_PKTINFO = 12, 11, 25, 8
+IP_RECVERR, IPV6_RECVERR = 11, 25
 RANGE = Path("/proc/sys/net/ipv4/ping_group_range")
 HEADER = {4: 20, 6: 40}
 RECVERR = {4: (socket.IPPROTO_IP, IP_RECVERR), 6: (socket.IPPROTO_IPV6, IPV6_RECVERR)}
 ORIGIN = {4: 2, 6: 3}
 """SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6: other errors are of this host, and publish has told them."""
-CONTROLS = control_space(16) + 2 * control_space(4) + control_space(20)
+CONTROLS = control_space(16) + control_space(4) + control_space(48)
 ERROR = 16
 """Bytes of `struct sock_extended_err`; behind it the address of who sent the error."""
 TRIES = 3
-ASKS = {
-    4: ((socket.IPPROTO_IP, IP_RECVTTL), (socket.IPPROTO_IP, socket.IP_RECVTOS), (socket.IPPROTO_IP, IP_PKTINFO)),
-    6: (
-        (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT), (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS),
-        (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
-    ),
-}  # fmt: skip
 
 
 def open_ping(
@@ -54,7 +47,7 @@ def open_ping(
     sock = _socket(family)
     try:
         sock.bind(("", ident))
-        for level, option in (*ASKS[family], RECVERR[family], (socket.SOL_SOCKET, SO_TIMESTAMPNS)):
+        for level, option in (RECEIVE_TTL[family], RECVERR[family], (socket.SOL_SOCKET, SO_TIMESTAMPNS)):
             sock.setsockopt(level, option, 1)
     except OSError as error:
         sock.close()
@@ -91,6 +84,7 @@ class PingTransmitter(DatagramTransmitter):
 
     def __init__(self, family: int, sock: socket.socket, frames: int, interface: str | None, every: int) -> None:
         super().__init__("ICMP socket", family, sock, frames, interface, every)
+        self._stamps = SendStamps(sock, every, shared=True)  # the receiver reads the error queue
         self._tries = 0
 
     @property
@@ -107,7 +101,7 @@ class PingTransmitter(DatagramTransmitter):
         return self._tries <= TRIES or super()._again(error)
 
     def errors(self) -> I64:
-        return self._stamps.errors()  # the receiver reads the error queue
+        return self._stamps.errors()
 
 
 class PingReceiver:
@@ -120,9 +114,9 @@ class PingReceiver:
         self._socket, self._stamps = sock, stamps
         header = HEADER[family]
         name = 16 if family == 4 else 28
-        self._answers = Intake(offset=header, name=name, control=CONTROLS + control_space(48))
+        self._answers = Intake(offset=header, name=name, control=CONTROLS)
         self._errors = Intake(
-            offset=2 * header + QUOTE, name=name, control=CONTROLS + control_space(48) + control_space(ERROR + 28),
+            offset=2 * header + QUOTE, name=name, control=CONTROLS + control_space(ERROR + 28),
             flags=socket.MSG_ERRQUEUE, batch=256,
         )  # fmt: skip
         self._clock = RealtimeToMonotonic()
@@ -156,7 +150,7 @@ class PingReceiver:
         said = batch.bytes_of(*RECVERR[self.family], ERROR + (16 if self.family == 4 else 28))
         self._note_stamps(batch, said)
         envelope = sender(self.family, batch)
-        local, envelope.source = envelope.destination, said[:, 20:24] if self.family == 4 else said[:, 24:40]
+        envelope.source = said[:, 20:24] if self.family == 4 else said[:, 24:40]
         inner = batch.lengths + np.uint32(header)
         lengths = inner + np.uint32(header + QUOTE)
         write_header(self.family, data, 0, lengths, envelope)
@@ -165,10 +159,7 @@ class PingReceiver:
         # The MTU of the next link (RFC 1191, RFC 4443, 3.2), lowest byte last; IPv4 has two bytes of it.
         width = 2 if self.family == 4 else 4
         data[:, header + QUOTE - width : header + QUOTE] = said[:, 8 : 8 + width][:, ::-1]
-        nothing = np.zeros(len(batch), np.uint8)
-        write_header(
-            self.family, data, header + QUOTE, inner, Envelope(nothing, nothing, local, addresses(self.family, batch))
-        )
+        write_header(self.family, data, header + QUOTE, inner, Envelope(0, 0, addresses(self.family, batch)))
         clear_behind(data, lengths)
         ours = said[:, 4] == ORIGIN[self.family]
         return Packets(data[ours], lengths[ours], batch.stamps()[ours])

@@ -15,7 +15,7 @@ from amon.engine.linux.mmsg import control_space
 from amon.engine.shapes import NETWORK, U8, U16, Packets, WayRefused
 from amon.engine.stamps import RealtimeToMonotonic
 from amon.engine.ways.datagram import DatagramTransmitter, RoutedTransmitter
-from amon.engine.ways.rebuilt import IPV6, sender, write_header
+from amon.engine.ways.rebuilt import IPV6, RECEIVE_TTL, sender, write_header
 from amon.engine.ways.received import clear_behind, gather
 from amon.engine.ways.rights import refusal
 from amon.engine.ways.taking import BUFFER, SO_TIMESTAMPNS, Batch, Intake, drops, widen
@@ -81,9 +81,8 @@ class RawReceiver:
         blocked = _all_but(PASSES[6], 256).to_bytes(32, "little")
         self._socket.setsockopt(SOL_ICMPV6, ICMP6_FILTER, blocked)
         classic.attach(self._socket, classic.from_icmpv6(ident))
-        for option in (socket.IPV6_RECVHOPLIMIT, socket.IPV6_RECVTCLASS, socket.IPV6_RECVPKTINFO):
-            self._socket.setsockopt(socket.IPPROTO_IPV6, option, 1)
-        self._intake = Intake(offset=IPV6, name=28, control=STAMP_SPACE + 2 * control_space(4) + control_space(20))
+        self._socket.setsockopt(*RECEIVE_TTL[6], 1)
+        self._intake = Intake(offset=IPV6, name=28, control=STAMP_SPACE + control_space(4))
 
     def drain(self, most: int) -> Packets:
         rows, lengths, stamps = [], [], []

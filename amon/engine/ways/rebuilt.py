@@ -8,37 +8,33 @@ import numpy as np
 from amon.engine.shapes import U8, U32
 from amon.engine.ways.taking import Batch
 
-IP_PKTINFO = 8
 IPV4, IPV6 = 20, 40
 QUOTE = 8
 """Bytes of an ICMP error before the packet it quotes."""
 
 
+TTL = {4: (socket.IPPROTO_IP, socket.IP_TTL), 6: (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT)}
+"""The control message that has the TTL of what came."""
+RECEIVE_TTL = {4: (socket.IPPROTO_IP, 12), 6: (socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT)}
+"""The option that asks for it: IP_RECVTTL, IPV6_RECVHOPLIMIT."""
+
+
 @dataclass(slots=True)
 class Envelope:
-    """ttl, tos: (n,) U8. source, destination: (n, 4) or (n, 16) U8."""
+    """ttl: (n,) U8, or one for all. source, destination: (n, 4) or (n, 16) U8; a destination of 0 is not known.
 
-    ttl: U8
-    tos: U8
-    source: U8
-    destination: U8
+    The socket would tell destination and TOS too, but each of them costs a twentieth of a packet, and nobody asks.
+    """
+
+    ttl: U8 | int
+    source: U8 | int
+    destination: U8 | int = 0
 
 
 def sender(family: int, batch: Batch) -> Envelope:
-    """What the socket says beside data whose IP header it kept to itself."""
-    if family == 4:
-        return Envelope(
-            batch.bytes_of(socket.IPPROTO_IP, socket.IP_TTL, 4)[:, 0],
-            batch.bytes_of(socket.IPPROTO_IP, socket.IP_TOS, 1)[:, 0],
-            addresses(4, batch),
-            batch.bytes_of(socket.IPPROTO_IP, IP_PKTINFO, 12)[:, 8:12],
-        )
-    return Envelope(
-        batch.bytes_of(socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, 4)[:, 0],
-        batch.bytes_of(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, 4)[:, 0],
-        addresses(6, batch),
-        batch.bytes_of(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, 20)[:, :16],
-    )
+    """What the socket says beside data whose IP header it kept to itself: who sent it, and the TTL that was left."""
+    level, kind = TTL[family]
+    return Envelope(batch.bytes_of(level, kind, 4)[:, 0], addresses(family, batch))
 
 
 def addresses(family: int, batch: Batch) -> U8:
@@ -56,7 +52,7 @@ def write_header(family: int, rows: U8, at: int, lengths: U32, envelope: Envelop
 
 def _write_ipv4(header: U8, lengths: U32, envelope: Envelope) -> None:
     header[:, 0] = 0x45
-    header[:, 1] = envelope.tos
+    header[:, 1] = 0
     header[:, 2] = lengths >> 8
     header[:, 3] = lengths & 0xFF
     header[:, 4:8] = 0
@@ -73,9 +69,8 @@ def _write_ipv4(header: U8, lengths: U32, envelope: Envelope) -> None:
 
 def _write_ipv6(header: U8, lengths: U32, envelope: Envelope) -> None:
     behind = lengths - np.uint32(IPV6)
-    header[:, 0] = 0x60 | envelope.tos >> 4
-    header[:, 1] = envelope.tos << 4
-    header[:, 2:4] = 0
+    header[:, 0] = 0x60
+    header[:, 1:4] = 0
     header[:, 4] = behind >> 8
     header[:, 5] = behind & 0xFF
     header[:, 6] = 58
