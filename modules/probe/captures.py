@@ -18,7 +18,8 @@ from amon.ids import short
 from amon.units import format_quantity
 
 from .answers import Caught
-from .demand import OnDemand, Word
+from .demand import Word
+from .services import Services
 from .targets import packed
 
 KEPT = 8
@@ -34,7 +35,7 @@ Direction = Annotated[bool, Field()]
 Name = Annotated[str, Field("of a capture, else a list", pattern=r"[0-9A-Z]{0,26}", longest=26, complete="names")]
 
 
-class Captures(OnDemand):
+class Captures(Services):
     """What of an instance deals with packets themselves."""
 
     @property

@@ -63,7 +63,7 @@ class OnDemand(Module[Settings]):
         self.keeper = EngineKeeper(settings.engine, settings.tenant, f"probe {env.name}", env.clock, env.changed)
         self._icmp = icmp
         self._fence = Fence(networks(settings.allow), networks(settings.deny))
-        self._caps = Caps(settings.demand.rate, settings.demand.at_once, settings.demand.longest)
+        self.caps = Caps(settings.demand.rate, settings.demand.at_once, settings.demand.longest)
         self._networks = TableFile(settings.networks) if settings.networks is not None else None
 
     def world(self, *, fenced: bool = False) -> World:
@@ -147,7 +147,7 @@ class OnDemand(Module[Settings]):
         """A trace that goes on, with statistics of each hop since the beginning, until you stop it."""
         settings = trace.Settings(interval=interval, timeout=timeout, last=hops, size=size, tos=tos, family=family)
         ((name, host),) = self.meant(call, (target,), family)
-        with self._caps.hold(hops / interval, 0):
+        with self.caps.hold(hops / interval, 0):
             async with aclosing(pictures(host, name, settings, self.world(fenced=True))) as stream:
                 async for picture in stream:
                     yield picture
@@ -160,13 +160,23 @@ class OnDemand(Module[Settings]):
     ) -> list[Measurement] | Story | Measurement:  # fmt: skip
         """Measure each target, side by side. rate: packets a second to one; lasts: seconds."""
         meant = self.meant(call, words, family)
-        with self._caps.hold(rate * len(meant), lasts):
+        with self.caps.hold(rate * len(meant), lasts):
             call.note(f"{call.site or 'this site'} probes {', '.join(name for name, _ in meant)}")
             found = await asyncio.gather(*(measure(host, settings, self.world(fenced=True)) for _, host in meant))
         made = [dataclasses.replace(one, target=name) for one, (name, _) in zip(found, meant, strict=True)]
         if explain:
             return Story(tuple(line for one in made for line in one.explain()))
         return made[0] if len(made) == 1 else made
+
+    async def _one(
+        self, call: Call, name: str, target: str, measure: Any, settings: Any, explain: bool, lasts: float
+    ) -> Story | Measurement:
+        """Measure one target that is called `name`."""
+        with self.caps.hold(1, lasts):
+            call.note(f"{call.site or 'this site'} probes {name}")
+            found: Measurement = await measure(target, settings, self.world(fenced=True))
+        made = dataclasses.replace(found, target=name)
+        return Story(tuple(made.explain())) if explain else made
 
     def meant(self, call: Call, words: Sequence[str], family: Family) -> list[tuple[str, str]]:
         """Each target: what it is called, and the address or name to probe. `Refused` says what is missing."""

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from types import ModuleType
 
-from . import ping, trace
+from . import dns, http, ntp, ping, tcp, trace, udp
 from .shape import Measurement
 
-KINDS: Mapping[str, ModuleType] = {"ping": ping, "trace": trace}
+KINDS: Mapping[str, ModuleType] = {
+    "ping": ping, "trace": trace, "dns": dns, "http": http, "tcp": tcp, "udp": udp, "ntp": ntp,
+}  # fmt: skip
 
 
 def rtt_of(made: Measurement) -> float | None:
     """The one time that a kind is judged by, in seconds: a round trip where it has one, else how long it took."""
-    for name in ("rtt_median", "rtt"):
+    for name in ("rtt_median", "rtt", "connect", "delay"):
         if hasattr(made, name):
             told: float | None = getattr(made, name)
             return told

@@ -23,6 +23,8 @@ from .answers import Latest, Monitor, Place, Site, Status, Target, Told
 from .captures import Captures
 from .course import Course
 from .demand import Words
+from .echoserver import EchoServer
+from .fence import Fence, networks
 from .lists import Lists
 from .monitor import Watch, monitor_of
 from .peers import STALE, Peers, address_of, tamed
@@ -54,6 +56,8 @@ class ProbeModule(Captures):
             env.name, settings, lists, self.keeper, self.world, env.clock, env.log, env.changed, sink, self.random
         )
         self._watch = Watch()
+        self._echo: EchoServer | None = None
+        self._echo_fault = ""
         self._paused = ""
         self._pause_file = env.state / "paused.json"
 
@@ -68,9 +72,29 @@ class ProbeModule(Captures):
 
     async def run(self) -> None:
         self.env.spawn(self.keeper.run(), name="engine")
+        if self.env.settings.echo.port:
+            await self._answer_echo()
         await self.course.run()
 
+    async def _answer_echo(self) -> None:
+        """Others' UDP echo, of those who are known; that it cannot be done is no reason to probe nothing."""
+        settings = self.env.settings.echo
+        fence = Fence(networks(settings.allow)) if settings.allow else None
+        self._echo = EchoServer(self.env.clock, lambda host: self._is_peer(host, fence), port=settings.port)
+        try:
+            await self._echo.start()
+        except OSError as fault:
+            self._echo_fault = f"UDP port {settings.port}: {(fault.strerror or str(fault)).lower()}"
+            self.env.log.warning("echo: %s", self._echo_fault)
+
+    def _is_peer(self, host: str, fence: Fence | None) -> bool:
+        if fence is not None and not fence.problem(host):
+            return True
+        return any(host in told for one in self.book.all().values() for told in one.others.values())
+
     async def stop(self) -> None:
+        if self._echo is not None:
+            self._echo.close()
         close = getattr(self.resolver, "close", None)
         if close is not None:
             await close()
@@ -84,6 +108,8 @@ class ProbeModule(Captures):
         if self.book.fault or (self.env.settings.mesh and not self.book.all()):
             text = self.book.fault or "it was told of no other site; next, on a console: amon run all probe peers @all"
             parts["peers"] = Health.fair(text, state="none")
+        if self._echo_fault:
+            parts["echo"] = Health.fair(self._echo_fault)
         return Health.of(parts)
 
     def called(self) -> list[str]:
@@ -181,7 +207,9 @@ class ProbeModule(Captures):
     async def _plan_resume(self, call: Call) -> str:
         if not self._paused:
             raise Refused("it is not paused")
-        return f"paused {self._paused}; would: probe {len(self.course.targets)} targets every {self.course.interval:g} s"
+        return (
+            f"paused {self._paused}; would: probe {len(self.course.targets)} targets every {self.course.interval:g} s"
+        )
 
     async def _pause(self, why: str) -> None:
         self._paused = why

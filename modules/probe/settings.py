@@ -8,15 +8,20 @@ from typing import Annotated, Literal
 from amon.errors import Problem
 from amon.fields import Field
 
+from .dns import Settings as Dns
 from .fence import NETWORKS_MOST, networks
+from .http import Settings as Http
+from .ntp import Settings as Ntp
 from .ping import Settings as Ping
 from .standing import HISTORY
 from .targets import LINE_MOST, Draft
+from .tcp import Settings as Tcp
 from .trace import Settings as Trace
+from .udp import Settings as Udp
 
-_ONE_PACKET, _TRACE = Ping(count=1), Trace()
+_ONE_PACKET, _TRACE, _DNS, _HTTP, _TCP, _UDP, _NTP = Ping(count=1), Trace(), Dns(), Http(), Tcp(), Udp(), Ntp()
 
-Kind = Literal["ping", "trace"]
+Kind = Literal["ping", "trace", "dns", "http", "tcp", "udp", "ntp"]
 Line = Annotated[
     str, Field("an address or a name, perhaps a label behind it", pattern=r"[^\x00-\x1f]+", longest=LINE_MOST)
 ]
@@ -58,6 +63,14 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """UDP echo for others: only those of these networks, and the other sites that `peers` told of, are answered."""
+
+    port: Annotated[int, Field("to answer on; 0: nobody is answered", least=0, most=65_535)] = 0
+    allow: Annotated[tuple[Network, ...], Field("who is answered besides", longest=NETWORKS_MOST)] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Without targets it probes on demand only."""
 
@@ -86,16 +99,23 @@ class Settings:
     ] = ()
     deny: Annotated[tuple[Network, ...], Field("never probed on demand", longest=NETWORKS_MOST)] = ()
     demand: Annotated[Demand, Field("limits of what is asked on demand")] = Demand()
+    echo: Annotated[Echo, Field("answer the UDP probes of others")] = Echo()
     limits: Annotated[Limits, Field("when a target is not well")] = Limits()
     keep: Annotated[int, Field("results kept in memory", unit="B", least=65_536, most=2**30)] = 16 * 2**20
     ping: Annotated[Ping, Field("each visit of kind `ping`")] = _ONE_PACKET
     trace: Annotated[Trace, Field("each visit of kind `trace`")] = _TRACE
+    dns: Annotated[Dns, Field("each visit of kind `dns`")] = _DNS
+    http: Annotated[Http, Field("each visit of kind `http`")] = _HTTP
+    tcp: Annotated[Tcp, Field("each visit of kind `tcp`")] = _TCP
+    udp: Annotated[Udp, Field("each visit of kind `udp`")] = _UDP
+    ntp: Annotated[Ntp, Field("each visit of kind `ntp`")] = _NTP
 
 
 def problems(settings: Settings) -> Iterator[Problem]:
     """What is wrong though its types are right."""
     for name in ("allow", "deny"):
         yield from _no_network(name, getattr(settings, name))
+    yield from _no_network("echo.allow", settings.echo.allow)
     for path, lines in _lists(settings):
         draft = Draft()
         draft.read("", "", lines, urls=True)
