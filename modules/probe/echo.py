@@ -74,7 +74,7 @@ async def _by_engine(address: str, spec: Spec, engine: Engine, counts: Counts) -
             elif isinstance(report, Ended):
                 ended = True
                 _note(report, counts)
-            else:
+            elif isinstance(report, Progress):
                 _held(report, counts)
         if not ended:
             raise Stop("unmeasured", "the packet engine went away")

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, cast
 
 from amon.clock import Clock
 from amon.convert import fields_of
-from amon.engine.messages import Batch, Denied, Ended, Spec, State
+from amon.engine.messages import Denied, Spec
 from amon.fields import Field
 from amon.text import visible
 
@@ -110,7 +110,8 @@ class Job(Protocol):
     @property
     def denied(self) -> Sequence[Denied]: ...
 
-    def __aiter__(self) -> AsyncIterator[Batch | State | Ended]: ...
+    def __aiter__(self) -> AsyncIterator[object]:
+        """`Batch`, `State`, `Ended`; others are passed over."""
 
     async def end(self) -> None: ...
 

@@ -7,7 +7,6 @@ quote too little for the nonce (RFC 792: 8 bytes), so there the number and the q
 import asyncio
 import errno
 import heapq
-import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,8 +61,8 @@ class _Shot:
     ttl: int
     flow: int
     nonce: int = 0
-    wall: int = 0
-    mono: int = 0
+    wall: float = 0.0
+    steady: float = 0.0
     closed: str = ""
 
 
@@ -161,7 +160,7 @@ class Volley:
         self._shots.pop((seq - 2 * UNDER_WAY_MOST) & 0xFFFF, None)  # closed long ago: timeouts come in order
         shot = _Shot(number, ttl, flow, self._world.random.getrandbits(64))
         message = icmp.request(self._wire.version, self._wire.ident, seq, seq, shot.nonce, flow, self._fill)
-        shot.wall, shot.mono = time.time_ns(), time.monotonic_ns()
+        shot.wall, shot.steady = self._world.clock.time(), self._world.clock.monotonic()
         try:
             self._wire.send(message, ttl)
         except OSError as fault:
@@ -179,7 +178,7 @@ class Volley:
         if fault.errno == errno.EMSGSIZE:
             list(self._wire.heard())  # there it says how much would fit
             mtu = self._wire.local_mtu
-        return Reply(shot.number, shot.ttl, shot.flow, "unsent", mtu=mtu, sent=shot.wall / 1e9)
+        return Reply(shot.number, shot.ttl, shot.flow, "unsent", mtu=mtu, sent=shot.wall)
 
     def _is_closed(self, seq: int) -> bool:
         shot = self._shots.get(seq)
@@ -190,7 +189,7 @@ class Volley:
             _, seq = heapq.heappop(self._timeouts)
             if not self._is_closed(seq):
                 shot = self._shots[seq]
-                yield self._close(shot, Reply(shot.number, shot.ttl, shot.flow, "lost", sent=shot.wall / 1e9))
+                yield self._close(shot, Reply(shot.number, shot.ttl, shot.flow, "lost", sent=shot.wall))
 
     def _close(self, shot: _Shot, reply: Reply) -> Reply:
         if not shot.closed:
@@ -200,11 +199,11 @@ class Volley:
 
     def _hear(self) -> Iterator[Reply]:
         for heard in self._wire.heard():
-            reply = self._match(heard, time.monotonic_ns())
+            reply = self._match(heard, self._world.clock.monotonic())
             if reply is not None:
                 yield reply
 
-    def _match(self, heard: Heard, now: int) -> Reply | None:
+    def _match(self, heard: Heard, now: float) -> Reply | None:
         """The reply it makes; None for what is not ours, not true or not the first."""
         version = self._wire.version
         echo = icmp.read_echo(version, heard.data, reply=heard.error is None)
@@ -225,7 +224,7 @@ class Volley:
             return None
         return self._close(shot, self._reply(shot, heard, now))
 
-    def _reply(self, shot: _Shot, heard: Heard, now: int) -> Reply:
+    def _reply(self, shot: _Shot, heard: Heard, now: float) -> Reply:
         kind, code = heard.error or (icmp.ECHO_REPLY[self._wire.version], 0)
         if shot.closed:
             state = "late"
@@ -236,9 +235,9 @@ class Volley:
         if heard.error is None or heard.source == self._address:
             self._reached = min(self._reached, shot.ttl)
         # The kernel's stamp leaves out how long this process slept; not if its clock was set meanwhile.
-        whole, stamped = now - shot.mono, heard.stamp - shot.wall
-        rtt = stamped if 0 <= stamped <= whole + 1_000_000 else whole
+        whole, stamped = now - shot.steady, heard.stamp / 1e9 - shot.wall
+        rtt = stamped if 0 <= stamped <= whole + 0.001 else whole
         return Reply(
-            shot.number, shot.ttl, shot.flow, state, heard.source, rtt / 1e9, heard.hops, kind, code, heard.mtu,
-            shot.wall / 1e9,
+            shot.number, shot.ttl, shot.flow, state, heard.source, rtt, heard.hops, kind, code, heard.mtu,
+            shot.wall,
         )  # fmt: skip

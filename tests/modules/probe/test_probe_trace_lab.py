@@ -1,6 +1,5 @@
 """Ping and trace over scripted routers: by raw sockets and by ping sockets, both families."""
 
-import asyncio
 import random
 
 import pytest

@@ -1,0 +1,151 @@
+"""The one shape: what ends a probe, what is told of it, and what a stranger's words may do."""
+
+import asyncio
+import errno
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+
+from amon.fields import Field
+from amon.testing import FakeClock
+from modules.probe import dns, http, ntp, ping, shape, tcp, trace, udp
+from modules.probe.shape import Measurement, Step, Stop, Trial, columns_of
+from tests.modules.probe.probeworlds import world
+
+KINDS = [
+    (dns, dns.Dns),
+    (http, http.Http),
+    (ntp, ntp.Ntp),
+    (ping, ping.Ping),
+    (tcp, tcp.Tcp),
+    (trace, trace.Trace),
+    (udp, udp.Udp),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing(Measurement):
+    rtt: Annotated[float | None, Field("round trip", unit="s")] = None
+    names: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        return "" if self.rtt is None else f"rtt {self.rtt:g}"
+
+
+def trial(**more: Any) -> Trial[Thing]:
+    return Trial(Thing(target="there"), world(**more))
+
+
+async def ends(body: Coroutine[Any, Any, None], one: Trial[Thing], within: float = 5.0) -> tuple[str, str]:
+    found = await one.run(body, within)
+    return found.state, found.reason
+
+
+async def test_what_was_learnt_before_a_failure_stays() -> None:
+    one = trial()
+
+    async def body() -> None:
+        one.know(rtt=0.5)
+        raise Stop("wrong", "status 500")
+
+    found = await one.run(body(), 5)
+    assert (found.state, found.reason, found.rtt) == ("wrong", "status 500", 0.5)
+    assert str(found) == "there: wrong: status 500; rtt 0.5"
+
+
+async def test_silence_is_a_failure_with_its_time() -> None:
+    one = trial()
+    assert await ends(asyncio.Event().wait(), one, 0.05) == ("failed", "no answer in 0.05 s")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("number", "state"),
+    [
+        (errno.ECONNREFUSED, "failed"),
+        (errno.EHOSTUNREACH, "failed"),
+        (errno.EPERM, "unmeasured"),
+        (errno.EMFILE, "unmeasured"),
+    ],
+)
+async def test_what_this_host_refuses_says_nothing_about_the_target(number: int, state: str) -> None:
+    async def body() -> None:
+        raise OSError(number, "because")
+
+    assert (await ends(body(), trial()))[0] == state
+
+
+async def test_a_bug_stays_a_bug() -> None:
+    async def body() -> None:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        await trial().run(body(), 5)
+
+
+async def test_who_stops_a_probe_gets_no_measurement() -> None:
+    task = asyncio.create_task(trial().run(asyncio.Event().wait(), 5))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_story_has_times_since_the_start_and_ends_with_the_verdict() -> None:
+    clock = FakeClock(1_000)
+    one = trial(clock=clock)
+
+    async def body() -> None:
+        clock.advance(0.25)
+        one.say("asked")
+        clock.advance(0.5)
+
+    found = await one.run(body(), 5)
+    assert (found.at, found.seconds) == (1_000, 0.75)
+    assert found.explain() == ["there: good", "   250.000 ms  asked", "   750.000 ms  good"]
+
+
+async def test_a_story_has_bounded_lines_of_bounded_length_without_control_characters() -> None:
+    one = trial()
+    for _ in range(shape.STEPS_MOST + 7):
+        one.say("\x1b[31m" + "x" * 10_000)
+    found = one.told("good", "")
+    assert len(found.story) == shape.STEPS_MOST + 1
+    assert found.story[-1].text == "7 more lines left out"
+    assert all(len(step.text) <= shape.LINE_MOST and step.text.isprintable() for step in found.story)
+
+
+def test_a_missing_library_names_the_extra() -> None:
+    with pytest.raises(Stop, match=r"nosuchlib is not installed: pip install 'amon\[probe\]'") as stop:
+        shape.need("nosuchlib.part")
+    assert stop.value.state == "unmeasured"
+
+
+def test_columns_are_the_plain_values_with_their_units() -> None:
+    columns = {one.name: (one.type, one.unit) for one in columns_of(Thing)}
+    assert columns["rtt"] == (float, "s")
+    assert columns["state"] == (str, "")
+    assert not {"story", "names"} & set(columns)
+
+
+@pytest.mark.parametrize(("module", "kind"), KINDS, ids=lambda one: one.__name__.rpartition(".")[2])
+def test_each_probe_has_the_shape(module: Any, kind: type[Measurement]) -> None:
+    assert asyncio.iscoroutinefunction(module.measure)
+    assert module.Settings()
+    assert str(kind(target="there")) in ("there: good", "there port 0: good")
+    numbers = [one for one in columns_of(kind) if one.type is float]
+    assert numbers
+    assert all(one.unit for one in numbers)
+
+
+@pytest.mark.parametrize(("module", "kind"), KINDS, ids=lambda one: one.__name__.rpartition(".")[2])
+async def test_each_probe_tells_of_an_unknown_name_and_never_raises(module: Any, kind: type[Measurement]) -> None:
+    found = await module.measure("nowhere.example", module.Settings(), world())
+    assert isinstance(found, kind)
+    assert (found.state, found.reason) == ("failed", "nowhere.example: domain name not found")
+    assert found.explain()[-1].endswith("failed: nowhere.example: domain name not found")
+
+
+def test_a_step_reads_in_milliseconds() -> None:
+    assert str(Step(1.5, "x")) == "  1500.000 ms  x"
