@@ -18,6 +18,9 @@ AT_ONCE = 4096
 """Packets taken from one receiver in one turn."""
 SEALED_AFTER = 100_000_000
 """ns that a row waits for others to make a batch with; of jobs on demand none does."""
+DRAIN_EVERY = 40_000_000
+DRAIN_SOON = 10_000_000
+"""ns between two looks at the receivers; the second where somebody waits for an answer."""
 
 
 class Hearer:
@@ -27,6 +30,12 @@ class Hearer:
         self._jobs, self._targets, self._table = jobs, targets, table
         self._ports, self._desk, self._captures = ports, desk, captures
         self._waiting: dict[int, Waiting] = {}
+
+    @property
+    def every(self) -> int:
+        """ns between two drains."""
+        urgent = any(edition.spec.priority == 0 for edition in self._jobs.editions.values())
+        return DRAIN_SOON if urgent else DRAIN_EVERY
 
     def drain(self) -> int:
         """Take in what has come. Returns how many packets that were."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from msgspec import structs
 
 from amon.engine.caps import Caps, Gate, TenantCap
@@ -28,6 +29,7 @@ from amon.engine.orders import Orders
 from amon.engine.outbox import Out
 from amon.engine.paths import Paths
 from amon.engine.ports import Ports
+from amon.engine.schedule import SECOND
 from amon.engine.sending import Sender
 from amon.engine.server import Desk, Said
 from amon.engine.stamps import clocks_apart
@@ -35,9 +37,11 @@ from amon.engine.table import Table
 from amon.engine.targets import Targets
 
 TICK = 1_000_000
-"""ns between two turns in which frames are published, at least."""
-DRAIN_EVERY = 10_000_000
-"""ns between two looks at the receivers while anything is under way."""
+TICK_MOST = 3_000_000
+AT_A_TICK = 32
+"""ns between two turns in which frames are published: so long that so many are due, within these bounds."""
+DRAIN_AFTER = 1024
+"""Frames sent after which the receivers are looked at, however soon."""
 HEAR_EVERY = 5_000_000
 """ns between two looks at the desk where no turn ever rests."""
 LOOK_EVERY = 100_000_000
@@ -94,7 +98,8 @@ class Loop:
         self._monitor = Monitor(now)
         self._held: set[int] = set()
         self._apart = clocks_apart()
-        self._drained = self._heard = self._looked = self._turned = 0
+        self._out: list[Out] = []
+        self._drained = self._heard = self._looked = self._turned = self._sent = 0
         self._stopping = False
 
     def run(self) -> None:
@@ -132,8 +137,10 @@ class Loop:
         self._sender.fill(now)
         sent = self._sender.publish(self._monotonic(), self._published)
         self._monitor.sent(sent)
-        if sent >= 512 or now - self._drained >= DRAIN_EVERY:
-            self._drained = now
+        self._sent += sent
+        if self._sent >= DRAIN_AFTER or now >= self._drained + self._hearer.every:
+            self._drained, self._sent = now, 0
+            self._tell_table()
             self._monitor.received(self._hearer.drain())
             self._hearer.hand(self._monotonic(), self._apart)
         if now - self._looked >= LOOK_EVERY or self._keeper.is_resolving or self._orders.is_preparing:
@@ -215,11 +222,20 @@ class Loop:
     # --- packets
 
     def _published(self, out: Out) -> None:
-        if len(out.stamps):
-            self._table.sent(out.slots, out.stamps)
-            self._captures.note_sent(out)
-        else:
-            self._table.unsent(out.slots)
+        self._out.append(out)
+        if len(self._captures) and len(out.stamps):
+            self._captures.note_sent(out)  # now: the rows will be used again
+
+    def _tell_table(self) -> None:
+        """Of what went out since the last time. Answers that are seen before that find their probes all the same."""
+        out, self._out = self._out, []
+        sent = [one for one in out if len(one.stamps)]
+        if sent:
+            slots = np.concatenate([one.slots for one in sent])
+            self._table.sent(slots, np.concatenate([one.stamps for one in sent]))
+        for one in out:
+            if not len(one.stamps):
+                self._table.unsent(one.slots)
 
     # --- the rest
 
@@ -247,14 +263,18 @@ class Loop:
     def _idles(self) -> bool:
         return not self._sender.ahead
 
+    def _tick(self) -> int:
+        rate = sum(edition.schedule.rate for edition in self._jobs.probed)
+        return min(TICK_MOST, max(TICK, int(AT_A_TICK * SECOND / rate))) if rate else TICK
+
     def _rest(self, waiter: "select.epoll") -> None:
         """Until the next tick, or until somebody says something."""
         now = self._monotonic()
         due = [self._looked + LOOK_EVERY]
         if self._table.busy or len(self._captures):
-            due.append(self._drained + DRAIN_EVERY)
+            due.append(self._drained + self._hearer.every)
         if (moment := self._sender.next_due()) is not None:
-            due.append(max(moment, self._turned + TICK))
+            due.append(max(moment, self._turned + self._tick()))
         if self._keeper.is_resolving or self._orders.is_preparing:
             due.append(self._turned + TICK)
         wake = min(due)

@@ -19,8 +19,8 @@ from amon.engine.shapes import I64, U16, U32, Probes
 from amon.engine.table import Table
 from amon.engine.targets import Targets
 
-AHEAD = 40_000_000
-"""ns: what is due within them is crafted."""
+AHEAD = 80_000_000
+"""ns: what is due within them is crafted; again when half of them are over."""
 AT_ONCE = 1024
 """Frames crafted in one turn."""
 SLACK = 250_000_000

@@ -1,4 +1,4 @@
-"""The whole engine but the network: desk, guard, caps, table, crafting, decoding are real; time and packets are ours."""
+"""The whole engine but the network: desk, guard, caps, table, crafting, decoding are real; time and packets ours."""
 
 import socket
 from collections import Counter
