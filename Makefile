@@ -4,14 +4,15 @@
 BIN := .venv/bin
 DEMO := prosody
 TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
-ALL := $(TEST) ejabberd profanity tmux zsh fish iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps
+ALL := $(TEST) ejabberd profanity tmux zsh fish iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps tcpdump tshark
 CLIENTS := poezio chromium-headless-shell npm
+PEERS := iproute2 procps fping zmap masscan netsniff-ng scamper
 MARKED := servers or clients or lab
 # Each test has servers, ports and folders of its own. make test SIDE_BY_SIDE= runs them one after the other.
 SIDE_BY_SIDE := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench soak histories fuzz defences setup lint format types contracts lock clean
+.PHONY: help demo test test-all bench bench-probe soak histories fuzz defences setup lint format types contracts lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -33,6 +34,10 @@ test-all: ## the marked tests too: other XMPP servers, real Jabber clients, the 
 bench: ## measure the budgets: figure, budget, ratio
 	@.ci/setup $(ALL)
 	$(BIN)/python tests/bench/run.py
+
+bench-probe: ## the packet engine beside fping, zmap, masscan, trafgen and scamper, in namespaces: ratios (root)
+	@.ci/setup $(PEERS)
+	$(BIN)/python -m tests.bench.probe
 
 HOURS = 0.33
 SEED = 1

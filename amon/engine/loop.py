@@ -99,7 +99,8 @@ class Loop:
         self._held: set[int] = set()
         self._apart = clocks_apart()
         self._out: list[Out] = []
-        self._drained = self._heard = self._looked = self._turned = self._sent = 0
+        self._drained = self._heard = self._looked = self._turned = now
+        self._sent = 0
         self._stopping = False
 
     def run(self) -> None:
