@@ -34,10 +34,15 @@ class Notify:
     def status(self, text: str) -> None:
         self._tell(f"STATUS={_line(text)}")
 
+    def alive(self) -> None:
+        """A sign of life, if one is wanted: from where the work is done, so that one that is stuck says nothing."""
+        if self.watchdog is not None:
+            self._tell("WATCHDOG=1")
+
     async def keep_alive(self) -> None:
         """Until cancelled. From the loop: one that is stuck says nothing, and systemd starts us anew."""
         while self.watchdog is not None:
-            self._tell("WATCHDOG=1")
+            self.alive()
             await asyncio.sleep(self.watchdog / 2)
 
     def _tell(self, *assignments: str) -> None:

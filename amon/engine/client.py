@@ -178,8 +178,9 @@ class Engine:
     async def capture(
         self, descriptor: int, *, job: Job | None = None, address: bytes | None = None, sent: bool = True,
         received: bool = True, seconds: float = 60.0, packets: int = 100_000, size: int = 16 * 1024 * 1024,
+        until: asyncio.Event | None = None,
     ) -> Captured:  # fmt: skip
-        """The engine's own packets as a pcap into an open file, until a limit is reached. Cancel it to end it before.
+        """The engine's own packets as a pcap into an open file, until a limit is reached or `until` is set.
 
         With several cores an address must be named: one file has one writer.
         """
@@ -191,7 +192,15 @@ class Engine:
         self._wanted.captures[number] = done
         try:
             await link.send(order, [descriptor])
-            return await done
+            if until is None:
+                return await done
+            await _either(done, until)
+            if not done.done():
+                link.post(EndCapture(number))
+            async with asyncio.timeout(self._times.answer):
+                return await done
+        except TimeoutError:
+            raise Failed(f"the capture did not end within {self._times.answer:g} s") from None
         except asyncio.CancelledError:
             if link.up:
                 link.post(EndCapture(number))
@@ -328,3 +337,11 @@ class Engine:
                 link.close()
                 self._lose(link, str(error))
             raise
+
+
+async def _either(done: "asyncio.Future[Captured]", until: asyncio.Event) -> None:
+    told = asyncio.ensure_future(until.wait())
+    try:
+        await asyncio.wait((done, told), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told.cancel()

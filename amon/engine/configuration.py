@@ -5,14 +5,14 @@ import os
 import pwd
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from amon.config import known_good, parse
 from amon.convert import from_data
 from amon.engine.messages import Limits
 from amon.engine.server import Account
-from amon.engine.settings import EVERYWHERE, EngineSettings, TenantSettings
+from amon.engine.settings import EngineSettings, TenantSettings
 from amon.errors import Failed, Problem
 from amon.files import mode_fault, read_file
 
@@ -156,10 +156,17 @@ def identity_of(settings: EngineSettings, host: str) -> str:
     return settings.identity or f"amon-engine of {host}"
 
 
+_LATER = ("socket", "group", "identity", "interfaces", "way", "dedicated", "cores", "lock_memory", "keep_rights")
+
+
 def later(old: EngineSettings, new: EngineSettings) -> list[str]:
-    """Keys that only a restart takes over."""
-    keys = ("socket", "group", "identity", "interfaces", "way", "dedicated", "cores", "lock_memory", "keep_rights")
-    return [key for key in keys if getattr(old, key) != getattr(new, key)]
+    """Keys that are different, and that only a restart takes over."""
+    return [key for key in _LATER if getattr(old, key) != getattr(new, key)]
 
 
-__all__ = ["EVERYWHERE", "Loaded", "World", "identity_of", "later", "limits_of", "load"]
+def kept(old: EngineSettings, new: EngineSettings) -> EngineSettings:
+    """The new ones, but for what only a restart takes over."""
+    return replace(new, **{key: getattr(old, key) for key in _LATER})
+
+
+__all__ = ["Loaded", "World", "identity_of", "kept", "later", "limits_of", "load"]

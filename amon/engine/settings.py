@@ -72,7 +72,7 @@ class EngineSettings:
     ] = 10_000_000
     in_flight: Annotated[
         int, Field("packets whose answer is waited for at most, of all together; 64 bytes each", least=1, most=2**24)
-    ] = 100_000
+    ] = 50_000
     deny: Annotated[
         tuple[Network, ...],
         Field("networks nobody may have probed", longest=100_000, example=("203.0.113.0/24", "2001:db8:dead::/48")),
