@@ -99,7 +99,7 @@ Script = Callable[["Packet"], "Iterator[tuple[float, Heard] | OSError]"]
 
 
 class Packet:
-    """An echo request that a `MemoryWire` was given."""
+    """An echo request that a `MemoryWire` was given. What comes back bears no stamp of a kernel."""
 
     def __init__(self, wire: "MemoryWire", message: bytes, ttl: int) -> None:
         self.wire, self.message, self.ttl = wire, message, ttl
@@ -116,13 +116,11 @@ class Packet:
 
     def reply(self, source: str = "", change: Callable[[bytes], bytes] = bytes) -> Heard:
         kind = icmp.ECHO_REPLY[self.wire.version]
-        return Heard(
-            bytes([kind, 0, 0, 0]) + change(self.message[4:]), source or self.wire.address, self.wire.now(), 57
-        )
+        return Heard(bytes([kind, 0, 0, 0]) + change(self.message[4:]), source or self.wire.address, 0, 57)
 
     def error(self, source: str, kind: int, code: int, mtu: int = 0, quoted: int = 1 << 16, to: str = "") -> Heard:
         data = self.message[:quoted]
-        return Heard(data, source, self.wire.now(), 250, (kind, code), mtu, to or self.wire.address)
+        return Heard(data, source, 0, 250, (kind, code), mtu, to or self.wire.address)
 
 
 class MemoryWire:
@@ -138,9 +136,6 @@ class MemoryWire:
         self._heard: deque[Heard] = deque()
         self._read, self._write = os.pipe2(os.O_NONBLOCK)
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def now(self) -> int:
-        return 0  # no kernel stamped it
 
     def send(self, message: bytes, ttl: int) -> None:
         packet = Packet(self, message, ttl)

@@ -52,7 +52,8 @@ class Probe:
 class Routers:
     """What is on the way. hops: addresses of each; several share flows by checksum. silent: hops that say nothing.
 
-    mtu: of the link behind a hop (0: behind the host itself). mute: routers that tell no MTU. end: what the target does.
+    mtu: of the link behind a hop (0: behind the host itself). mute: routers tell no MTU. answers: what the
+    target does. at: what is done at a place of the way, None for the usual.
     """
 
     hops: list[list[str]] = field(default_factory=list)
