@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from admin_console.drawing import Drawing
 from admin_console.narrow import fits, records, without_side
 from admin_console.plain import PlainFace
 from admin_console.run import Run
@@ -66,6 +67,7 @@ class LiveFace(PlainFace):
         self.console = console or Console(file=self.out, highlight=False, markup=False, emoji=False)
         self._moving = moving
         self._clear: Callable[[], None] = _nothing
+        self._drawing: Drawing | None = None
 
     @contextlib.contextmanager
     def watching(self, run: Run) -> Iterator[None]:
@@ -84,14 +86,22 @@ class LiveFace(PlainFace):
             finally:
                 self._clear = _nothing
                 drawing.cancel()
+                if self._drawing is not None:
+                    self._drawing.close()
+                    self._drawing = None
 
     def output(self, site: str, output: Output) -> None:
-        """What a session says takes the place of the picture."""
+        """What a session says takes the place of the picture; where it draws, each drawing that of the last."""
         self._clear()
         self._clear = _nothing
+        if output.replaces and self._moving:
+            self._drawing = self._drawing or Drawing(self.console, self._several)
+            self._drawing.draw(site, output)
+            return
         super().output(site, output)
 
     def report(self, report: Report) -> None:
+        self._last_pictures()
         layout = book_layout(report.book)
         for grid in layout.grids:
             self.grid(grid)

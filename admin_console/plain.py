@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from admin_console.paced import Pictures
 from admin_console.run import Run
 from admin_console.tables import Grid, Listing, apart, fleet_grid, listed, one_line, some_lines, state_of
 from admin_console.wish import Report
@@ -31,6 +32,7 @@ class PlainFace:
         self._job = ""
         self._told: dict[str, Row] = {}
         self._several = False
+        self._pictures = Pictures()
 
     def note(self, text: str) -> None:
         print(visible(text), file=self.notes, flush=True)
@@ -55,12 +57,25 @@ class PlainFace:
     def output(self, site: str, output: Output) -> None:
         """Lines of a session, each with its site in front where there are several."""
         head = f"{one_line(site)}: " if self._several else ""
+        if output.replaces:
+            self._say_picture(head, self._pictures.take(site, output))
+            return
         if output.missed:
             self.note(f"{head}({output.missed} left out: this end was too slow for them)")
         for line in output.lines:
             self.line(f"{head}{one_line(line, _LONGEST_LINE)}")
 
+    def _say_picture(self, head: str, lines: list[str]) -> None:
+        for line in lines:
+            self.line(f"{head}{line[:_LONGEST_LINE]}")
+
+    def _last_pictures(self) -> None:
+        """What came after the last that was said."""
+        for site, lines in self._pictures.rest():
+            self._say_picture(f"{one_line(site)}: " if self._several else "", lines)
+
     def report(self, report: Report) -> None:
+        self._last_pictures()
         book = report.book
         self._begin(report.job.id)
         for row in book.rows():

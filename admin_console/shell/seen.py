@@ -48,7 +48,7 @@ class Shown:
     def output(self, site: str, output: Told) -> None:
         """Of a session: each line with its site in front, and its id where several sessions tell something."""
         self._doing.session()
-        if not self._table:
+        if not self._table or output.replaces:
             self._face.output(site, output)
             return
         several = sum(doing.streams for doing in self._work.under_way) > 1
