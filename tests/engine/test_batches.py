@@ -33,7 +33,8 @@ JOB = job()
 
 
 def made(columns: list[Any], high: U64, low: U64, is_self: Bools) -> Rows:
-    return Rows(*columns, source_high=high, source_low=low, is_self=is_self)
+    every: list[Any] = [*columns, high, low, is_self]
+    return Rows(*every)
 
 
 def rows_of(given_rows: Given) -> Rows:
