@@ -1,7 +1,8 @@
 """The largest IP packet that reaches a host whole: what routers say, and a search where they say nothing.
 
 Sources: RFC 1191 and RFC 8201 (fragmentation needed, packet too big), RFC 4821 and RFC 8899 (search by packets of our
-own, since the messages get lost or lie: a value they tell is believed only when a packet of that size gets there).
+own, since the messages get lost or lie: a value they tell is believed when a packet of that size gets there, and one
+that is a byte larger does not).
 """
 
 from contextlib import aclosing
@@ -42,7 +43,7 @@ async def search(address: str, most: int, tos: int, timeout: float, trial: Trial
     """Between what every link carries and `most` bytes."""
     version = 6 if ":" in address else 4
     low, high = LEAST[version], most
-    size, by = high, ""
+    size, by, claimed = high, "", ""
     if not (await _ask(address, version, low, tos, timeout, trial)).fits:
         trial.say(f"not even {low} B get there with DF")
         return Found(0, "no answer with DF")
@@ -55,13 +56,16 @@ async def search(address: str, most: int, tos: int, timeout: float, trial: Trial
             size = most = high = ENGINE_SIZE_MOST + icmp.OVERHEAD[version]
             trial.say(f"only the packet engine may send here: nothing above {high} B is tried")
             continue
-        low, high = (size, high) if answer.fits else (low, size - 1)
-        if answer.fits and (low == high or by):
-            break
-        size, by = _following(low, high, answer)
+        if answer.fits:
+            low, claimed = size, by
+            # One byte more must not get there, else it was a lie.
+            size, by = (low + 1, "") if by else _following(low, high, answer)
+        else:
+            high = size - 1
+            size, by = _following(low, high, answer)
         if low >= high:
             break
-    return Found(low, by or ("at least" if low == most else "by search: the routers say nothing"))
+    return Found(low, claimed or ("at least" if low == most else "by search: the routers say nothing"))
 
 
 async def along(path: Path, most: int, tos: int, timeout: float, trial: Trial[Any]) -> None:
