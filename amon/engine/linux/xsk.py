@@ -172,18 +172,16 @@ class Socket:
         received = len(memory) - sent
         area = struct.pack("=QQIIII", memory.ctypes.data, memory.nbytes, STRIDE, 0, 0, 0)
         _tried("memory", lambda: self._socket.setsockopt(SOL_XDP, UMEM_REG, area))
-        for option, count in (
-            (FILL_RING, received or 1),
-            (COMPLETION_RING, sent or 1),
-            (RX_RING, received),
-            (TX_RING, sent),
-        ):
+        # Both of the memory's rings must be there, even if the socket only sends or only receives. All that is sent and
+        # as much that is withdrawn may be complete at the same time.
+        entries = {FILL_RING: received or 1, COMPLETION_RING: 2 * sent or 1, RX_RING: received, TX_RING: sent}
+        for option, count in entries.items():
             if count:
                 self._set(option, count)
         raw = self._socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 128)
         offsets = [Offsets(*struct.unpack_from("=4Q", raw, 32 * i)) for i in range(4)]
-        self.fill = self._ring(PLACE_FILL, offsets[2], received or 1, ADDRESS)
-        self.completion = self._ring(PLACE_COMPLETION, offsets[3], sent or 1, ADDRESS)
+        self.fill = self._ring(PLACE_FILL, offsets[2], entries[FILL_RING], ADDRESS)
+        self.completion = self._ring(PLACE_COMPLETION, offsets[3], entries[COMPLETION_RING], ADDRESS)
         if received:
             self.received = self._ring(PLACE_RX, offsets[0], received, DESCRIPTOR)
             self.fill.addresses[:] = np.arange(sent, sent + received, dtype=np.uint64) * np.uint64(STRIDE)

@@ -9,6 +9,7 @@ import fcntl
 import select
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,8 @@ MODES: Mapping[str, int] = MappingProxyType({"generic": GENERIC, "native": NATIV
 SIOCETHTOOL, ETHTOOL_GCHANNELS = 0x8946, 0x3C  # linux/sockios.h, linux/ethtool.h
 SIOCGIFHWADDR, ARPHRD_ETHER = 0x8927, 1  # netdevice(7), linux/if_arp.h
 
+PATIENCE = 0.5
+"""Seconds to wait for a queue that is in use."""
 OCCUPIED = "interface {0}: another XDP program is there: detach it (ip link set {0} xdp off), or end its process"
 
 
@@ -95,10 +98,16 @@ class Attachment:
             self._hold(self._attach(self._program, index))
 
     def _sit(self, seat: Seat, index: int) -> Socket:
-        try:
-            kernel = Socket(index, seat.queue, seat.memory, seat.sent)
-        except Unopened as error:
-            raise WayRefused(self._unopened(seat, error)) from error
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                kernel = Socket(index, seat.queue, seat.memory, seat.sent)
+                break
+            except Unopened as error:
+                # The kernel frees a queue some time after its socket is closed: ours of before, at a restart.
+                if error.errno != errno.EBUSY or time.monotonic() > until:
+                    raise WayRefused(self._unopened(seat, error)) from error
+            time.sleep(PATIENCE / 50)
         self.epoll.register(kernel.descriptor, select.EPOLLIN)
         if self._program:
             self._map[seat.queue] = struct.pack("=I", kernel.descriptor)

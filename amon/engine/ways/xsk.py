@@ -6,6 +6,7 @@ After each `publish` the send ring is empty: what the kernel did not take is mad
 kick nor a poll(2) sends what was said not to be sent.
 """
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -30,7 +31,7 @@ BUDGET = 32
 NOWHERE = 1 << 62
 """An address outside the memory: the kernel passes over a descriptor that has it, and counts it as invalid."""
 ETHERNET = NETWORK - LINK
-SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40  # netdevice(7)
+SIOCETHTOOL, ETHTOOL_GLINK = 0x8946, 0x0A  # linux/sockios.h, linux/ethtool.h
 SOL_PACKET, PACKET_QDISC_BYPASS = 263, 20  # packet(7)
 
 
@@ -67,12 +68,14 @@ class Companion:
         return 0
 
     def has_carrier(self) -> bool:
-        request = struct.pack("=16s24x", self._interface.encode())
+        """By ethtool, which knows at once; IFF_RUNNING lags behind. True where the device does not say."""
+        value = (ctypes.c_uint32 * 2)(ETHTOOL_GLINK, 1)  # struct ethtool_value
+        request = struct.pack("=16sQ16x", self._interface.encode(), ctypes.addressof(value))
         try:
-            answer = fcntl.ioctl(self._socket, SIOCGIFFLAGS, request)
-        except OSError:
-            return False
-        return bool(struct.unpack_from("=H", answer, 16)[0] & IFF_RUNNING)
+            fcntl.ioctl(self._socket, SIOCETHTOOL, request)
+        except OSError as error:
+            return error.errno not in ABSENT
+        return bool(value[1])
 
     def close(self) -> None:
         self._socket.close()
@@ -113,19 +116,28 @@ class XskTransmitter:
         self.memory = attachment.seats[0].memory[: self._ring.entries]
         self._rows = ReturnedRows(self._ring.entries)
         self._now = now
+        self._back: list[I64] = []
+        """Rows the kernel is done with."""
         self._withdrawn = 0
         self._errors: dict[str, int] = {}
         self._closed = False
 
     def rows(self, most: int) -> I64:
+        self._reclaim()
+        while self._back:
+            self._rows.come_back(self._back.pop())
+        return self._rows.take(most)
+
+    def _reclaim(self) -> None:
         completion = self._kernel.completion
         count = completion.waiting()
         if count:
             first = completion.consumer
             rows = (completion.read(first, count) // np.uint64(STRIDE)).astype(np.int64)
             completion.consumer = first + count
-            self._rows.come_back(rows)
-        return self._rows.take(most)
+            if self._withdrawn:  # since Linux 6.18 those come back too
+                rows = rows[rows < len(self.memory)]
+            self._back.append(rows)
 
     def rewind(self, count: int) -> None:
         self._rows.rewind(count)
@@ -224,6 +236,7 @@ class XskTransmitter:
         left = self._ring.waiting()
         if not left:
             return 0
+        self._reclaim()  # else there may be no room for them
         before = self._passed_over()
         error = 0
         for _ in range(2 * left + 2):  # one at a kick, and one more until that shows
