@@ -1,7 +1,7 @@
 """The engine's ways to the network: by interface the best that could be had, and one through the system's own routing.
 
-Each way has an id of its own in its echo requests, so that no answer is seen twice. A way that goes with its interface
-is opened again when that is back.
+The last is opened when a target needs it, as it hears every ICMP packet of the host. Each way has an id of its own in
+its echo requests, so that no answer is seen twice. A way that goes with its interface is opened again when it is back.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Ports:
     """
 
     def __init__(self, wanted: Sequence[Wanted], hops: Hops, identity: bytes, open_way: Open | None = None) -> None:
-        self._wanted = [*wanted, Wanted(ROUTED)] if all(one.interface for one in wanted) else list(wanted)
+        self._wanted = list(wanted)
         self._hops, self._identity = hops, identity
         self._open_way = open_way or _open
         self._version = -1
@@ -106,6 +106,12 @@ class Ports:
         if self._hops.version != self._version:
             self._version = self._hops.version
             self._place()
+            if all(one.interface for one in self._wanted) and (self.outbox_of[:HOPS_MOST][self._hops.usable] < 0).any():
+                self._wanted.append(Wanted(ROUTED))
+                self._tried = now
+                self._try(self._wanted[-1])
+                self._version = self._hops.version
+                self._place()
 
     def close(self) -> None:
         for port in self.ports:

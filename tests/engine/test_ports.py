@@ -64,9 +64,23 @@ def test_what_an_interface_can_send_by_itself_goes_through_it_and_the_rest_is_ro
     ports.close()
 
 
+def test_what_the_system_would_route_is_not_listened_for_before_a_target_needs_it(ground: Ground) -> None:
+    opener, hops = Opener(), ground.hops
+    hops.ifindex[:2], hops.link[:2] = LOOPBACK, True
+    ports = Ports([Wanted("lo")], hops, b"", opener)
+    ports.refresh(0, gone)
+    assert ports.ways == {"lo": "mirror"}
+    hops.ifindex[1] += 1000
+    hops.version += 1
+    ports.refresh(1, gone)
+    assert ports.ways == {"lo": "mirror", "routed": "mirror"}
+    assert ports.outboxes[ports.outbox_of[1]] in ports.ports[1].boxes.values()
+    ports.close()
+
+
 def test_each_way_has_an_id_of_its_own(ground: Ground) -> None:
     opener = Opener()
-    ports = Ports([Wanted("lo")], ground.hops, b"", opener)
+    ports = Ports([Wanted("lo"), Wanted(ROUTED)], ground.hops, b"", opener)
     assert len({ident for _, ident in opener.opened}) == 2
     assert all(0x8000 <= ident <= 0xFFFF for _, ident in opener.opened)
     ports.close()
