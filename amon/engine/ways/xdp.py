@@ -59,10 +59,6 @@ class Inlet:
         addresses = ring.read(first, count)
         rows = (addresses // np.uint64(STRIDE)).astype(np.int64)
         packets = Packets(self._data[rows], self._lengths[rows], self._stamps[rows])
-        cut_short = np.flatnonzero(packets.length == 0)
-        if len(cut_short):
-            lengths = np.concatenate([ring.lengths[there] for there, _ in ring.pieces(first, count)])
-            packets.length[cut_short] = lengths[cut_short] - ETHERNET
         clear_behind(packets)
         ring.consumer = first + count
         _recycle(kernel, rows)

@@ -4,8 +4,8 @@ Sources: docs.kernel.org/networking/af_xdp.html; bpf-helpers(7); RFC 791, 792, 8
 
 All else goes to the kernel as it came: other protocols and ids, VLAN tags, fragments, IP options, extension headers,
 and answers on a queue without a socket. What is taken carries a note over its Ethernet header: when it came
-(CLOCK_MONOTONIC, 8 bytes) and how long its IP packet is (4 bytes; 0: the frame is shorter than the packet says), and is
-cut to the first `SNAP` bytes. No subtraction of pointers here: that would need CAP_PERFMON as well.
+(CLOCK_MONOTONIC, 8 bytes) and how much of its IP packet came (4 bytes), and is cut to the first `SNAP` bytes. No
+arithmetic of pointers with anything but numbers that are known: it would need CAP_PERFMON as well.
 """
 
 import sys
@@ -46,7 +46,7 @@ Lines = Sequence[Instruction | Label]
 
 # linux/bpf.h: enum xdp_action, helper numbers, struct xdp_md
 PASS, REDIRECT = 2, 4
-KTIME_GET_NS, REDIRECT_MAP, XDP_ADJUST_TAIL = 5, 51, 65
+KTIME_GET_NS, REDIRECT_MAP, XDP_ADJUST_TAIL, XDP_GET_BUFF_LEN = 5, 51, 65, 188  # the last one since Linux 5.18
 DATA, DATA_END, QUEUE = 0, 4, 16
 
 ETHERNET = 14
@@ -164,18 +164,18 @@ def _hand_over(sockets: int, counts: int) -> Lines:
         add_atomically(double(R1, 0), R4),
         call(KTIME_GET_NS),
         store(double(R6, STAMP), R0),
-        store(word(R6, LENGTH), 0),
-        # A packet that goes on behind the frame's end was cut short on its way: no length is noted.
-        compute(R8, "&", 0xFFFF),
-        move(R2, R6),
-        compute(R2, "+", R8),
-        compute(R2, "+", ETHERNET),
-        jump_if(R2, ">", R7, "taken"),
+        move(R1, R9),
+        call(XDP_GET_BUFF_LEN),
+        compute(R0, "-", ETHERNET),
+        # Ethernet pads short packets; and a packet may have been cut on its way.
+        jump_if(R8, "<=", R0, "whole"),
+        move(R8, R0),
+        Label("whole"),
         store(word(R6, LENGTH), R8),
-        jump_if(R8, "<=", SNAP, "taken"),
+        jump_if(R0, "<=", SNAP, "taken"),
         move(R1, R9),
         move(R2, SNAP),
-        compute(R2, "-", R8),
+        compute(R2, "-", R0),
         call(XDP_ADJUST_TAIL),
         Label("taken"),
         move(R0, REDIRECT),

@@ -190,13 +190,14 @@ def test_what_is_taken_says_when_it_came_and_how_long_it_is(seeing: Filter, fami
     assert seeing.taken() == (1, 0)
 
 
+@pytest.mark.parametrize("kept", [60, 100, 300])
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_packet_that_was_cut_on_its_way_has_no_length(seeing: Filter, family: int) -> None:
-    packet = request(family).reply()[:-1]
+def test_of_a_packet_that_was_cut_on_its_way_the_length_is_what_came(seeing: Filter, family: int, kept: int) -> None:
+    packet = request(family).reply(payload=bytes(400))[:kept]
     verdict, changed = seeing.program.run(framed(packet))
     assert verdict == REDIRECT
-    assert struct.unpack_from("=I", changed, 8) == (0,)
-    assert changed[14:] == packet
+    assert struct.unpack_from("=I", changed, 8) == (kept,)
+    assert changed[14:] == packet[:SNAP]
 
 
 def test_addresses_do_not_matter(blind: Filter) -> None:

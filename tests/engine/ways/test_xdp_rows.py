@@ -1,0 +1,76 @@
+"""The parts of the XDP way that need no network: rows that come round, what is behind a packet, stamps of a sample."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amon.engine.shapes import SNAP, Packets, Span
+from amon.engine.ways.returned import ReturnedRows
+from amon.engine.ways.xdp import clear_behind
+from amon.engine.ways.xsk import as_if_not_alone
+
+STEPS = st.lists(st.tuples(st.sampled_from(["take", "rewind", "leave", "back"]), st.integers(0, 12)), max_size=60)
+
+
+@given(size=st.sampled_from([1, 4, 8]), steps=STEPS, random=st.randoms(use_true_random=False))
+def test_no_row_is_ever_in_two_hands(size: int, steps: list[tuple[str, int]], random: Random) -> None:
+    rows = ReturnedRows(size)
+    taken: list[int] = []
+    gone: list[int] = []
+    for step, number in steps:
+        if step == "take":
+            new = rows.take(number).tolist()
+            assert len(new) == min(number, size - len(taken) - len(gone))
+            assert not set(new) & {*taken, *gone}
+            taken += new
+        elif step == "rewind":
+            count = min(number, len(taken))
+            rows.rewind(count)
+            del taken[len(taken) - count :]
+        elif step == "leave":
+            count = min(number, len(taken))
+            assert rows.oldest(count).tolist() == taken[:count]
+            rows.leave(count)
+            gone += taken[:count]
+            del taken[:count]
+        else:
+            random.shuffle(gone)
+            back, gone = gone[:number], gone[number:]
+            rows.come_back(np.array(back, np.int64))
+
+
+def test_more_than_was_taken_is_refused() -> None:
+    rows = ReturnedRows(4)
+    rows.take(2)
+    with pytest.raises(ValueError, match="3 rows given back of 2 taken"):
+        rows.rewind(3)
+    with pytest.raises(ValueError, match="3 frames to send of 2 taken"):
+        rows.oldest(3)
+    rows.leave(1)
+    with pytest.raises(ValueError, match="2 rows came back of 1 that had left"):
+        rows.come_back(np.array([0, 1], np.int64))
+
+
+@given(st.lists(st.integers(0, SNAP + 20), min_size=1, max_size=20))
+def test_behind_the_end_of_each_packet_is_nothing(lengths: list[int]) -> None:
+    data = np.full((len(lengths), SNAP), 7, np.uint8)
+    clear_behind(Packets(data, np.array(lengths, np.uint32), np.zeros(len(lengths), np.int64)))
+    for row, length in zip(data, lengths, strict=True):
+        assert row[:length].tolist() == [7] * min(length, SNAP)
+        assert not row[length:].any()
+
+
+def test_a_sample_sent_by_itself_has_the_stamp_of_its_middle() -> None:
+    assert as_if_not_alone([], Span(1, 100, 200), [Span(9, 300, 1200)]) == 150
+
+
+def test_a_batch_that_goes_out_evenly_adds_no_error_to_the_sample() -> None:
+    assert as_if_not_alone([Span(5, 0, 500)], Span(1, 600, 700), [Span(5, 800, 1300)]) == 650
+
+
+def test_a_batch_that_starts_slowly_has_its_error_in_the_sample() -> None:
+    # The first 5 took 600 of 1000, so in one batch the sixth would be stamped 100 too early.
+    assert as_if_not_alone([Span(5, 0, 600)], Span(1, 600, 700), [Span(5, 800, 1200)]) == 550
