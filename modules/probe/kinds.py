@@ -10,10 +10,13 @@ KINDS: Mapping[str, ModuleType] = {
     "ping": ping, "trace": trace, "dns": dns, "http": http, "tcp": tcp, "udp": udp, "ntp": ntp,
 }  # fmt: skip
 
+TIMES = ("rtt_median", "rtt", "connect", "delay", "seconds")
+"""The one time that a kind is judged by: the first of these columns that it has."""
+
 
 def rtt_of(made: Measurement) -> float | None:
     """The one time that a kind is judged by, in seconds: a round trip where it has one, else how long it took."""
-    for name in ("rtt_median", "rtt", "connect", "delay"):
+    for name in TIMES[:-1]:
         if hasattr(made, name):
             told: float | None = getattr(made, name)
             return told

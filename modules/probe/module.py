@@ -25,10 +25,11 @@ from .course import Course
 from .demand import Words
 from .echoserver import EchoServer
 from .fence import Fence, networks
+from .kinds import TIMES
 from .lists import Lists
 from .monitor import Watch, monitor_of
 from .peers import STALE, Peers, address_of, tamed
-from .results import Sink, row_of
+from .results import PACKETS, Results, Sink, row_of
 from .settings import Settings
 from .shape import Family, Resolver
 
@@ -166,7 +167,7 @@ class ProbeModule(Captures):
             if place is None:
                 raise Refused(f"{target!r} is no target here; see: {self.env.name} targets")
             found = course.window.of_target(place, most)
-        return [_latest(row_of(results, row, course.targets)) for results, row in found]
+        return [_latest(results, row_of(results, row, course.targets)) for results, row in found]
 
     @command()
     async def monitor(self, call: Call) -> Monitor:
@@ -303,15 +304,17 @@ def _note(name: str, addresses: tuple[str, ...], old: float) -> str:
     return f"old: told {age(old)} ago; next, on a console: amon run all probe peers @all" if old > STALE else ""
 
 
-def _latest(row: dict[str, Any]) -> Latest:
-    is_engine = "sent" in row and "ttl" in row
-    at = row["sent"] / 1e9 if is_engine else row.get("at", 0.0)
-    rtt = row["rtt"] / 1e9 if is_engine else row.get("rtt_median") or row.get("rtt") or row.get("seconds")
-    text = row.get("source", "") if is_engine else row.get("reason", "")
-    if is_engine and row["state"] == "lost":
-        rtt, text = None, ""
+def _latest(results: Results, row: dict[str, Any]) -> Latest:
+    if results.kind == PACKETS:
+        at, rtt, text = row.get("sent", 0) / 1e9, row.get("rtt", 0) / 1e9, row.get("source", "")
+        if row["state"] in ("lost", "unsent"):
+            rtt, text = None, ""
+    else:
+        at, text = row.get("at", 0.0), row.get("reason", "")
+        times = (row[name] for name in TIMES if name in row)
+        rtt = next((one for one in times if one == one), None)  # NaN is no time
     when = datetime.fromtimestamp(at, UTC).strftime("%m-%d %H:%M:%S.%f")[:-3]
-    return Latest(when, row["target"], str(row["state"]), rtt if rtt is None or rtt == rtt else None, str(text))
+    return Latest(when, row["target"], str(row["state"]), rtt, str(text))
 
 
 def _words(told: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from .targets import Targets, unpacked
 
 WINDOW_BYTES = 16 * 2**20
 """Of results in memory."""
+PACKETS = "packets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,10 @@ class Column:
 class Results:
     """A sealed batch: never changed, never said again.
 
-    instance, kind: who measured what. revision: of the list that column `target` is a place in. seq: counts the batches
-    of this life of the instance. columns: of the packet engine those of `amon.engine.messages`, with `sources` (16
-    bytes each) beside; of other kinds `target` (I), `at` (d, epoch seconds) and the plain columns of the measurement.
+    instance, kind: who measured what; `PACKETS` where each row is a packet of the engine. revision: of the list that
+    column `target` is a place in. seq: counts the batches of this life of the instance. columns: of packets those of
+    `amon.engine.messages`, with `sources` (16 bytes each) beside; of other kinds `target` (I), `at` (d, epoch seconds)
+    and the plain columns of the measurement.
     """
 
     instance: str
@@ -84,7 +86,7 @@ def of_engine(batch: Batch, instance: str, revision: int, seq: int) -> Results:
         for name, data in batch.columns.items()
         if name in COLUMNS
     }
-    return Results(instance, "ping", revision, seq, batch.rows, columns, batch.sources)
+    return Results(instance, PACKETS, revision, seq, batch.rows, columns, batch.sources)
 
 
 _TYPES = {bool: "B", int: "q", float: "d"}
@@ -169,6 +171,7 @@ def row_of(results: Results, row: int, targets: Targets) -> dict[str, Any]:
     if "source" in made:
         source = made["source"]
         made["source"] = made["target"] if source == SELF else unpacked(results.sources[16 * source : 16 * source + 16])
-    if results.kind == "ping" and isinstance(made.get("state"), int):
-        made["state"] = STATES[made["state"]] if made["state"] < len(STATES) else ""
+    if results.kind == PACKETS:
+        state = made.get("state", len(STATES))
+        made["state"] = STATES[state] if state < len(STATES) else ""
     return made

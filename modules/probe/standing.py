@@ -114,5 +114,7 @@ def _brought(batch: Batch, standing: Standing) -> "array[int]":
 
 
 def _whole(batch: Batch, name: str, rows: int) -> "Sequence[int]":
+    if name not in batch.columns:
+        return [0] * rows
     column = batch.column(name)
     return [column[0]] * rows if len(column) == 1 and rows > 1 else column[:rows]

@@ -51,9 +51,10 @@ class Junk:
 class Draft:
     """What was read, before names are resolved. keys: an address of 16 bytes, or a text to resolve or to take as it is.
 
-    group: of each, the place in `groups`.
+    most: targets; the rest is junk. group: of each, the place in `groups`.
     """
 
+    most: int = TARGETS_MOST
     keys: list[bytes | str] = field(default_factory=list)
     labels: dict[int, str] = field(default_factory=dict)
     group: "array[int]" = field(default_factory=lambda: array("H"))
@@ -89,8 +90,8 @@ class Draft:
         if key in self._seen:
             self.duplicates += 1
             return
-        if len(self.keys) >= TARGETS_MOST:
-            raise ValueError(f"is beyond the {TARGETS_MOST:,} targets of one instance")
+        if len(self.keys) >= self.most:
+            raise ValueError(f"is beyond the {self.most:,} targets of one instance")
         if isinstance(key, str):
             if self.names >= NAMES_MOST:
                 raise ValueError(f"is beyond the {NAMES_MOST:,} names of one instance; write addresses")
@@ -233,12 +234,12 @@ def _words(text: str, urls: bool) -> list[str]:
 
 def _key(word: str, urls: bool) -> bytes | str:
     address = packed(word)
+    if word in ("0.0.0.0", "::"):
+        raise ValueError("is the address of nobody")
     if address != _NOWHERE:
         return address
     if urls and _URL.fullmatch(word):
         return word
-    if word in ("0.0.0.0", "::"):
-        raise ValueError("is the address of nobody")
     if _NUMERIC.fullmatch(word) or not _NAME.fullmatch(word):
         raise ValueError(f"{visible(word[:40], lines=False)!r} is neither an address nor a name")
     return word.lower()
