@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from amon.errors import Problem
 from amon.text import visible
@@ -66,8 +67,8 @@ class Table:
         return owners[place] if place >= 0 else 0
 
 
-def read_table(lines: Iterable[bytes], where: str = "") -> Table:
-    """A table of all that can be understood; what cannot is reported by line."""
+def read_table(lines: Iterable[bytes], where: str = "", most: int = PREFIXES_MOST) -> Table:
+    """A table of all that can be understood; what cannot is reported by line. most: prefixes that are taken."""
     table, four, six = Table(), list[int](), list[tuple[int, int, int]]()
     for number, line in enumerate(lines, 1):
         words = line.partition(b"#")[0].split(None, 3)
@@ -76,7 +77,7 @@ def read_table(lines: Iterable[bytes], where: str = "") -> Table:
         try:
             if len(line) > LINE_MOST:
                 raise Junk(f"is longer than {LINE_MOST} bytes")
-            _take(words, table, four, six)
+            _take(words, table, four, six, most)
         except (Junk, ValueError, OSError) as wrong:
             table.junk += 1
             if len(table.problems) < PROBLEMS_MOST:
@@ -88,7 +89,7 @@ def read_table(lines: Iterable[bytes], where: str = "") -> Table:
     return table
 
 
-def _take(words: list[bytes], table: Table, four: list[int], six: list[tuple[int, int, int]]) -> None:
+def _take(words: list[bytes], table: Table, four: list[int], six: list[tuple[int, int, int]], most: int) -> None:
     prefix, slash, length = words[0].partition(b"/")
     if not slash and b"." not in prefix and b":" not in prefix:
         _name(_number(prefix), words[1:], table)
@@ -101,8 +102,8 @@ def _take(words: list[bytes], table: Table, four: list[int], six: list[tuple[int
         if len(words) < 2:
             raise Junk("has no AS number")
         origin, name = words[1], words[2:]
-    if len(four) + len(six) >= PREFIXES_MOST:
-        raise Junk(f"is one of more than {PREFIXES_MOST} prefixes")
+    if len(four) + len(six) >= most:
+        raise Junk(f"is one of more than {most} prefixes")
     asn = _number(origin)
     text, bits = prefix.decode("ascii"), int(length)
     if b":" in prefix:
@@ -229,12 +230,14 @@ class TableFile:
             self._seen = None
 
 
-def _lines(file: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """Until so many bytes were read: a file may grow meanwhile."""
-    for line in file:
+def _lines(file: BinaryIO, most: int) -> Iterator[bytes]:
+    """Until so many bytes were read: a file may grow meanwhile. Of a line that is too long only its beginning."""
+    while most > 0 and (line := file.readline(LINE_MOST + 1)):
+        rest = line
+        while rest and not rest.endswith(b"\n") and most > 0:
+            rest = file.readline(65_536)
+            most -= len(rest)
         most -= len(line)
-        if most < 0:
-            return
         yield line
 
 

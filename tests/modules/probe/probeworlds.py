@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from amon.clock import Clock, SystemClock
 from modules.probe import icmp
@@ -39,7 +39,7 @@ def world(names: Mapping[str, Sequence[str]] | None = None, clock: Clock | None 
 
 
 @asynccontextmanager
-async def tcp_server(serve: Serve, **options: Any) -> AsyncIterator[int]:
+async def tcp_server(serve: Serve, port: int = 0, **options: Any) -> AsyncIterator[int]:
     """A server on a port of 127.0.0.1. serve: may close, or stay until the test ends."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -54,7 +54,7 @@ async def tcp_server(serve: Serve, **options: Any) -> AsyncIterator[int]:
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_server(served, "127.0.0.1", 0, **options)
+    server = await asyncio.start_server(served, "127.0.0.1", port, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -74,8 +74,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         assert self._transport is not None
