@@ -72,12 +72,12 @@ class Cells:
         self.busy += count
         return slots
 
-    def still_taken(self, slots: U32) -> I64:
-        """The cells of these slots that were not forgotten meanwhile; taken, with a reply or not."""
+    def still_taken(self, slots: U32) -> Bools:
+        """Which of these slots were not forgotten meanwhile; taken, with a reply or not."""
         cells = self.of(slots)
         state = self.state[cells]
         mine: Bools = ((state == TAKEN) | (state == EARLY)) & (self.slot[cells] == slots)
-        return cells if mine.all() else cells[mine]
+        return mine
 
     def open(self, cells: I64, stamps: I64) -> None:
         """They were sent at these moments."""

@@ -11,53 +11,12 @@ import numpy as np
 
 from amon.engine.checksum import MODULO
 from amon.engine.columns import joined, picked
+from amon.engine.plain import plain_replies
+from amon.engine.replies import ECHO, ERROR, EXCEEDED, FULL, LOW, NAMED, Replies, none
 from amon.engine.shapes import I64, MAPPED, SNAP, U8, U16, U32, U64, Bools, Packets
 from amon.engine.straighten import BAD_CHECKSUM, FINE, FOREIGN, HEADER, ODD, TRUNCATED, Rows, straighten
 
-ECHO: Final = 1
-ERROR: Final = 2
-EXCEEDED: Final = 3
-"""Kinds of replies, each the number of what the probe becomes in `messages.STATES`: answered, unreachable, hop (time
-exceeded in transit)."""
-FULL: Final = 0
-NAMED: Final = 1
-LOW: Final = 2
-"""How a reply says its slot. FULL: slot and nonce were in the payload. NAMED: high half from the IPv4 id, low half from
-seq, if the id went out as we wrote it; no nonce. LOW: the low half only, no nonce."""
-
-
-@dataclass(slots=True)
-class Replies:
-    """Packets that are about probes of ours, as columns, in the order they came; and how many were not.
-
-    row: in the `Packets`. type, code: of ICMP. slot, how, nonce: see `FULL`; nonce 0 where there is none. source: who
-    sent it. quoted: where the probe went; of an echo reply its source. hops: TTL left in it. mtu: of the next link, 0
-    where nothing is said. stamp: when it arrived.
-    foreign: not about an echo request of ours. truncated: too short to be told whose. bad_checksum: looks ours, but.
-    odd: no IP or ICMP that the RFCs know.
-    """
-
-    row: I64
-    kind: U8
-    type: U8
-    code: U8
-    slot: U32
-    how: U8
-    nonce: U64
-    source_high: U64
-    source_low: U64
-    quoted_high: U64
-    quoted_low: U64
-    hops: U8
-    mtu: U16
-    stamp: I64
-    foreign: int = 0
-    truncated: int = 0
-    bad_checksum: int = 0
-    odd: int = 0
-
-    def __len__(self) -> int:
-        return len(self.row)
+__all__ = ["ECHO", "ERROR", "EXCEEDED", "FULL", "LOW", "NAMED", "Replies", "decode"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +29,30 @@ class _Icmp:
     exceeded: int
 
 
-_ICMP = {4: _Icmp(8, 0, (3, 11, 12), 11), 6: _Icmp(128, 129, (1, 2, 3, 4), 3)}
+_ICMP: Final = {4: _Icmp(8, 0, (3, 11, 12), 11), 6: _Icmp(128, 129, (1, 2, 3, 4), 3)}
 
 
 def decode(packets: Packets, ident: int) -> Replies:
     """The replies among the packets; each of the others is in one of the counts. ident: of our echo requests."""
-    version = packets.data[:, 0] >> 4
-    parts = [_none()]
+    parts, rest = plain_replies(packets, ident)
+    if len(rest):
+        parts += _closely(packets, rest, ident)
+    replies = joined(parts) if parts else none()
+    if len(parts) > 1:
+        replies = picked(replies, np.argsort(replies.row))
+    return replies
+
+
+def _closely(packets: Packets, rest: I64, ident: int) -> list[Replies]:
+    """Those in which something is unusual, and those that are no replies."""
+    version = packets.data[rest, 0] >> 4
+    parts = [none()]
+    parts[0].odd = int(((version != 4) & (version != 6)).sum())
     for family in (4, 6):
-        which = np.flatnonzero(version == family)
+        which = rest[version == family]
         if len(which):
             parts.append(_read(family, which, packets, ident))
-    replies = joined(parts)
-    replies.odd += int(((version != 4) & (version != 6)).sum())
-    return picked(replies, np.argsort(replies.row)) if len(parts) > 2 else replies
-
-
-def _none() -> Replies:
-    i, b, q = np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, np.uint64)
-    return Replies(i, b, b, b, np.empty(0, np.uint32), b, q, q, q, q, q, b, np.empty(0, np.uint16), i)
+    return parts
 
 
 def _read(family: int, which: I64, packets: Packets, ident: int) -> Replies:

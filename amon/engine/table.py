@@ -27,7 +27,7 @@ from amon.engine.cells import (
 )  # fmt: skip
 from amon.engine.columns import joined, picked
 from amon.engine.counts import LATE, LOST, UNSENT, Counts
-from amon.engine.decode import FULL, NAMED, Replies
+from amon.engine.replies import FULL, NAMED, Replies
 from amon.engine.shapes import I64, U8, U16, U32, U64, Bools, Probes
 from amon.engine.targets import Targets
 
@@ -116,16 +116,17 @@ class Table:
 
     def sent(self, slots: U32, stamps: I64) -> None:
         """These went out at these moments. Of what was forgotten meanwhile nothing is known any more."""
-        cells = self._cells.still_taken(slots)
-        if len(cells) < len(slots):
-            stamps = stamps[np.isin(self._cells.of(slots), cells)]
+        mine = self._cells.still_taken(slots)
+        cells = self._cells.of(slots)
+        if not mine.all():
+            cells, stamps = cells[mine], stamps[mine]
         if len(cells):
             self._cells.open(cells, stamps)
             self._counts.move(self._cells.job[cells], "ahead", "sent", "in_flight")
 
     def unsent(self, slots: U32) -> None:
         """These never went out; they come out of the next `close`."""
-        cells = self._cells.still_taken(slots)
+        cells = self._cells.of(slots)[self._cells.still_taken(slots)]
         early = cells[self._cells.state[cells] == EARLY]
         if len(early):
             # The system said it did not send them, and they were answered all the same.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from amon.engine.counts import COUNTS
-from amon.engine.decode import FULL, LOW, NAMED, Replies
+from amon.engine.replies import FULL, LOW, NAMED, Replies
 from amon.engine.shapes import Probes
 from amon.engine.table import Closed, Table
 from amon.engine.targets import Targets
