@@ -9,6 +9,7 @@ of it. What still comes out as an exception is a bug of ours, or somebody who st
 import asyncio
 import errno
 import importlib
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random, SystemRandom
@@ -234,7 +235,10 @@ _OURS = {errno.EPERM, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, e
 
 def verdict_of(fault: OSError) -> tuple[Verdict, str]:
     """What an error of a socket says about the target; nothing, where it is this host that will not."""
-    reason = (fault.strerror or str(fault) or type(fault).__name__).lower()
+    # asyncio's own words hide the system's: "Connect call failed ('192.0.2.1', 80)".
+    number = fault.errno or 0
+    text = os.strerror(number) if number in errno.errorcode else fault.strerror
+    reason = (text or str(fault) or type(fault).__name__).lower()
     return ("unmeasured", f"this host does not allow it: {reason}") if fault.errno in _OURS else ("failed", reason)
 
 

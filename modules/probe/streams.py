@@ -97,7 +97,11 @@ async def secure(
 ) -> AsyncIterator[Secured]:
     """TLS on a connected socket, which is closed at the end. Raises `Stop` and, for what is wrong with the certificate,
     ssl.SSLCertVerificationError."""
-    context = await asyncio.to_thread(_context, verify, roots, protocols)
+    try:
+        context = await asyncio.to_thread(_context, verify, roots, protocols)
+    except BaseException:
+        sock.close()
+        raise
     began = trial.elapsed
     try:
         async with wrapped(sock, ssl=context, server_hostname=name) as (reader, writer):

@@ -37,7 +37,7 @@ async def test_an_answer_is_told_with_code_records_and_time() -> None:
     found = await ask(lambda data: [answer(data, A, flags=dns.flags.AA)])
     assert found.good, found.explain()
     assert (found.code, found.records, found.ttl, found.transport) == ("NOERROR", 2, 300, "udp")
-    assert found.answers == ("192.0.2.1", "192.0.2.2")
+    assert set(found.answers) == {"192.0.2.1", "192.0.2.2"}
     assert found.flags == "QR AA RD RA"
     assert found.rtt is not None
     assert 0 < found.rtt <= found.seconds
