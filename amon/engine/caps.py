@@ -43,6 +43,13 @@ class _Own:
     def of(cls, limits: Limits, burst: float) -> "_Own":
         return cls(Bucket(limits.rate, burst, 1), Bucket(limits.bytes, burst, STRIDE))
 
+    def room(self, packets: int, octets: int, now: int) -> bool:
+        return packets <= self.packets.room(now) and octets <= self.bytes.room(now)
+
+    def take(self, packets: int, octets: int) -> None:
+        self.packets.take(packets)
+        self.bytes.take(octets)
+
     def follow(self, other: "_Own") -> None:
         self.packets.follow(other.packets)
         self.bytes.follow(other.bytes)
@@ -72,8 +79,7 @@ class Caps:
         by_packets = min(own.packets.room(now), self._packets.room(tenant, now))
         by_bytes = min(own.bytes.room(now), self._bytes.room(tenant, now)) // size
         admitted = max(0, min(packets, by_packets, by_bytes))
-        own.packets.take(admitted)
-        own.bytes.take(admitted * size)
+        own.take(admitted, admitted * size)
         self._packets.take(tenant, admitted)
         self._bytes.take(tenant, admitted * size)
         return admitted
@@ -117,16 +123,21 @@ class Gate:
     def admit_first(self, tenants: Sequence[str], which: U16, lengths: U16, now: int) -> int:
         """How many frames from the first on may go now; they count as gone. which: row in `tenants` of each frame.
         lengths: bytes of each frame."""
-        count = _first(self._all, lengths, now)
-        present = [(self._own[tenants[row]], np.flatnonzero(which == row)) for row in np.unique(which).tolist()]
-        for own, rows in present:
-            fits = _first(own, lengths[rows], now)
-            if fits < len(rows):
-                count = min(count, int(rows[fits]))
-        self._take(self._all, lengths[:count])
-        for own, rows in present:
-            self._take(own, lengths[rows[rows < count]])
+        owned = [(self._all, lengths), *self._by_owner(tenants, which, lengths)]
+        if all(own.room(len(part), _total(part), now) for own, part in owned):
+            count = len(which)  # nearly always, and at each tick
+        else:
+            count = self._count(tenants, which, lengths, now)
+            owned = [(self._all, lengths[:count]), *self._by_owner(tenants, which[:count], lengths[:count])]
+        for own, part in owned:
+            own.take(len(part), _total(part))
         return count
+
+    def give_back(self, tenants: Sequence[str], which: U16, lengths: U16) -> None:
+        """These of the frames just admitted were not taken by the system: it was full."""
+        for own, part in ((self._all, lengths), *self._by_owner(tenants, which, lengths)):
+            own.packets.give_back(len(part))
+            own.bytes.give_back(_total(part))
 
     def change(self, limits: Limits, tenants: Mapping[str, TenantCap]) -> None:
         """Other limits from now on; no bucket is fuller than it was."""
@@ -136,10 +147,27 @@ class Gate:
         for tenant in own.keys() & self._own.keys():
             self._own[tenant].follow(own[tenant])
 
-    @staticmethod
-    def _take(own: _Own, lengths: U16) -> None:
-        own.packets.take(len(lengths))
-        own.bytes.take(int(lengths.sum(dtype=np.int64)))
+    def _by_owner(self, tenants: Sequence[str], which: U16, lengths: U16) -> list[tuple[_Own, U16]]:
+        """The lengths of each tenant's frames."""
+        if not len(which):
+            return []
+        first = int(which[0])
+        if len(tenants) == 1 or (which == first).all():
+            return [(self._own[tenants[first]], lengths)]
+        return [(self._own[tenants[row]], lengths[which == row]) for row in np.unique(which).tolist()]
+
+    def _count(self, tenants: Sequence[str], which: U16, lengths: U16, now: int) -> int:
+        count = _first(self._all, lengths, now)
+        for row in np.unique(which).tolist():
+            rows = np.flatnonzero(which == row)
+            fits = _first(self._own[tenants[row]], lengths[rows], now)
+            if fits < len(rows):
+                count = min(count, int(rows[fits]))
+        return count
+
+
+def _total(lengths: U16) -> int:
+    return int(lengths.sum(dtype=np.int64))
 
 
 def _first(own: _Own, lengths: U16, now: int) -> int:

@@ -233,6 +233,17 @@ def test_frames_pass_the_gate_in_order_as_far_as_all_caps_allow() -> None:
     assert gate.admit_first(("cern", "infn"), which[:0], lengths[:0], 5 * MILLISECOND) == 0
 
 
+def test_what_the_system_did_not_take_is_given_back_to_the_gate() -> None:
+    gate = Gate(Limits(1000, 1e12, 1), {"cern": TenantCap(WIDE), "infn": TenantCap(WIDE)}, 0.01)
+    frames = np.arange(20, dtype=np.uint16) % np.uint16(2), np.full(20, 98, np.uint16)
+    assert gate.admit_first(("cern", "infn"), *frames, 0) == 10
+    gate.give_back(("cern", "infn"), frames[0][4:10], frames[1][4:10])
+    assert gate.admit_first(("cern", "infn"), *frames, 0) == 6
+    assert gate.admit_first(("cern", "infn"), *frames, MILLISECOND) == 1
+    gate.give_back(("cern", "infn"), *frames)
+    assert gate.admit_first(("cern", "infn"), *frames, MILLISECOND) == 1, "no more than was admitted at that moment"
+
+
 def test_the_gate_lowers_at_once() -> None:
     gate = Gate(Limits(1e6, 1e12, 1), {"cern": TenantCap(WIDE)}, 0.01)
     frames = np.zeros(500, np.uint16), np.full(500, 98, np.uint16)
