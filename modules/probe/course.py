@@ -87,7 +87,7 @@ class Course:
                     await self._adopt(found)
                 elif self._wants_engine() != self.by_engine and self.targets.group:
                     await self._begin()
-                self._flush()
+                self.flush()
                 if self.judge.look_again(self._clock.time()) or found is not None:
                     self._changed()
                 await wait_event(self.stir, self._clock, LOOK_EVERY)
@@ -97,7 +97,7 @@ class Course:
     # --- the list
 
     async def _adopt(self, targets: Targets) -> None:
-        self._flush()
+        self.flush()
         before, known = self.targets, self.standing
         self.targets, self.standing = targets, Standing(len(targets))
         if len(before) <= 100_000 and len(targets) <= 100_000:  # beyond, they begin anew
@@ -196,9 +196,9 @@ class Course:
         self._note(row, made)
         self._pending.append((row, made))
         if len(self._pending) >= _FLUSH_ROWS:
-            self._flush()
+            self.flush()
         elif len(self._pending) == 1:
-            asyncio.get_running_loop().call_later(_FLUSH_AFTER, self._flush)
+            asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)
 
     def _note(self, row: int, made: Measurement) -> None:
         word = self.standing.word(made.state)
@@ -209,7 +209,7 @@ class Course:
         if self.judge.look((row,), self._clock.time()):
             self._changed()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         if self._pending:
             rows, self._pending = self._pending, []
             self._seq += 1

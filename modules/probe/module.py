@@ -160,6 +160,7 @@ class ProbeModule(Captures):
     async def latest(self, call: Call, target: Called = "", most: Most = 20) -> list[Latest]:
         """The newest results, of one target or of all, as far as they are in memory."""
         course = self.course
+        course.flush()
         if not target:
             found = [one for one, _ in zip(course.window.newest(), range(most), strict=False)]
         else:

@@ -1,0 +1,218 @@
+"""The packet engine as an instance uses it: found, lost, its batches, its word about itself, its captures."""
+
+import asyncio
+import base64
+from array import array
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from msgspec import structs
+
+from amon.clock import SystemClock
+from amon.engine.connection import Client
+from amon.engine.messages import SELF, STATES, Batch, Capture, Ended, Pause, Resume, State, Tally
+from amon.health import Level
+from amon.testing import stage
+from modules.probe import ProbeModule, Settings
+from modules.probe.settings import Limits
+from tests.engine.process.scripted import TENANT, Doing, Engine, Script, ScriptedLoop
+from tests.modules.probe.probeworlds import Names
+from tests.waiting import until
+
+ANSWERED, LOST = STATES.index("answered"), STATES.index("lost")
+
+
+def world(**more: Any) -> dict[str, Any]:
+    names = Names({"good.example": ("192.0.2.9",)})
+    return {"name": "probe", "resolver": names, "random": Random(1), "clock": SystemClock(), **more}
+
+
+def settings(path: Path, *targets: str, **more: Any) -> Settings:
+    return Settings(
+        targets=targets, interval=1, engine=path, tenant=TENANT, **{"limits": Limits(window=1, hold=0), **more}
+    )
+
+
+def rows(job: int, doing: Doing, states: list[int]) -> Batch:
+    """One packet of each target."""
+    count = len(states)
+    columns = {
+        "target": array("I", range(count)).tobytes(),
+        "state": bytes(states),
+        "rtt": array("q", [2_000_000] * count).tobytes(),
+        "sent": array("q", [10**18] * count).tobytes(),
+        "ttl": b"\x40",
+        "source": array("I", [SELF]).tobytes(),
+    }
+    return Batch(job, 0, count, columns, edition=doing.edition)
+
+
+def telling(states: dict[int, int]) -> Script:
+    """An engine that tells each list once: all answered, but those in `states` by their place."""
+
+    def taken(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
+        count = len(doing.addresses) // 16
+        loop.desk.send(client, rows(job, doing, [states.get(n, ANSWERED) for n in range(count)]))
+        loop.desk.send(client, State(job, Tally(scheduled=count, sent=count, answered=count - len(states))))
+
+    return Script(taken=taken)
+
+
+async def test_all_targets_become_one_standing_job_and_its_batches_results(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", telling({1: LOST}))
+    try:
+        made = settings(engine.path, "192.0.2.1 gw", "192.0.2.2", "lost.example", "good.example")
+        async with stage(ProbeModule, made, **world()) as site:
+            await until(lambda: "192.0.2.2" in site.health.parts and site.health.parts["192.0.2.2"].level > Level.ok)
+            ((_, doing),) = engine.loop.doing.items()
+            assert doing.spec.rounds is None
+            assert (doing.spec.interval, doing.spec.aligned) == (1, True)
+            assert len(doing.addresses) == 3 * 16  # the name without an address is not in it
+            assert site.health.parts["gw"].text == "no loss, rtt 2 ms"
+            assert site.health.parts["good.example"].level is Level.ok  # its place is the fourth of ours
+            assert "lost.example has no address" in site.health.parts["list"].text
+            status = (await site.ask("probe status")).data
+            assert (status["way"], status["probed"], status["targets"]) == ("packet engine (eth1 raw)", 3, 4)
+            latest = (await site.ask("probe latest gw")).data
+            assert (latest[0]["state"], latest[0]["rtt"], latest[0]["text"]) == ("answered", 0.002, "gw")
+    finally:
+        engine.stop()
+
+
+async def test_a_changed_list_goes_into_the_same_job_and_old_rows_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("192.0.2.1\n192.0.2.2\n")
+    engine = Engine(tmp_path / "engine", telling({}))
+    try:
+        async with stage(ProbeModule, settings(engine.path, files=(path,)), **world()) as site:
+            course = site.module.course
+            await until(lambda: course.window.rows == 2)
+            path.write_text("192.0.2.2\n192.0.2.3\n192.0.2.4\n")
+            course.stir.set()
+            await until(lambda: course.window.rows == 5)
+            assert len(engine.loop.doing) == 1
+            revisions = [one.revision for one, _ in course.window.newest()]
+            assert revisions == [2, 2, 2, 1, 1]
+            assert course.standing.seen[0] == 2  # what was known of it went with it
+    finally:
+        engine.stop()
+
+
+async def test_a_pause_reaches_the_engine_and_so_does_its_end(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", telling({}))
+    try:
+        async with stage(ProbeModule, settings(engine.path, "192.0.2.1"), **world()) as site:
+            await until(lambda: site.module.course.window.rows)
+            await site.ask("probe pause")
+            await until(lambda: any(isinstance(one, Pause) for one in engine.loop.heard))
+            await site.ask("probe resume")
+            await until(lambda: any(isinstance(one, Resume) for one in engine.loop.heard))
+    finally:
+        engine.stop()
+
+
+async def test_an_engine_that_is_not_there_is_bad_news_where_one_is_wanted_and_found_when_it_comes(
+    tmp_path: Path,
+) -> None:
+    async with stage(ProbeModule, settings(tmp_path / "engine", "192.0.2.1"), **world()) as site:
+        await until(lambda: "engine" in site.health.parts)
+        assert site.health.parts["engine"].level is Level.critical
+        assert "systemctl status amon-engine" in site.health.parts["engine"].text
+        engine = Engine(tmp_path / "engine", telling({}))
+        try:
+            await until(lambda: site.module.course.window.rows)
+            await until(lambda: "engine" not in site.health.parts)
+        finally:
+            engine.stop()
+        await until(lambda: "engine" in site.health.parts)
+
+
+async def test_without_a_word_about_it_nobody_minds_that_there_is_no_engine(tmp_path: Path) -> None:
+    made = Settings(targets=("127.0.0.1",), interval=0.2)
+    async with stage(ProbeModule, made, **world()) as site:
+        await until(lambda: site.module.course.runner.begun)
+        assert set(site.health.parts) == {"127.0.0.1"}
+
+
+async def test_what_the_engine_refuses_is_told(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", Script(refuse="over your share of 100 packets a second"))
+    try:
+        async with stage(ProbeModule, settings(engine.path, "192.0.2.1"), **world()) as site:
+            await until(lambda: "engine" in site.health.parts)
+            assert site.health.parts["engine"].text == "over your share of 100 packets a second"
+    finally:
+        engine.stop()
+
+
+async def test_the_engine_tells_of_itself_as_data_and_growing_drops_as_health(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", telling({}))
+    try:
+        async with stage(ProbeModule, settings(engine.path, "192.0.2.1"), **world()) as site:
+            await until(lambda: site.module.course.window.rows)
+            told = (await site.ask("probe monitor")).data
+            assert (told["rate"], told["received"], told["cpu"], told["drops"]) == (10.0, 9.0, 10.0, {"eth0 full": 1})
+            assert "drops" not in site.module.health().parts  # of before our time
+            sample = engine.loop.sample()
+            for count, told_bad in ((5, True), (5, False)):
+                site.module.keeper.sample = structs.replace(sample, drops={"eth0 full": count})
+                assert ("drops" in site.module.health().parts) is told_bad
+    finally:
+        engine.stop()
+
+
+async def test_a_single_probe_goes_through_the_engine_at_the_highest_priority(tmp_path: Path) -> None:
+    def taken(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
+        loop.desk.send(client, rows(job, doing, [ANSWERED]))
+        loop.desk.send(client, Ended(job, Tally(scheduled=1, sent=1, answered=1)))
+        specs.append(doing.spec)
+
+    specs: list[Any] = []
+    engine = Engine(tmp_path / "engine", Script(taken=taken))
+    try:
+        async with stage(ProbeModule, settings(engine.path), **world()) as site:
+            await until(lambda: site.module.keeper.engine is not None)
+            outcome = await site.ask("probe ping 192.0.2.1 -c 1")
+            assert (outcome.data["way"], outcome.data["rtt_median"]) == ("packet engine", 0.002)
+            assert (specs[0].priority, specs[0].rounds) == (0, 1)
+    finally:
+        engine.stop()
+
+
+async def test_a_capture_is_a_file_here_and_comes_as_text_that_makes_the_same_file(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", telling({}))
+    try:
+        async with stage(ProbeModule, settings(engine.path), **world()) as site:
+            await until(lambda: site.module.keeper.engine is not None)
+            outcome = await site.ask("probe capture 1 target=192.0.2.1 --no-received")
+            assert (outcome.state, outcome.data["packets"], outcome.data["size"]) == ("done", 1, 8)
+            order = next(one for one in engine.loop.heard if isinstance(one, Capture))
+            assert (order.address, order.sent, order.received) == (bytes(10) + b"\xff\xff\xc0\x00\x02\x01", True, False)
+            name = outcome.data["name"]
+            assert [row["name"] for row in (await site.ask("probe captured")).data] == [name]
+            text = (await site.ask(f"probe captured {name}")).text
+            assert base64.b64decode(text) == b"engine-1"
+            assert (await site.ask("probe captured ZZZZ")).state == "refused"
+            path = site.module.env.state / "captures" / f"{name}.pcap"
+            assert path.stat().st_mode & 0o777 == 0o600
+    finally:
+        engine.stop()
+
+
+async def test_captures_of_before_make_room(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine")
+    try:
+        async with stage(ProbeModule, settings(engine.path), **world()) as site:
+            await until(lambda: site.module.keeper.engine is not None)
+            for _ in range(10):
+                assert (await site.ask("probe capture 1")).state == "done"
+                await asyncio.sleep(0)
+            assert len((await site.ask("probe captured")).data) == 8
+    finally:
+        engine.stop()
+
+
+async def test_without_an_engine_there_is_nothing_to_capture(tmp_path: Path) -> None:
+    async with stage(ProbeModule, Settings(), **world()) as site:
+        outcome = await site.ask("probe capture")
+        assert (outcome.state, "there is no packet engine here" in outcome.text) == ("refused", True)
