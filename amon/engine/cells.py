@@ -72,15 +72,15 @@ class Cells:
         self.busy += count
         return slots
 
-    def still_taken(self, slots: U32) -> Bools:
-        """Which of these slots were not forgotten meanwhile; taken, with a reply or not."""
-        cells = self.of(slots)
-        state = self.state[cells]
-        mine: Bools = ((state == TAKEN) | (state == EARLY)) & (self.slot[cells] == slots)
+    def still_taken(self, slots: U32, cells: I64) -> Bools:
+        """Which of these slots, in these cells, were not forgotten meanwhile; taken, with a reply or not."""
+        where = run(cells)
+        state = self.state[where]
+        mine: Bools = ((state == TAKEN) | (state == EARLY)) & (self.slot[where] == slots)
         return mine
 
-    def open(self, cells: I64, stamps: I64) -> None:
-        """They were sent at these moments."""
+    def open(self, cells: I64, stamps: I64) -> U16:
+        """They, one at least, were sent at these moments. Returns whose they are."""
         where = run(cells)
         state = self.state[where]
         self.state[where] = np.where(state == EARLY, np.uint8(REPLIED), np.uint8(OPEN))
@@ -90,6 +90,7 @@ class Cells:
         chunks = cells >> self._shift
         # Those of one call share a moment, so it does for all chunks; a look too early costs little.
         self._earliest[chunks] = np.minimum(self._earliest[chunks], deadlines.min())
+        return self.job[where]
 
     def due(self, now: int) -> I64:
         """Open cells whose deadline was before now."""
@@ -120,6 +121,8 @@ class Cells:
 
 def run(cells: I64) -> slice | I64:
     """The same as a slice, which numpy goes through faster, if they are next to each other."""
+    if not len(cells):
+        return cells
     first = int(cells[0])
     if int(cells[-1]) - first == len(cells) - 1 and np.array_equal(cells, np.arange(first, first + len(cells))):
         return slice(first, first + len(cells))

@@ -39,14 +39,16 @@ class Counts:
         return position if position >= 0 else None
 
     def add(self, jobs: U16, *names: str) -> None:
-        if len(jobs):
-            self._change(jobs, names, 1)
+        counted = np.bincount(jobs).astype(np.uint64)
+        for name in names:
+            self.columns[name][: len(counted)] += counted
 
     def move(self, jobs: U16, source: str, *names: str) -> None:
         """From one count into others."""
-        if len(jobs):
-            self._change(jobs, names, 1)
-            self._change(jobs, (source,), -1)
+        counted = np.bincount(jobs).astype(np.uint64)
+        self.columns[source][: len(counted)] -= counted
+        for name in names:
+            self.columns[name][: len(counted)] += counted
 
     def end(self, jobs: U16, states: U8) -> None:
         """Probes under way have ended so; late ones were lost before."""
@@ -67,9 +69,3 @@ class Counts:
             for column in self.columns.values():
                 column[job] = 0
         return last | {"in_flight": 0, "ahead": 0}
-
-    def _change(self, jobs: U16, names: tuple[str, ...], by: int) -> None:
-        counted = np.bincount(jobs).astype(np.uint64)
-        for name in names:
-            column = self.columns[name][: len(counted)]
-            column += counted if by > 0 else np.uint64(0) - counted  # modulo 2^64

@@ -57,8 +57,9 @@ def _closely(packets: Packets, rest: I64, ident: int) -> list[Replies]:
 
 def _read(family: int, which: I64, packets: Packets, ident: int) -> Replies:
     rows = Rows(family, packets.data[which], packets.length[which])
-    sound = _straightened(rows, packets.verified)
+    header_sound = straighten(rows)
     numbers, header = _ICMP[family], HEADER[family]
+    rows.judge(rows.have < header + 8, TRUNCATED)
     kind = rows.u8(header)
     echo, error = kind == numbers.reply, np.isin(kind, numbers.errors)
     rows.judge(~echo & ~error, FOREIGN)
@@ -67,24 +68,21 @@ def _read(family: int, which: I64, packets: Packets, ident: int) -> Replies:
     echoes = np.flatnonzero(echo & (rows.verdict == FINE))
     errors = np.flatnonzero(error & (rows.verdict == FINE))
     replies = joined([_echoes(rows.some(echoes), echoes), _errors(rows, errors, ident)])
-    rows.judge(~sound, BAD_CHECKSUM)
+    if not packets.verified:
+        fine = np.flatnonzero(rows.verdict == FINE)  # strangers' checksums are none of our concern
+        sound = header_sound[fine] & (~rows.whole[fine] | _icmp_sound(rows.some(fine)))
+        rows.verdict[fine[~sound]] = BAD_CHECKSUM
     replies = picked(replies, rows.verdict[replies.row] == FINE)
-    replies = picked(replies, np.argsort(replies.row))
-    replies.stamp = packets.stamp[which[replies.row]]
+    return _placed(replies, which, packets.stamp, np.bincount(rows.verdict, minlength=5))
+
+
+def _placed(replies: Replies, which: I64, stamp: I64, counts: I64) -> Replies:
+    """As rows of all packets, with what the others were."""
     replies.row = which[replies.row]
-    counts = np.bincount(rows.verdict, minlength=5)
+    replies.stamp = stamp[replies.row]
     replies.foreign, replies.truncated = int(counts[FOREIGN]), int(counts[TRUNCATED])
     replies.bad_checksum, replies.odd = int(counts[BAD_CHECKSUM]), int(counts[ODD])
     return replies
-
-
-def _straightened(rows: Rows, verified: bool) -> Bools:
-    """Which of them have good checksums, as far as these can be checked."""
-    sound = straighten(rows)
-    rows.judge(rows.have < HEADER[rows.family] + 8, TRUNCATED)
-    if verified:
-        return np.ones(len(rows.data), np.bool_)
-    return sound & (~rows.whole | _icmp_sound(rows))
 
 
 def _icmp_sound(rows: Rows) -> Bools:

@@ -32,6 +32,7 @@ _HEAD = {family: NETWORK + length + ICMP + LEAST for family, length in IP.items(
 """Bytes of a row up to the identity."""
 _DF = 0x4000
 _TEMPLATES_MOST = 4096
+_TWICE = np.uint64(2 * 0xFFFF)
 
 _LAYOUT = {
     4: np.dtype(
@@ -82,6 +83,7 @@ class Crafter:
         if memory.shape[1:] != (STRIDE,):
             raise ValueError(f"a frame has {STRIDE} bytes, not {memory.shape[1:]}")
         self._memory = memory
+        self._heads = {family: memory[:, :end].view(f"V{end}")[:, 0] for family, end in _HEAD.items()}
         self._ident = ident
         self._tail = identity[: MOST - LEAST].ljust(MOST - LEAST, b"\0")
         self._held = np.zeros(len(memory), np.uint16)  # per row: up to where which family's tail stands there
@@ -108,79 +110,81 @@ class Crafter:
     ) -> U16:
         """Writes a frame into each of `rows` (all different); the lengths of the IP packets.
 
-        All columns have one length. specs: numbers of `spec`. ttl: also the hop limit. flow: 0 is the first.
-        which: rows of `targets`. Where a target has no next hop, link addresses and source are zero.
+        All columns have one length. specs: numbers of `spec`. ttl: also the hop limit. flow: 0 is the first. which:
+        rows of `targets`. Where a target has no next hop, link addresses and source are zero.
         """
-        if hops.version != self._version:
-            self._version = hops.version
-            self._forget()
+        if hops.version != self._version or len(self._known) > _TEMPLATES_MOST:
+            self._forget(hops.version)
+        family = targets.family[which]
+        keys = specs.astype(np.int64) << 17 | targets.hop[which].astype(np.int64) << 1 | (family == 6)
+        if len(keys) and (keys == keys[0]).all():
+            work = _Work(rows, ttl, flow, slots, nonces, which)
+            return self._write(int(family[0]), work, self._template(int(keys[0]), hops), targets)
         lengths = np.empty(len(rows), np.uint16)
-        families = targets.family[which]
-        for family in (4, 6):
-            chosen = np.flatnonzero(families == family)
-            if len(chosen):
-                pick = which[chosen]
-                work = _Work(rows[chosen], ttl[chosen], flow[chosen], slots[chosen], nonces[chosen], pick)
-                template = self._template(family, specs[chosen], targets.hop[pick], hops)
-                lengths[chosen] = self._write(family, work, template, targets)
+        for one in (4, 6):
+            mine = np.flatnonzero(family == one)
+            if len(mine):
+                work = _Work(rows[mine], ttl[mine], flow[mine], slots[mine], nonces[mine], which[mine])
+                kinds, place = np.unique(keys[mine], return_inverse=True)
+                numbers = np.array([self._template(key, hops) for key in kinds.tolist()])
+                lengths[mine] = self._write(one, work, numbers[place], targets)
         return lengths
 
-    def _write(self, family: int, work: "_Work", template: I64, targets: Targets) -> U16:
-        made = self._templates[family]
-        heads = made.heads[template]
+    def _write(self, family: int, work: "_Work", template: I64 | int, targets: Targets) -> U16:
+        """template: of each, or of all."""
+        made, count = self._templates[family], len(work.rows)
+        heads = np.empty(count, made.heads.dtype)
+        heads[:] = made.heads[template]
         fields = heads.view(_LAYOUT[family])
+        low, high = work.slots & np.uint32(0xFFFF), work.slots >> np.uint32(16)
+        # seq is a big-endian word, the slot two little-endian ones.
+        sums = made.sum[template] + np.uint64(257) * low + high + halves(work.nonces)
         if family == 4:
-            sums = self._fill_v4(fields, work, made.ip_sum[template], targets)
+            self._fill_v4(fields, work, made.ip_sum[template], high, targets)
         else:
-            sums = self._fill_v6(fields, work, targets)
+            sums += self._fill_v6(fields, work, targets)
         wanted = self._flows[work.flow].byteswap()
-        fields["sum"] = wanted
-        fields["ttl"] = work.ttl
-        fields["seq"] = low = work.slots & np.uint32(0xFFFF)
-        fields["slot"] = work.slots
-        fields["nonce"] = work.nonces
-        sums = sums + np.uint64(257) * low + (work.slots >> np.uint32(16)) + halves(work.nonces) + made.sum[template]
-        fields["pad"] = (MODULO - wanted + MODULO - sums % MODULO) % MODULO
+        fields["sum"], fields["ttl"] = wanted, work.ttl
+        fields["seq"], fields["slot"], fields["nonce"] = low, work.slots, work.nonces
+        fields["pad"] = (_TWICE - wanted - sums % MODULO) % MODULO
         self._complete(family, work.rows, made.size[template])
-        self._memory[work.rows, : _HEAD[family]] = heads.view(np.uint8).reshape(len(heads), -1)
-        lengths: U16 = made.size[template] + np.uint16(IP[family] + ICMP)
-        return lengths
+        self._heads[family][work.rows] = heads
+        return np.full(count, made.size[template] + np.uint16(IP[family] + ICMP), np.uint16)
 
-    def _fill_v4(self, fields: "NDArray[np.void]", work: "_Work", base: U64, targets: Targets) -> U64:
+    def _fill_v4(self, fields: "NDArray[np.void]", work: "_Work", base: U64, high: U32, targets: Targets) -> None:
         fields["target"] = targets.low[work.which] & np.uint64(0xFFFF_FFFF)
-        fields["id"] = high = work.slots >> np.uint32(16)
-        fields["ip_sum"] = checksum(
-            base + high + (work.ttl.astype(np.uint64) << np.uint64(8)) + targets.sum[work.which]
-        )
-        return np.zeros(len(work.rows), np.uint64)
+        fields["id"] = high
+        ttl = work.ttl.astype(np.uint64) << np.uint64(8)
+        sums = base + high.astype(np.uint64) + ttl + targets.sum[work.which]
+        fields["ip_sum"] = checksum(sums)
 
     def _fill_v6(self, fields: "NDArray[np.void]", work: "_Work", targets: Targets) -> U64:
+        """Returns what target and pseudo header add to the sum."""
         fields["high"], fields["low"] = targets.high[work.which], targets.low[work.which]
         fields["flow"] = self._flows[work.flow]
         return targets.sum[work.which].astype(np.uint64) << np.uint64(8)
 
-    def _complete(self, family: int, rows: I64, sizes: U16) -> None:
+    def _complete(self, family: int, rows: I64, sizes: "U16 | np.uint16") -> None:
         """Sees that the identity stands in these rows as far as these sizes reach."""
         wanted = sizes | np.uint16(0x8000 if family == 6 else 0)
         lacking = (self._held[rows] - wanted) >= STRIDE  # modulo 2^16, so the other family is far away
-        for key in np.unique(wanted[lacking]):
-            some = rows[lacking & (wanted == key)]
-            begin, length = _HEAD[family], (int(key) & 0x7FFF) - LEAST
+        if not lacking.any():
+            return
+        rows, keys = rows[lacking], np.broadcast_to(wanted, rows.shape)[lacking]
+        for key in np.unique(keys).tolist():
+            some = rows[keys == key]
+            begin, length = _HEAD[family], (key & 0x7FFF) - LEAST
             self._memory[some, begin : begin + length] = np.frombuffer(self._tail[:length], np.uint8)
             self._held[some] = key
 
-    def _template(self, family: int, specs: U32, hop: U16, hops: NextHops) -> I64:
-        keys = (specs.astype(np.int64) << 17) | (hop.astype(np.int64) << 1) | (family == 6)
-        kinds, place = np.unique(keys, return_inverse=True)
-        return np.array([self._one(family, int(key), hops) for key in kinds], np.int64)[place]
-
-    def _one(self, family: int, key: int, hops: NextHops) -> int:
+    def _template(self, key: int, hops: NextHops) -> int:
         if key not in self._known:
-            packet, hop = key >> 17, key >> 1 & 0xFFFF
+            packet, hop, family = key >> 17, key >> 1 & 0xFFFF, 6 if key & 1 else 4
             self._known[key] = self._templates[family].add(packet, hop, hops, self._ident, self._tail)
         return self._known[key]
 
-    def _forget(self) -> None:
+    def _forget(self, version: int) -> None:
+        self._version = version
         self._known = {}
         self._templates = {4: _Templates(4), 6: _Templates(6)}
 

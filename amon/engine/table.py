@@ -116,17 +116,17 @@ class Table:
 
     def sent(self, slots: U32, stamps: I64) -> None:
         """These went out at these moments. Of what was forgotten meanwhile nothing is known any more."""
-        mine = self._cells.still_taken(slots)
         cells = self._cells.of(slots)
+        mine = self._cells.still_taken(slots, cells)
         if not mine.all():
             cells, stamps = cells[mine], stamps[mine]
         if len(cells):
-            self._cells.open(cells, stamps)
-            self._counts.move(self._cells.job[cells], "ahead", "sent", "in_flight")
+            self._counts.move(self._cells.open(cells, stamps), "ahead", "sent", "in_flight")
 
     def unsent(self, slots: U32) -> None:
         """These never went out; they come out of the next `close`."""
-        cells = self._cells.of(slots)[self._cells.still_taken(slots)]
+        cells = self._cells.of(slots)
+        cells = cells[self._cells.still_taken(slots, cells)]
         early = cells[self._cells.state[cells] == EARLY]
         if len(early):
             # The system said it did not send them, and they were answered all the same.
@@ -166,17 +166,8 @@ class Table:
 
     def close(self, now: int) -> Closed:
         """What has ended by now, once. Drain first: what is not matched by now and due is called lost."""
-        cells = self._cells.due(now)
-        parts = [self._ended(cells, LOST)]
-        self._cells.release(cells, GONE)
-        if self._given_up:
-            cells = np.concatenate(self._given_up)
-            self._given_up = []
-            unsent = self._row(cells, UNSENT)
-            unsent.tx[:] = now
-            parts.append(unsent)
-            self._cells.release(cells, FREE)
-        return joined(parts + self._close_answered())
+        parts = self._close_lost(now) + self._close_unsent(now) + self._close_answered()
+        return joined(parts) if parts else self._rows(np.empty(0, np.int64), LOST)
 
     def forget(self, job: int) -> dict[str, int]:
         """The row is free for another job. What of it was not handed out counts as lost, what is not sent as unsent.
@@ -250,6 +241,23 @@ class Table:
 
     # --- ends
 
+    def _close_lost(self, now: int) -> list[Closed]:
+        cells = self._cells.due(now)
+        if not len(cells):
+            return []
+        self._cells.release(cells, GONE)
+        return [self._ended(cells, LOST)]
+
+    def _close_unsent(self, now: int) -> list[Closed]:
+        if not self._given_up:
+            return []
+        cells = np.concatenate(self._given_up)
+        self._given_up = []
+        closed = self._rows(cells, UNSENT)
+        closed.tx[:] = now
+        self._cells.release(cells, FREE)
+        return [closed]
+
     def _close_answered(self) -> list[Closed]:
         if not self._answers:
             return []
@@ -272,12 +280,11 @@ class Table:
         return [*parts, closed]
 
     def _ended(self, cells: I64, state: U8 | int) -> Closed:
-        closed = self._row(cells, state)
-        if len(cells):
-            self._counts.end(closed.job, closed.state)
+        closed = self._rows(cells, state)
+        self._counts.end(closed.job, closed.state)
         return closed
 
-    def _row(self, cells: I64, state: U8 | int) -> Closed:
+    def _rows(self, cells: I64, state: U8 | int) -> Closed:
         every, count = self._cells, len(cells)
         none8, none16, none64 = np.zeros(count, np.uint8), np.zeros(count, np.uint16), np.zeros(count, np.uint64)
         states = np.full(count, state, np.uint8) if isinstance(state, int) else state
