@@ -1,0 +1,102 @@
+"""`amon-engine ping`: the whole engine in one program, on the loopback of a network namespace of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.cli import main; sys.exit(main())"]
+
+
+@cache
+def apart() -> tuple[str, ...]:
+    """Words that run what follows in a network of its own, where `lo` is up; empty where that cannot be had."""
+    users = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    script = 'ip link set lo up && sysctl -qw net.ipv4.ping_group_range="0 0" && exec "$@"'
+    words = ("unshare", *users, "--net", "sh", "-c", script, "sh")
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        return ()
+    return (
+        words if subprocess.run([*words, "true"], capture_output=True, timeout=20, check=False).returncode == 0 else ()
+    )
+
+
+def ping(*argv: str) -> "subprocess.CompletedProcess[str]":
+    if not apart():
+        pytest.skip("no network namespaces: neither root nor user namespaces, or no iproute2")
+    words = [*apart(), *PROGRAM, "ping", "-i", "0.05", "-W", "0.5", *argv]
+    return subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("way", ["raw", "ping"])
+def test_both_families_are_answered(way: str) -> None:
+    done = ping("127.0.0.1", "::1", "-c", "3", "--way", way)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "127.0.0.1: 3 sent, 3 answered; rtt " in done.stdout
+    assert "::1: 3 sent, 3 answered; rtt " in done.stdout
+    assert "::1 2: answered from ::1, " in done.stdout
+
+
+@pytest.mark.lab
+def test_what_is_not_answered_is_said_and_ends_with_1() -> None:
+    done = ping("127.0.0.1", "192.0.2.1", "-c", "2", "--json", "--way", "raw")
+    assert done.returncode == 1
+    summary = {one["target"]: one for one in map(json.loads, done.stdout.splitlines()) if "ends" in one}
+    assert summary["127.0.0.1"]["ends"] == {"answered": 2}
+    assert summary["192.0.2.1"]["ends"] == {"unsent": 2}
+    assert summary["192.0.2.1"]["drops"] == {}
+
+
+@pytest.mark.lab
+def test_what_may_never_be_probed_is_not_probed_here_either() -> None:
+    done = ping("127.0.0.1", "224.0.0.1", "-c", "1")
+    assert done.returncode == 1
+    assert "224.0.0.1: not probed: is multicast" in done.stdout
+    assert "127.0.0.1: 1 sent, 1 answered" in done.stdout
+
+
+@pytest.mark.lab
+def test_its_packets_go_into_a_file_that_tcpdump_reads(tmp_path: Path) -> None:
+    path = tmp_path / "out.pcap"
+    done = ping("127.0.0.1", "-c", "3", "-q", "--pcap", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    if shutil.which("tcpdump") is None:
+        pytest.skip("tcpdump is not installed")
+    read = subprocess.run(["tcpdump", "-nr", str(path)], capture_output=True, text=True, timeout=20, check=False)
+    assert read.stdout.count("ICMP echo request") == 3
+    assert read.stdout.count("ICMP echo reply") == 3
+
+
+@pytest.mark.lab
+def test_a_file_that_cannot_be_written_is_told() -> None:
+    done = ping("127.0.0.1", "-c", "1", "--pcap", "/proc/none/x")
+    assert done.returncode == 0
+    assert "/proc/none/x: cannot be written: No such file or directory" in done.stderr
+
+
+@pytest.mark.lab
+def test_without_a_way_it_says_what_is_missing() -> None:
+    if not apart():
+        pytest.skip("no network namespaces: neither root nor user namespaces, or no iproute2")
+    nothing = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    script = 'sysctl -qw net.ipv4.ping_group_range="1 0" && exec "$@"'
+    words = [*apart(), "sh", "-c", script, "sh", *nothing, *PROGRAM, "ping", "127.0.0.1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert "no way to the network" in done.stderr
+    assert "CAP_NET_RAW" in done.stderr
+    assert "ping_group_range" in done.stderr
+
+
+def test_a_name_that_is_none_is_told() -> None:
+    words = [*PROGRAM, "ping", "no such name"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("amon-engine ping: 'no such name': ")
