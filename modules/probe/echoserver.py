@@ -10,13 +10,14 @@ import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
 
 from amon.clock import Clock
 
 from .names import sockaddr
 
 DATAGRAM_MOST = 65_535
+AT_ONCE = 64
+"""Datagrams that are taken before others of the loop have their turn."""
 PEERS_MOST = 4096
 """Peers whose rates are remembered; the one that was silent longest is forgotten first."""
 LEAST_PORT = 1024
@@ -51,7 +52,7 @@ class Bucket:
         return True
 
 
-class EchoServer(asyncio.DatagramProtocol):
+class EchoServer:
     """may: whether this address is a peer. each, all_: datagrams a second that are answered to one, and altogether."""
 
     def __init__(
@@ -63,7 +64,7 @@ class EchoServer(asyncio.DatagramProtocol):
         self._all = Bucket(all_, clock.monotonic())
         self._peers: OrderedDict[str, Bucket] = OrderedDict()
         self._port = port
-        self._transports: list[asyncio.DatagramTransport] = []
+        self._sockets: list[socket.socket] = []
         self._counts = Counts()
 
     async def start(self, addresses: tuple[str, ...] = ("0.0.0.0", "::")) -> None:
@@ -72,9 +73,9 @@ class EchoServer(asyncio.DatagramProtocol):
         try:
             for address in addresses:
                 sock = _bound(address, self._port)
+                self._sockets.append(sock)
                 self._port = self._port or sock.getsockname()[1]
-                transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=sock)
-                self._transports.append(transport)
+                loop.add_reader(sock.fileno(), self._drain, sock)
         except BaseException:
             self.close()
             raise
@@ -84,9 +85,10 @@ class EchoServer(asyncio.DatagramProtocol):
         return self._port
 
     def close(self) -> None:
-        for transport in self._transports:
-            transport.close()
-        self._transports.clear()
+        for sock in self._sockets:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
+        self._sockets.clear()
 
     def statistics(self) -> dict[str, int]:
         """Datagrams that were answered, and those that were not and why."""
@@ -107,28 +109,19 @@ class EchoServer(asyncio.DatagramProtocol):
         self._peers.move_to_end(host)
         return "answered" if bucket.take(now) and self._all.take(now) else "too_many"
 
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        host = str(addr[0])
-        verdict = self.verdict(host.removeprefix("::ffff:"), addr[1])
-        if verdict == "answered":
-            verdict = self._send(data, addr)
-        setattr(self._counts, verdict, getattr(self._counts, verdict) + 1)
-
-    def _send(self, data: bytes, addr: tuple[Any, ...]) -> str:
-        six = ":" in str(addr[0])
-        for transport in self._transports:
-            sock = transport.get_extra_info("socket")
-            if (sock.family == socket.AF_INET6) == six:
-                # Not transport.sendto: that keeps what cannot be sent now, without limit.
+    def _drain(self, sock: socket.socket) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                data, peer = sock.recvfrom(DATAGRAM_MOST)
+            except OSError:  # nothing more; or an ICMP error, which is of an earlier answer
+                return
+            verdict = self.verdict(str(peer[0]).partition("%")[0], peer[1])
+            if verdict == "answered":
                 try:
-                    sock.sendto(data, addr)
+                    sock.sendto(data, peer)
                 except OSError:
-                    return "unsent"
-                return "answered"
-        return "unsent"
-
-    def error_received(self, exc: Exception) -> None:
-        """A peer is gone; there will be others."""
+                    verdict = "unsent"
+            setattr(self._counts, verdict, getattr(self._counts, verdict) + 1)
 
 
 def _bound(address: str, port: int) -> socket.socket:

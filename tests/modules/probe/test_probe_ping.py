@@ -199,6 +199,16 @@ def allowed(address: str) -> bool:
     return True
 
 
+def test_errors_and_answers_come_under_uvloop_too() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    if not allowed("127.0.0.1"):
+        pytest.skip("no ICMP socket is allowed here (net.ipv4.ping_group_range, or CAP_NET_RAW)")
+    here = World(SystemClock(), SystemResolver())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(ping.measure("127.0.0.1", ping.Settings(count=3, interval=0.01, pmtu=True), here))
+    assert (found.good, found.answered) == (True, 3), found.explain()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_loopback_answers(address: str) -> None:
     if not allowed(address):
