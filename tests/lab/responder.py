@@ -7,7 +7,6 @@ a prober reaches against it is the prober's own; it answers for every address.
 import ctypes
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,7 +36,7 @@ from amon.engine.linux.assembler import (
     value_of,
     word,
 )  # fmt: skip
-from amon.engine.linux.bpf import ARRAY, GENERIC, Map, Program
+from amon.engine.linux.bpf import GENERIC, Counts, Program
 from amon.engine.ways.xdp_filter import DATA, DATA_END, ETHERNET, PASS, in_memory
 
 Lines = tuple[Instruction | Label, ...]
@@ -48,19 +47,18 @@ CLONE_NEWNET = 0x4000_0000
 class Responder:
     """answered: how many echo requests it has turned round."""
 
-    def __init__(self, counts: Map) -> None:
+    def __init__(self, counts: Counts) -> None:
         self._counts = counts
 
     @property
     def answered(self) -> int:
-        (count,) = struct.unpack("=Q", self._counts[0])
-        return int(count)
+        return self._counts.read()[0]
 
 
 @contextmanager
 def responder(interface: str, namespace: str | None = None, mode: int = GENERIC) -> Iterator[Responder]:
     """At `interface` in a network namespace of ip-netns(8) (None: ours) while this is open."""
-    with Map(ARRAY, 8, 1, "amon_answered") as counts, Program(echo(counts.descriptor), "amon_responder") as program:
+    with Counts(1, "amon_answered") as counts, Program(echo(counts.descriptor), "amon_responder") as program:
         with inside(namespace):
             link = program.attach(socket.if_nametoindex(interface), mode)
         with link:

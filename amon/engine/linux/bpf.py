@@ -6,6 +6,7 @@ interface as long as its descriptor is open (Linux 5.9), so it is gone with us, 
 
 import ctypes
 import errno
+import mmap
 import os
 import platform
 import struct
@@ -24,6 +25,8 @@ MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROGRAM_LOAD, PROGRAM_RUN, LINK_CREATE = 0, 
 ARRAY, XSKMAP = 2, 17
 XDP_PROGRAM = 6
 AT_XDP = 37
+MMAPABLE = 1 << 10
+"""BPF_F_MMAPABLE (Linux 5.5)."""
 # linux/if_link.h: XDP_FLAGS_*
 GENERIC, NATIVE = 1 << 1, 1 << 2
 
@@ -70,10 +73,11 @@ class Held:
 class Map(Held):
     """`entries` values of `value` bytes, found by the 4 bytes of their number."""
 
-    def __init__(self, kind: int, value: int, entries: int, name: str = "amon") -> None:
+    def __init__(self, kind: int, value: int, entries: int, name: str = "amon", flags: int = 0) -> None:
         self._value = value
         # map_type, key_size, value_size, max_entries, map_flags, inner_map_fd, numa_node, map_name
-        super().__init__(bpf(MAP_CREATE, struct.pack("=7I16s", kind, 4, value, entries, 0, 0, 0, name.encode()[:15])))
+        words = (kind, 4, value, entries, flags, 0, 0, name.encode()[:15])
+        super().__init__(bpf(MAP_CREATE, struct.pack("=7I16s", *words)))
 
     def __setitem__(self, index: int, value: bytes) -> None:
         self._access(MAP_UPDATE, index, ctypes.create_string_buffer(value, self._value))
@@ -87,6 +91,23 @@ class Map(Held):
         key = ctypes.c_uint32(index)
         # map_fd, (padding), key, value, flags
         bpf(command, struct.pack("=IIQQQ", self.descriptor, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
+
+
+class Counts(Map):
+    """64-bit numbers that a program adds to, in memory shared with it: they can be read without any right."""
+
+    def __init__(self, count: int, name: str = "amon") -> None:
+        super().__init__(ARRAY, 8 * count, 1, name, MMAPABLE)
+        self._memory = mmap.mmap(self.descriptor, mmap.PAGESIZE, prot=mmap.PROT_READ)
+        self._numbers = memoryview(self._memory).cast("Q")[:count]
+
+    def read(self) -> tuple[int, ...]:
+        return tuple(self._numbers)
+
+    def close(self) -> None:
+        self._numbers.release()
+        self._memory.close()
+        super().close()
 
 
 class Link(Held):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from amon.engine.linux.bpf import ARRAY, GENERIC, NATIVE, XSKMAP, Link, Map, Program, Unverified
+from amon.engine.linux.bpf import GENERIC, NATIVE, XSKMAP, Counts, Link, Map, Program, Unverified
 from amon.engine.linux.xsk import Socket, Unopened, new_memory
 from amon.engine.shapes import STRIDE, U8, WayRefused
 from amon.engine.ways.rights import refusal
@@ -78,7 +78,7 @@ class Attachment:
     def _load(self, ident: int) -> None:
         try:
             self._map = self._hold(Map(XSKMAP, 4, 1 + max(seat.queue for seat in self.seats), "amon_sockets"))
-            self._counts = self._hold(Map(ARRAY, 8 * len(COUNTS), 1, "amon_counts"))
+            self._counts = self._hold(Counts(len(COUNTS), "amon_counts"))
             lines = answers(ident, self._map.descriptor, self._counts.descriptor)
             self._program = self._hold(Program(lines, "amon_answers"))
         except Unverified as error:
@@ -145,8 +145,7 @@ class Attachment:
         for kernel in self.sockets:
             total.update(kernel.statistics())
         if self._program:
-            for name, count in zip(COUNTS, struct.unpack(f"={len(COUNTS)}Q", self._counts[0]), strict=True):
-                total[name] = count
+            total.update(dict(zip(COUNTS, self._counts.read(), strict=True)))
         return total
 
     def leave(self) -> None:

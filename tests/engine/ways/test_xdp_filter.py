@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from hypothesis import given, settings
 
-from amon.engine.linux.bpf import ARRAY, XSKMAP, Map, Program
+from amon.engine.linux.bpf import XSKMAP, Counts, Map, Program
 from amon.engine.linux.xsk import AF_XDP
 from amon.engine.shapes import SNAP
 from amon.engine.ways.xdp_filter import PASS, REDIRECT, answers
@@ -28,12 +28,12 @@ IPV4, IPV6, VLAN, ARP = b"\x08\x00", b"\x86\xdd", b"\x81\x00\x00\x07", b"\x08\x0
 @dataclass(frozen=True, slots=True)
 class Filter:
     program: Program
-    counts: Map
+    counts: Counts
 
     def taken(self) -> tuple[int, int]:
         """Redirected, and left to the kernel as there was no socket."""
-        redirected, elsewhere = struct.unpack("=2Q", self.counts[0])
-        return int(redirected), int(elsewhere)
+        redirected, elsewhere = self.counts.read()
+        return redirected, elsewhere
 
     def takes(self, frame: bytes) -> bool:
         """Whether it is ours; without a socket it must go on to the kernel as it came even so."""
@@ -46,7 +46,7 @@ class Filter:
 
 @contextmanager
 def loaded(sockets: Map) -> Iterator[Filter]:
-    with Map(ARRAY, 16, 1) as counts:
+    with Counts(2) as counts:
         lines = answers(IDENT, sockets.descriptor, counts.descriptor)
         with Program(lines, "amon_test") as program:
             yield Filter(program, counts)
