@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -34,7 +35,8 @@ class Prober:
     process: "asyncio.subprocess.Process | None" = field(default=None, repr=False)
 
     @property
-    def socket(self) -> Path:
+    def path(self) -> Path:
+        """Of its socket."""
         return self.folder / "socket"
 
     @property
@@ -60,7 +62,8 @@ class Prober:
 
     @property
     def is_up(self) -> bool:
-        return any(path.is_socket() for path in (self.socket, self.socket.with_name("socket.0")))
+        """Its socket is there a moment before it listens."""
+        return any(map(_listens, (self.path, self.path.with_name("socket.0"))))
 
     def configure(self, settings: Mapping[str, Value] | None = None, tenant: Mapping[str, Value] | None = None) -> None:
         """Write its configuration, with these keys changed."""
@@ -68,7 +71,7 @@ class Prober:
         lines = [f"{name} = {json.dumps(value)}" for name, value in self.settings.items()]
         lines += [f"[tenants.{TENANT}]", *(f"{name} = {json.dumps(value)}" for name, value in self.tenant.items())]
         path = self.folder / "engine.toml"
-        path.write_text("\n".join((f'socket = "{self.socket}"', *lines)) + "\n")
+        path.write_text("\n".join((f'socket = "{self.path}"', *lines)) + "\n")
         path.chmod(0o644)
 
     def tell(self, number: signal.Signals) -> None:
@@ -95,7 +98,7 @@ class Prober:
 
     @asynccontextmanager
     async def client(self, times: Times | None = None) -> AsyncIterator[Engine]:
-        async with connect(self.socket, TENANT, client="lab", times=times) as engine:
+        async with connect(self.path, TENANT, client="lab", times=times) as engine:
             yield engine
 
 
@@ -128,3 +131,12 @@ async def prober(
         yield one
     finally:
         await one.stop()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
+        try:
+            one.connect(str(path))
+        except OSError:
+            return False
+        return True

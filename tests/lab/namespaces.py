@@ -17,6 +17,7 @@ import pytest
 from tests.lab.responder import inside
 
 _WITHIN = 10.0  # seconds for one call of ip(8)
+_ONE_QUEUE = ("numtxqueues", "1", "numrxqueues", "1")
 _numbers = itertools.count()
 
 needs_root = pytest.mark.skipif(
@@ -86,8 +87,8 @@ def cable(one: Namespace, other: Namespace, *, mtu: int = 1500) -> tuple[End, En
     names = f"lab{number}a", f"lab{number}b"
     macs = f"02:00:00:{number % 256:02x}:00:0a", f"02:00:00:{number % 256:02x}:00:0b"
     one.ip(
-        "link", "add", names[0], "address", macs[0], "mtu", str(mtu), "numtxqueues", "1", "numrxqueues", "1",
-        "type", "veth", "peer", "name", names[1], "address", macs[1], "mtu", str(mtu), "netns", other.name,
+        "link", "add", names[0], "address", macs[0], "mtu", str(mtu), *_ONE_QUEUE, "type", "veth",
+        "peer", "name", names[1], "address", macs[1], "mtu", str(mtu), *_ONE_QUEUE, "netns", other.name,
     )  # fmt: skip
     ends = End(one, names[0], macs[0]), End(other, names[1], macs[1])
     for end in ends:
