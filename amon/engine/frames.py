@@ -155,7 +155,9 @@ class Crafter:
         fields["target"] = targets.low[work.which] & np.uint64(0xFFFF_FFFF)
         fields["id"] = high
         ttl = work.ttl.astype(np.uint64) << np.uint64(8)
-        sums = base + high.astype(np.uint64) + ttl + targets.sum[work.which]
+        sums = ttl + base
+        sums += high
+        sums += targets.sum[work.which]
         fields["ip_sum"] = checksum(sums)
 
     def _fill_v6(self, fields: "NDArray[np.void]", work: "_Work", targets: Targets) -> U64:
