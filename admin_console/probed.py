@@ -10,7 +10,7 @@ import re
 from amon.command import split
 from amon.errors import Invalid, Refused
 from amon.runtime.fleet import Fleet, Site
-from amon.target import Expression, parse, select
+from amon.target import Expression, parse, select, unknown_names
 from amon.text import visible
 from amon.wire import SITES_MOST
 
@@ -36,6 +36,16 @@ async def probed(fleet: Fleet, line: str) -> dict[str, str]:
     if len(found) > SITES_MOST or size > _MOST:
         raise Refused(f"this line names {len(found)} sites, more than one request tells of; name fewer of them")
     return found
+
+
+def strangers(fleet: Fleet, line: str) -> list[str]:
+    """What is worth a note: names in a line that no site has. They may be no names at all, to who reads the line."""
+    facts = fleet.facts()
+    unknown = {name: near for target in named(line) for name, near in unknown_names(target, facts).items()}
+    return [
+        f"no site is named {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        for name, near in unknown.items()
+    ]
 
 
 def addresses(site: Site) -> str:

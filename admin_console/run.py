@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from admin_console.keeping import Keeping
-from admin_console.probed import probed
+from admin_console.probed import probed, strangers
 from admin_console.session import Session
 from admin_console.wish import Report, Wish, chosen, judged
 from amon.errors import Failed
@@ -218,6 +218,8 @@ class Run:
 
     async def _informed(self, job: Job) -> Job:
         """The job with what sites need to know of those that its line names."""
+        for note in strangers(self._session.fleet, job.line):
+            self.note(note)
         return replace(job, probed=await probed(self._session.fleet, job.line))
 
     async def _settle(self, job: Gathering) -> bool:

@@ -140,7 +140,7 @@ class Known:
             return f"{said}; next: amon sites"
         if not self.sites:
             return (
-                f"{said}: this site was told of none. On a console the addresses come along (amon run SITE probe ...); "
+                f"{said}: this site was told of none. A console sends along what it knows of sites (see: amon sites); "
                 "for a chat say once, on a console: amon run all probe peers @all"
             )
         return f"{said} among the {len(self.sites)} {self.text}; next, on a console: amon run all probe peers @all"

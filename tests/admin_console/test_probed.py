@@ -2,10 +2,15 @@
 
 import pytest
 
-from admin_console.probed import addresses, named, probed
+from admin_console.probed import addresses, named, probed, strangers
 from amon.errors import Refused
+from amon.runtime.delivery import Job, request_of
 from amon.runtime.fleet import Fleet, Site
+from amon.runtime.signing import signed
 from amon.testing import FakeClock
+from amon.wire import body_of, read_envelope, unseal
+
+ID = "01JD8M5W8X1V6Q2R3S4T5V6W7X"
 
 
 async def fleet_of(**tags: dict[str, str]) -> Fleet:
@@ -59,3 +64,28 @@ async def test_a_fleet_too_large_for_one_request_is_refused_with_the_next_step()
 
 def test_a_line_that_names_nobody_has_no_targets() -> None:
     assert named("service restart httpd") == []
+
+
+async def test_a_name_that_no_site_has_is_worth_a_note() -> None:
+    fleet = await fleet_of(cern={}, desy={})
+    assert strangers(fleet, "probe ping @desyy 192.0.2.1") == ["no site is named 'desyy'; did you mean desy?"]
+    assert strangers(fleet, "probe ping @desy @all 192.0.2.1") == []
+
+
+async def test_what_is_told_of_sites_is_a_part_of_what_is_signed_and_the_line_stays_as_it_was_typed() -> None:
+    signed_bytes: list[bytes] = []
+
+    async def sign(message: bytes, namespace: str) -> str:
+        signed_bytes.append(message)
+        return "U1NIU0lH"
+
+    job = Job(ID, "probe peers @all", ("cern",), probed={"cern": "192.0.2.1", "desy": ""})
+    made = await signed(job, "alice@people.example", "ops@rooms.example", FakeClock(), sign)
+    (body,) = {unseal(text).body for text in made.sealed.values()}
+    assert body.encode() == signed_bytes[0]
+    request = read_envelope(body).request
+    assert (request.line, request.sites) == ("probe peers @all", {"cern": "192.0.2.1", "desy": ""})
+
+
+def test_a_request_that_names_no_site_is_what_it_was_before() -> None:
+    assert "sites" not in body_of(request_of(Job(ID, "uptime", ("cern",)), ("cern",)))

@@ -65,7 +65,7 @@ async def test_several_sites_and_groups_of_them_are_probed_at_once_but_not_this_
     [
         ("ping @ral", FLEET, 'ral tells no probe address; next: [tags] probe = "ADDRESS" in its agent.toml'),
         ("ping @dseyy", {"desy": "127.0.0.2"}, "no site is called 'dseyy'; did you mean desy?; next: amon sites"),
-        ("ping @desy", {}, "this site was told of none. On a console the addresses come along"),
+        ("ping @desy", {}, "this site was told of none. A console sends along what it knows"),
         ("ping @desy family=6", {"desy": "127.0.0.2"}, "desy tells no IPv6 address; it has 127.0.0.2"),
         ("ping @all", {"ral": ""}, "none of these sites tells a probe address"),
         ("ping @all", {f"s{n}": "127.0.0.2" for n in range(17)}, "these are 17 sites; at most 16"),
