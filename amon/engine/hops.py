@@ -77,10 +77,6 @@ class Hops:
         state = self._states.get(row)
         return state.text if state is not None else "not resolved"
 
-    def texts(self) -> set[str]:
-        """Why hops cannot be used."""
-        return {state.text for row, state in self._states.items() if state.text and row != NO_ROOM}
-
     def ways(self) -> Iterable[tuple[int, Way]]:
         """All rows in use."""
         return self._ways.items()

@@ -33,13 +33,17 @@ _NOTES_MOST: Final = 16
 _ODD: Final = np.array([pow(0x9E3779B97F4A7C15, power, 2**64) for power in range(1, 8)], np.uint64)
 
 _UNICAST, _LOCAL, _ANYCAST = 1, 2, 4  # RTN_*
-_KINDS: Final = {3: "it is a broadcast address", 5: "it is a multicast address", 6: "its route is a black hole"}
+_KINDS: Final = {
+    3: "that is a broadcast address",
+    5: "that is a multicast address",
+    6: "the route there is a black hole",
+}
 _ERRORS: Final = {
-    ENETUNREACH: "there is no route to it",
-    EHOSTUNREACH: "its route says that it is unreachable",
-    EACCES: "its route says that it is prohibited",
-    EINVAL: "its route is a black hole",
-    NO_ANSWER: "the kernel does not tell a route to it",
+    ENETUNREACH: "no route leads there",
+    EHOSTUNREACH: "the route there says unreachable",
+    EACCES: "the route there says prohibited",
+    EINVAL: "the route there is a black hole",
+    NO_ANSWER: "the kernel tells no route there",
 }
 
 
@@ -130,7 +134,12 @@ class Paths:
 
     def notes(self) -> tuple[str, ...]:
         """Why hops cannot be used now, for people; the first few."""
-        return tuple(sorted(self.hops.texts())[:_NOTES_MOST])
+        found = {
+            f"some addresses: {text}" if way.refusal else text
+            for row, way in self.hops.ways()
+            if row != NO_ROOM and (text := self.hops.text(row))
+        }
+        return tuple(sorted(found)[:_NOTES_MOST])
 
     def counters(self) -> dict[str, int]:
         """What of the kernel's news was lost, since the start."""
@@ -156,8 +165,8 @@ class Paths:
     def _row(self, columns: list[int]) -> int:
         error, kind, ifindex, next_high, next_low, source_high, source_low = columns
         if error or kind not in (_UNICAST, _LOCAL, _ANYCAST):
-            text = _ERRORS.get(error, f"its route cannot be had: error {error}")
-            way = Way(refusal=text if error else _KINDS.get(kind, f"its route is of type {kind}"))
+            text = _ERRORS.get(error, f"the route there cannot be had: error {error}")
+            way = Way(refusal=text if error else _KINDS.get(kind, f"the route there is of type {kind}"))
         else:
             target = next_high << 64 | next_low
             source = (source_high << 64 | source_low).to_bytes(16)

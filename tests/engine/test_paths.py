@@ -159,8 +159,8 @@ def test_an_address_without_a_way_has_a_row_that_says_so(scene: Scene) -> None:
     rows = scene.resolve("198.51.100.1", "198.51.100.2")
     assert rows[0] == rows[1]
     assert not scene.hops.usable[rows[0]]
-    assert scene.hops.text(rows[0]) == "there is no route to it"
-    assert scene.paths.notes() == ("there is no route to it",)
+    assert scene.hops.text(rows[0]) == "no route leads there"
+    assert scene.paths.notes() == ("some addresses: no route leads there",)
 
 
 def test_behind_an_interface_without_mac_all_is_one_hop_without_link(scene: Scene) -> None:

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
+from select import select
 from time import monotonic_ns
 
 import numpy as np
 import pytest
 
 from amon.engine.linux.netlink import Netlink
+from amon.engine.linux.rtnetlink import REACHABLE, STALE, Neighbour
 from amon.engine.paths import Paths
 from amon.engine.shapes import U64
 from tests.engine.netns import cable, ip, peer, play, process, sysctl
@@ -109,6 +111,17 @@ async def a_gateway_is_resolved() -> None:
         assert prober.hops.ifindex[own] == 1
 
 
+async def no_rights_are_needed() -> None:
+    with network():
+        own = os.getresuid()
+        os.setresuid(65534, 65534, own[2])
+        try:
+            prober = Prober(FAR, FAR6)
+            await until(prober.usable)
+        finally:
+            os.setresuid(*own)
+
+
 async def the_datagram_is_empty_has_a_ttl_of_one_and_comes_through_its_interface() -> None:
     hear = (
         "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('192.0.2.1', 9)); s.setsockopt(0, 12, 1);"
@@ -137,6 +150,39 @@ async def a_stale_neighbour_is_confirmed_and_stays_usable() -> None:
 
         await until(confirmed)
         assert prober.hops.version == version, "nothing about it has changed"
+
+
+async def a_neighbour_is_confirmed_before_it_goes_stale() -> None:
+    with network():
+        # A reachable neighbour is one for 1.5 to 4.5 s then, instead of 15 to 45.
+        sysctl("net.ipv4.neigh.near.base_reachable_time_ms", "3000")
+        sysctl("net.ipv4.neigh.near.delay_first_probe_time", "5")
+        prober = Prober(FAR)
+        await until(prober.usable)
+        watcher = Netlink(groups=(3,))
+        states: list[int] = []
+
+        def confirmed_again() -> bool:
+            assert prober.usable()
+            states.extend(one.state for one in watcher.news() or () if isinstance(one, Neighbour))
+            return states.count(REACHABLE) >= 2
+
+        await until(confirmed_again, within=40)
+        assert STALE not in states
+
+
+async def news_of_another_process_are_not_believed() -> None:
+    with network():
+        netlink = Netlink()
+        prober = Prober(FAR, netlink=netlink)
+        await until(prober.usable)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as forger:
+            forger.bind((0, 0))
+            gone = struct.pack("=IHHIIBxHiII", 32, 17, 0, 0, 0, 0, 1, socket.if_nametoindex("near"), 0, 0)
+            forger.sendto(gone, netlink._news.getsockname())
+            assert select([netlink], [], [], 5)[0]
+        assert prober.usable()
+        assert netlink.counters == {"overrun": 0, "odd": 0}
 
 
 def neighbour(address: str) -> str:
@@ -184,7 +230,7 @@ async def an_interface_goes_down_and_comes_up() -> None:
 
         await until(told)
         assert "the interface near is down" in texts
-        await until(lambda: prober.text() == "there is no route to it")
+        await until(lambda: prober.text() == "no route leads there")
         ip("link set near up")
         ip("route add default via 192.0.2.1")
         await until(prober.usable)
@@ -208,7 +254,7 @@ async def an_interface_disappears_and_returns() -> None:
         index = socket.if_nametoindex("near")
         ip("link del near")
         await until(lambda: not prober.usable())
-        await until(lambda: prober.text() == "there is no route to it")
+        await until(lambda: prober.text() == "no route leads there")
         cable(other)
         ip("addr add 192.0.2.2/24 dev near")
         ip("addr add 192.0.2.1/24 dev far", other)
@@ -292,17 +338,17 @@ async def routes_that_refuse_say_so() -> None:
             ip(f"route add {kind} 2001:db8:bad::{place}")
         fourth = Prober(*(f"203.0.113.{place}" for place in (1, 2, 3)), "192.0.2.255", "224.0.0.1")
         assert [fourth.text(place) for place in range(5)] == [
-            "its route says that it is unreachable",
-            "its route says that it is prohibited",
-            "its route is a black hole",
-            "it is a broadcast address",
-            "it is a multicast address",
+            "the route there says unreachable",
+            "the route there says prohibited",
+            "the route there is a black hole",
+            "that is a broadcast address",
+            "that is a multicast address",
         ]
         sixth = Prober(*(f"2001:db8:bad::{place}" for place in (1, 2, 3)))
         assert [sixth.text(place) for place in range(3)] == [
-            "its route says that it is unreachable",
-            "its route says that it is prohibited",
-            "its route is a black hole",
+            "the route there says unreachable",
+            "the route there says prohibited",
+            "the route there is a black hole",
         ]
 
 
@@ -355,8 +401,11 @@ async def a_hundred_thousand_addresses_in_one_question() -> None:
     "scene",
     [
         a_gateway_is_resolved,
+        no_rights_are_needed,
         the_datagram_is_empty_has_a_ttl_of_one_and_comes_through_its_interface,
         a_stale_neighbour_is_confirmed_and_stays_usable,
+        a_neighbour_is_confirmed_before_it_goes_stale,
+        news_of_another_process_are_not_believed,
         another_mac_is_taken_over,
         a_neighbour_that_does_not_answer_is_said_and_found_when_it_comes,
         an_interface_goes_down_and_comes_up,
