@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Final
 
-from amon.engine.linux.rtnetlink import FAILED, HAS_MAC, MAPPED_PREFIX, STALE, Neighbour
+from amon.engine.linux.rtnetlink import FAILED, HAS_MAC, MAPPED_PREFIX, NOARP, PERMANENT, STALE, Neighbour
 
 SECOND: Final = 1_000_000_000
 KEEP: Final = 4 * SECOND
@@ -93,9 +93,13 @@ class Neighbours:
         before = (entry.mac, entry.text)
         if seen.state & HAS_MAC and len(seen.mac) == 6:
             entry.mac, entry.text, entry.wait = seen.mac, "", RETRY_LEAST
-            # Who is stale still has its MAC. The datagram makes the kernel ask whether it is there.
-            next_one = max(now, entry.last + RETRY_LEAST) if seen.state & STALE else entry.last + self._keep()
-            self._plan(key, entry, next_one)
+            if seen.state & (PERMANENT | NOARP):
+                entry.due = None  # somebody has written it down: it does not age
+            elif seen.state & STALE:
+                # It still has its MAC; the datagram makes the kernel ask whether it is there.
+                self._plan(key, entry, max(now, entry.last + RETRY_LEAST))
+            else:
+                self._plan(key, entry, entry.last + self._keep())
         else:
             entry.mac = b""
             if seen.state & FAILED:

@@ -13,6 +13,7 @@ from amon.engine.linux.routes import Routes
 from amon.engine.linux.rtnetlink import (
     FAILED,
     INCOMPLETE,
+    PERMANENT,
     REACHABLE,
     STALE,
     Address,
@@ -334,6 +335,18 @@ def test_a_neighbour_that_is_known_is_kept_in_use(scene: Scene) -> None:
     for _ in range(600):
         scene.turn(after=0.1)
     assert len(scene.sent) == 60 * SECOND // KEEP
+
+
+def test_a_neighbour_that_is_written_down_is_left_alone(scene: Scene) -> None:
+    scene.kernel.coming = [Neighbour(3, GATEWAY, PERMANENT, MAC)]
+    scene.turn()
+    (row,) = scene.resolve("203.0.113.1")
+    for _ in range(100):
+        scene.turn(after=1)
+    assert scene.hops.usable[row]
+    assert scene.sent == []
+    scene.turn(Neighbour(3, GATEWAY, STALE, MAC))
+    assert scene.sent == [("eth0", 3, GATEWAY)]
 
 
 def test_a_neighbour_that_goes_stale_is_asked_for_at_once(scene: Scene) -> None:
