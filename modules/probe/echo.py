@@ -29,6 +29,7 @@ class Counts:
     wrong_source: int = 0
     bad: int = 0
     skipped: int = 0
+    dropped: int = 0
     notes: list[str] = field(default_factory=list)
 
 

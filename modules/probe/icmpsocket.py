@@ -25,12 +25,14 @@ from .shape import Stop
 IP_MTU_DISCOVER, IP_RECVERR, IP_RECVTTL = 10, 11, 12
 IPV6_MTU_DISCOVER, IPV6_RECVERR, IPV6_DONTFRAG = 23, 25, 62
 PMTUDISC_DONT, PMTUDISC_PROBE = 0, 3
-SO_TIMESTAMPNS = 35
+SO_TIMESTAMPNS, SO_RXQ_OVFL = 35, 40
 ICMP_FILTER, ICMP6_FILTER = 1, 1
 SOL_RAW = 255
 ORIGIN_LOCAL, ORIGIN_ICMP, ORIGIN_ICMP6 = 1, 2, 3
 _EXTENDED = struct.Struct("=IBBBBII")  # errno, origin, type, code, pad, info, data
 _STAMP = struct.Struct("=qq")
+_TTLS = ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT))
+_ERRORS = ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR))
 DATA_MOST = 65_536
 DRAIN_MOST = 256
 """Packets taken at one turn, so that a flood does not hold up the loop."""
@@ -60,6 +62,8 @@ class Wire(Protocol):
     version: int
     ident: int
     local_mtu: int
+    dropped: int
+    """Packets that came and found its buffer full."""
 
     def send(self, message: bytes, ttl: int) -> None:
         """Raises OSError; EMSGSIZE where it does not fit the own link, then `local_mtu` tells what would, or 0."""
@@ -81,7 +85,7 @@ class IcmpSocket:
             raise Stop("unmeasured", "ICMP without the packet engine is there on Linux only")
         self._to = sockaddr(address)
         self.version = 6 if family_of(address) == socket.AF_INET6 else 4
-        self.local_mtu = 0
+        self.local_mtu = self.dropped = 0
         self._ttl = 0
         self._socket, self.name = _open(self.version)
         try:
@@ -135,13 +139,28 @@ class IcmpSocket:
             return None, False
         except OSError as fault:
             return None, fault.errno not in (errno.EBADF, errno.ENOMEM)  # a pending error, which was the queue's
-        stamp, hops, error = _ancillary(extra)
+        stamp, hops, error = self._ancillary(extra)
         if flags & socket.MSG_ERRQUEUE:
             return self._error(data, error, name[0] if name else "", stamp, hops), True
         if self.name == "raw" and self.version == 4:
             hops = data[8] if len(data) > 8 else 0
             data = icmp.without_header(data) or b""
         return Heard(data, name[0].partition("%")[0] if name else "", stamp, hops), True
+
+    def _ancillary(self, extra: list[tuple[int, int, bytes]]) -> tuple[int, int, bytes]:
+        """Time of arrival, TTL and the extended error of a message."""
+        stamp, hops, error = 0, 0, b""
+        for level, kind, data in extra:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(data) >= _STAMP.size:
+                seconds, rest = _STAMP.unpack_from(data)
+                stamp = seconds * 1_000_000_000 + rest
+            elif (level, kind) == (socket.SOL_SOCKET, SO_RXQ_OVFL):
+                self.dropped = struct.unpack_from("=I", data)[0]
+            elif (level, kind) in _TTLS:
+                hops = struct.unpack_from("=i", data)[0]
+            elif (level, kind) in _ERRORS:
+                error = data
+        return stamp or time.time_ns(), hops, error
 
     def _error(self, data: bytes, error: bytes, to: str, stamp: int, hops: int) -> Heard | None:
         if len(error) < _EXTENDED.size:
@@ -160,6 +179,7 @@ class IcmpSocket:
         level = socket.IPPROTO_IP if four else socket.IPPROTO_IPV6
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         sock.setsockopt(level, IP_RECVERR if four else IPV6_RECVERR, 1)
         sock.setsockopt(level, IP_RECVTTL if four else socket.IPV6_RECVHOPLIMIT, 1)
         sock.setsockopt(level, socket.IP_TOS if four else socket.IPV6_TCLASS, tos)
@@ -191,20 +211,6 @@ def _open(version: int) -> tuple[socket.socket, str]:
         "no ICMP socket is allowed here: let the group of the agent in by net.ipv4.ping_group_range, or install the "
         "packet engine",
     )
-
-
-def _ancillary(extra: list[tuple[int, int, bytes]]) -> tuple[int, int, bytes]:
-    """Time of arrival, TTL and the extended error of a message."""
-    stamp, hops, error = 0, 0, b""
-    for level, kind, data in extra:
-        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(data) >= _STAMP.size:
-            seconds, rest = _STAMP.unpack_from(data)
-            stamp = seconds * 1_000_000_000 + rest
-        elif (level, kind) in ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT)):
-            hops = struct.unpack("=i", data[:4])[0] if len(data) >= 4 else 0
-        elif (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)):
-            error = data
-    return stamp or time.time_ns(), hops, error
 
 
 def _offender(data: bytes) -> str:

@@ -60,6 +60,8 @@ class Ping(Measurement):
     duplicates: Annotated[int, Field("answers more than packets", unit="1")] = 0
     forged: Annotated[int, Field("answers with a wrong nonce", unit="1")] = 0
     wrong_source: Annotated[int, Field("answers from somebody else", unit="1")] = 0
+    bad: Annotated[int, Field("answers that are broken, or too short to be told", unit="1")] = 0
+    dropped: Annotated[int, Field("that came but found no room on this host: no loss of the way", unit="1")] = 0
     hops: Annotated[int, Field("TTL left in the last answer", unit="1")] = 0
     mtu: Annotated[int, Field("largest IP packet that gets there", unit="B")] = 0
     mtu_by: Annotated[str, Field("who says so")] = ""
@@ -73,7 +75,7 @@ class Ping(Measurement):
             parts.append("rtt " + " / ".join(format_quantity(one, "s") for one in times if one is not None))
         if self.jitter is not None:
             parts.append(f"jitter {format_quantity(self.jitter, 's')}")
-        for name in ("late", "unreachable", "unsent", "duplicates", "forged", "wrong_source"):
+        for name in ("late", "unreachable", "unsent", "duplicates", "forged", "wrong_source", "bad", "dropped"):
             if getattr(self, name):
                 parts.append(f"{getattr(self, name)} {name.replace('_', ' ')}")
         if self.mtu:
@@ -100,6 +102,7 @@ async def _ping(target: str, settings: Settings, trial: Trial[Ping]) -> None:
     finally:  # stopped on the way, what is known stays
         trial.know(**columns(heard), way=counts.way, duplicates=counts.duplicates)
         trial.know(forged=counts.forged, wrong_source=counts.wrong_source)
+        trial.know(bad=counts.bad, dropped=counts.dropped)
         for note in counts.notes:
             trial.say(note)
     _judge(heard, settings, trial, version)

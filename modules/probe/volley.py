@@ -33,6 +33,7 @@ class Tally(Protocol):
     forged: int
     wrong_source: int
     bad: int
+    dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class Volley:
         asyncio.get_running_loop().add_reader(wire.fileno(), self._woken.set)
 
     def close(self) -> None:
+        self._tally.dropped = self._wire.dropped
         asyncio.get_running_loop().remove_reader(self._wire.fileno())
         self._wire.close()
 
@@ -211,8 +213,10 @@ class Volley:
             self._tally.bad += echo is None
             return None
         shot = self._shots.get(echo.seq)
-        # Errors may quote no nonce; a reply has to.
-        if shot is None or (echo.nonce != shot.nonce and (heard.error is None or echo.nonce is not None)):
+        if heard.error is None and echo.nonce is None:  # errors may quote too little; a reply may not
+            self._tally.bad += 1
+            return None
+        if shot is None or echo.nonce not in (shot.nonce, None):
             self._tally.forged += 1
             return None
         target = heard.source if heard.error is None else heard.to

@@ -129,7 +129,7 @@ class MemoryWire:
 
     def __init__(self, script: Script, clock: Clock, address: str, ident: int, df: bool) -> None:
         self.version = 6 if ":" in address else 4
-        self.address, self.ident, self.df, self.local_mtu = address, ident, df, 0
+        self.address, self.ident, self.df, self.local_mtu, self.dropped = address, ident, df, 0, 0
         self.sent: list[Packet] = []
         self._script, self._clock = script, clock
         self._heard: deque[Heard] = deque()
