@@ -197,9 +197,26 @@ async def test_without_carrier_all_fails_and_nothing_is_sent_when_it_is_back(lab
     receiver.close()
 
 
+def test_a_packet_larger_than_the_interface_takes_is_told_and_its_neighbours_go(lab: Scene) -> None:
+    transmitter, receiver = lab.open()
+    sizes = (1472, 1473, 1900, 56, 1473)  # with IP and ICMP header 1500 is the most
+    lengths = load(transmitter, [lab.frame(request(4, slot, size).packet()) for slot, size in enumerate(sizes)])
+    first = transmitter.publish(lengths)
+    assert (first.sent, first.failed) == (1, 2)
+    assert first.why == "AF_XDP: the packet is larger than the interface takes (MTU)"
+    rest = transmitter.publish(lengths[3:])
+    assert (rest.sent, rest.failed) == (1, 1)
+    lab.near.space.ip("link", "set", lab.near.interface, "mtu", "2000")
+    assert transmitter.publish(load(transmitter, [lab.frame(request(4, 9, 1473).packet())])).sent == 1
+    assert transmitter.counters() == {"tx_invalid_descs": 0, "EMSGSIZE": 2}
+    transmitter.close()
+    receiver.close()
+
+
 def test_a_frame_that_the_device_drops_is_told_from_those_before_and_behind() -> None:
     """A TAP has a queue of so many frames, and drops the next one."""
     with new_namespaces("tap") as (space,), device(space, "lab0", ethernet=True) as tap:
+        space.sysctl(net__ipv6__conf__lab0__disable_ipv6=1)  # else the kernel has frames of its own to send
         space.ip("link", "set", "lab0", "txqueuelen", "16", "up")
         _numbers(tap)
         with inside(space.name):

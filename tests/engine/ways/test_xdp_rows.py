@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amon.engine.shapes import SNAP, Packets, Span
+from amon.engine.ways.companion import as_if_not_alone
 from amon.engine.ways.returned import ReturnedRows
 from amon.engine.ways.xdp import clear_behind
-from amon.engine.ways.xsk import as_if_not_alone
 
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "rewind", "leave", "back"]), st.integers(0, 12)), max_size=60)
 
