@@ -24,6 +24,8 @@ CODES = {
 # What the kernel knows beside the packet (SKF_AD_OFF + ...).
 PROTOCOL, FACING, TAGGED = 0xFFFF_F000, 0xFFFF_F004, 0xFFFF_F030
 
+WHOLE = 0xFFFF_FFFF
+"""A filter that returns less has the packet cut, and its length with it; only a ring still tells what it was."""
 ICMP, ICMPV6, FRAGMENT = 1, 58, 44
 QUOTING = {4: (3, 4, 11, 12), 6: (1, 2, 3, 4)}
 """ICMP types that quote the packet they are about (RFC 792, RFC 4443)."""
@@ -67,19 +69,19 @@ def from_link(ident: int) -> bytes:
             ("ldb", FACING), ("equal", 0, "to us"), ("return", 0), "to us",
             ("ldb", TAGGED), ("any", 1, "drop"),
             ("ldh", PROTOCOL), ("equal", 0x0800, "v4"), ("equal", 0x86DD, "v6"), ("return", 0),
-            *_ipv4(), *_ipv6(), *_ident(ident),
+            *_ipv4(), *_ipv6(), *_ident(ident, SNAP),
         ]
     )  # fmt: skip
 
 
 def from_ipv4(ident: int) -> bytes:
     """For a raw IPv4 socket: its data begins at the IP header."""
-    return assemble([*_ipv4(), *_ident(ident)])
+    return assemble([*_ipv4(), *_ident(ident, WHOLE)])
 
 
 def from_icmpv6(ident: int) -> bytes:
     """For a raw ICMPv6 socket: its data begins at the ICMPv6 header."""
-    return assemble([("ldx", 0), *_icmpv6(), *_ident(ident)])
+    return assemble([("ldx", 0), *_icmpv6(), *_ident(ident, WHOLE)])
 
 
 def _ipv4() -> Sequence[Line]:
@@ -134,11 +136,11 @@ def _at_icmpv6(name: str) -> Sequence[Line]:
     return [("equal", ICMPV6, f"{name} icmp"), ("return", 0), f"{name} icmp"]
 
 
-def _ident(ident: int) -> Sequence[Line]:
+def _ident(ident: int, keep: int) -> Sequence[Line]:
     """X is where our echo request or reply begins."""
     return [
         "ident",
         ("ldh[x]", 4), ("equal", ident, "ours"),
         "drop", ("return", 0),
-        "ours", ("return", SNAP),
+        "ours", ("return", keep),
     ]  # fmt: skip

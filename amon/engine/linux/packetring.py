@@ -38,7 +38,7 @@ class PacketRing:
 
     def __init__(self, interface: str | None, program: bytes, size: int) -> None:
         self._interface = interface
-        self._blocks = max(2, size // BLOCK)
+        self._blocks = min(max(2, size // BLOCK), 1 << 24)
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         try:
             self._set_up(program)

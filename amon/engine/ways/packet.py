@@ -21,6 +21,8 @@ from amon.engine.ways.sending import SocketTransmitter
 PACKET_QDISC_BYPASS = 20
 RING = 16 * 1024 * 1024
 """Bytes: some 70,000 answers."""
+RING_MOST = 1 << 30
+"""Beyond it the kernel says EINVAL as well as ENOMEM."""
 AGAIN = 100_000_000
 """ns between two looks whether an interface that was gone has come back."""
 
@@ -70,7 +72,7 @@ class RingReceiver:
         except OSError as error:
             if error.errno in (errno.ENODEV, errno.ENXIO):
                 raise WayRefused(f"interface {interface}: {error.strerror}") from error
-            if error.errno == errno.ENOMEM:
+            if error.errno == errno.ENOMEM or size > RING_MOST:
                 raise WayRefused(f"no memory for a ring of {size} bytes: make it smaller") from error
             raise WayRefused(refusal("packet sockets", error, "CAP_NET_RAW")) from error
         self.descriptor = self._ring.socket.fileno()

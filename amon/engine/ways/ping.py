@@ -51,11 +51,26 @@ def open_ping(
             sock.setsockopt(level, option, 1)
     except OSError as error:
         sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise WayRefused(f"ICMP sockets: the id {ident} is another program's: choose another") from error
         raise WayRefused(refusal(f"ICMP sockets, IPv{family}", error)) from error
     transmitter = PingTransmitter(family, sock, frames, interface, every)
     return transmitter, PingReceiver(family, sock, transmitter.stamps, buffer)
+
+
+def check_id(ident: int) -> None:
+    """Refuse an id that another program has. ICMP sockets may share one, of both families, unless one of them says no:
+    then the answers would be the other's."""
+    for family in (4, 6):
+        try:
+            sock = _socket(family)
+        except WayRefused:
+            continue  # it will be said where it is to be opened
+        with sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            try:
+                sock.bind(("", ident))
+            except OSError as error:
+                raise WayRefused(f"ICMP sockets: the id {ident} is another program's: choose another") from error
+            return
 
 
 def _socket(family: int) -> socket.socket:
@@ -86,6 +101,10 @@ class PingTransmitter(DatagramTransmitter):
         super().__init__("ICMP socket", family, sock, frames, interface, every)
         self._stamps = SendStamps(sock, every, shared=True)  # the receiver reads the error queue
         self._tries = 0
+
+    def keep_id(self) -> None:
+        """From now on nobody else gets it. Only when the sockets of both families are bound: they share it."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 
     @property
     def stamps(self) -> SendStamps:

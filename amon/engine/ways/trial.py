@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from amon.engine.shapes import Receiver, Transmitter, WayRefused
 from amon.engine.ways.packet import RING, PacketTransmitter, RingReceiver
-from amon.engine.ways.ping import open_ping
+from amon.engine.ways.ping import PingTransmitter, check_id, open_ping
 from amon.engine.ways.raw import RawReceiver, raw_transmitter
 from amon.engine.ways.taking import BUFFER
 
@@ -26,7 +26,8 @@ FEW = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for. interface: None is the system's own routing. ring, buffer: bytes."""
+    """What is asked for. interface: None is the system's own routing. frames: to send from; received: AF_XDP's to
+    receive into; ring, buffer: bytes, of TPACKET_V3 and of sockets."""
 
     interface: str | None
     ident: int
@@ -34,6 +35,7 @@ class Wish:
     ring: int = RING
     buffer: int = BUFFER
     queue: int = 0
+    received: int = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,13 @@ class Ways:
 
 def open_ways(
     interface: str | None, wanted: str, ident: int, *, dedicated: bool = False, frames: int = 2048,
-    ring: int = RING, buffer: int = BUFFER, queue: int = 0,
+    ring: int = RING, buffer: int = BUFFER, queue: int = 0, received: int = 16384,
 ) -> Ways:  # fmt: skip
     """wanted: one of `WAYS`, or `auto`: the best there is; `xdp` puts a program on the interface, so only where the
     host is `dedicated` to probing. Raises WayRefused, with all reasons."""
     if wanted != "auto" and wanted not in WAYS:
         raise WayRefused(f"no way named {wanted!r}: auto, {', '.join(WAYS)}")
-    wish = Wish(interface, ident, frames, ring, buffer, queue)
+    wish = Wish(interface, ident, frames, ring, buffer, queue, received)
     notes: list[str] = []
     for name in _candidates(wanted, dedicated):
         try:
@@ -82,7 +84,9 @@ def _open_xdp(wish: Wish) -> Ways:
     from amon.engine.ways.xdp import open_xdp  # only here: it is not needed where it cannot be had
 
     interface = _ethernet(wish.interface)
-    transmitter, receiver = open_xdp(interface, wish.ident, queue=wish.queue, frames=wish.frames, receive=True)
+    transmitter, receiver = open_xdp(
+        interface, wish.ident, queue=wish.queue, frames=wish.frames, receive=True, received=wish.received
+    )
     assert receiver is not None
     return Ways("xdp", {4: transmitter, 6: transmitter}, (receiver,))
 
@@ -115,9 +119,18 @@ def _open_raw(wish: Wish) -> Ways:
 
 
 def _open_ping(wish: Wish) -> Ways:
-    return _each_family(
-        "ping", wish, lambda family: open_ping(family, wish.ident, wish.interface, wish.frames, buffer=wish.buffer)
-    )
+    opened: list[PingTransmitter] = []
+
+    def both(family: int) -> tuple[Transmitter, Receiver]:
+        transmitter, receiver = open_ping(family, wish.ident, wish.interface, wish.frames, buffer=wish.buffer)
+        opened.append(transmitter)
+        return transmitter, receiver
+
+    check_id(wish.ident)
+    ways = _each_family("ping", wish, both)
+    for transmitter in opened:
+        transmitter.keep_id()
+    return ways
 
 
 OPENERS: Mapping[str, Callable[[Wish], Ways]] = {

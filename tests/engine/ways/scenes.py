@@ -1,0 +1,105 @@
+"""Scenes that every way plays alike: what is sent comes back, looks as it should, and routers are heard."""
+
+from collections.abc import Callable
+from time import monotonic_ns
+
+import numpy as np
+
+from amon.engine.decode import ECHO, ERROR, EXCEEDED
+from amon.engine.stamps import interpolate
+from amon.engine.ways.trial import Ways
+from tests.engine import scalar
+from tests.engine.ways.alone import BEYOND, FORBIDDEN, PEER, THERE, Taken, cabled, captured, opened, request, send
+
+Open = Callable[[], Ways]
+ICMP = {4: 20, 6: 40}
+
+
+def answers_come_in_order(open_: Open, count: int = 1500) -> None:
+    """Several batches, both families."""
+    with cabled(), opened(open_()) as ways:
+        for family in (4, 6):
+            taken = Taken(ways.receivers)
+            sender = ways.transmitters[family]
+            begin = monotonic_ns()
+            told = send(sender, [request(family, slot) for slot in range(70_000, 70_000 + count)])
+            taken.take_all(count)
+            assert (told.sent, told.failed, told.why) == (count, 0, "")
+            assert taken.column("slot") == list(range(70_000, 70_000 + count))
+            assert set(taken.column("kind")) == {ECHO}
+            assert taken.column("nonce") == [request(family, slot).nonce for slot in taken.column("slot")]
+            assert set(taken.column("source_low")) == {scalar.halves(THERE[family])[1]}
+            assert set(taken.column("hops")) == {64}
+            _stamps_can_be(begin, interpolate(told.spans), np.array(taken.column("stamp")))
+            assert taken.drops() == 0
+            assert not any(sender.counters().values())
+
+
+def _stamps_can_be(begin: int, sent: np.ndarray, came: np.ndarray) -> None:
+    assert len(sent) == len(came)
+    assert (np.diff(sent) >= 0).all()
+    assert begin <= sent[0]
+    assert came.max() <= monotonic_ns()
+    # An interpolated stamp may be later than the answer, but never by more than its batch took.
+    assert (came - sent).min() > -50_000_000
+    assert np.median(came - sent) > 0
+
+
+def sizes_and_headers_are_the_rows(open_: Open) -> None:
+    """Seen at the other end: mixed TTL, TOS, DF and sizes in one call, and then all alike."""
+    with cabled() as other, opened(open_()) as ways:
+        for family in (4, 6):
+            mixed = [
+                request(
+                    family, slot, ttl=3 + slot % 5, tos=4 * (slot % 3), df=family == 4 and slot % 7 < 3,
+                    size=16 + slot * 20,
+                )
+                for slot in range(40)
+            ]  # fmt: skip
+            alike = [request(family, 100 + slot, ttl=9, tos=0x10) for slot in range(40)]
+            with captured(other) as seen:
+                assert send(ways.transmitters[family], mixed).sent == 40
+                assert send(ways.transmitters[family], alike).sent == 40
+                for wanted in mixed + alike:
+                    found = seen.recv(2048)
+                    while found[0] >> 4 != (4 if family == 4 else 6) or found[ICMP[family]] not in (8, 128):
+                        found = seen.recv(2048)
+                    assert _header(found) == _header(wanted.packet())
+                    assert found[ICMP[family] :] == wanted.packet()[ICMP[family] :]
+
+
+def _header(packet: bytes) -> tuple[object, ...]:
+    """What of an IP header is ours to say."""
+    if packet[0] >> 4 == 4:
+        return packet[1], packet[2:4], packet[6] & 0x40, packet[8], packet[12:20]
+    return packet[:8], packet[8:40]
+
+
+def errors_are_told(open_: Open) -> None:
+    """Time exceeded, too big, unreachable: who says it, about which probe, and which MTU."""
+    for family in (4, 6):
+        with cabled(), opened(open_()) as ways:
+            taken = Taken(ways.receivers)
+            told = [
+                request(family, 70_001, target=BEYOND[family], ttl=1),
+                request(family, 70_002, target=BEYOND[family], size=1400, df=family == 4),
+                request(family, 70_003),
+            ]
+            wanted = [
+                (EXCEEDED, *((11, 0) if family == 4 else (3, 0)), 0, PEER[family]),
+                (ERROR, *((3, 4) if family == 4 else (2, 0)), 1280, PEER[family]),
+                (ECHO, *((0, 0) if family == 4 else (129, 0)), 0, THERE[family]),
+            ]
+            if family == 6:  # a Linux router tells IPv4 hosts this only seconds later
+                told.append(request(6, 70_004, target=FORBIDDEN))
+                wanted.append((ERROR, 1, 1, 0, PEER[6]))
+            for one in told:  # one by one: an error must not end the next call
+                assert send(ways.transmitters[family], [one]).sent == 1
+            taken.take_all(len(told))
+            for one, (*numbers, source) in zip(told, wanted, strict=True):
+                row = taken.column("slot").index(one.slot)
+                found = [taken.column(name)[row] for name in ("kind", "type", "code", "mtu", "source_low")]
+                assert found == [*numbers, scalar.halves(source)[1]]
+                assert taken.column("nonce")[row] == one.nonce
+                quoted = taken.column("quoted_high")[row], taken.column("quoted_low")[row]
+                assert quoted == scalar.halves(one.target)
