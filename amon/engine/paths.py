@@ -29,6 +29,7 @@ PAUSE: Final = 2 * SECOND
 """At least so long between two tellings, and ten times as long as resolving took (`_EACH` ns an address)."""
 _EACH: Final = 5_000
 _RETRY: Final = SECOND
+_NO_ADDRESS: Final = bytes(16)
 _NOTES_MOST: Final = 16
 _ODD: Final = np.array([pow(0x9E3779B97F4A7C15, power, 2**64) for power in range(1, 8)], np.uint64)
 
@@ -199,7 +200,9 @@ class Paths:
         if not link.up:
             return State(f"the interface {link.name} is down", link.mtu)
         if not way.local and way.source not in self._own:
-            return State(f"{shown(way.source)} is no address of this host any more", link.mtu)
+            gone = way.source != _NO_ADDRESS
+            text = f"{shown(way.source)} is no address of this host any more"
+            return State(text if gone else f"there is no address to send from through {link.name}", link.mtu)
         if not way.next:
             return State("", link.mtu)
         key = (way.ifindex, way.next)

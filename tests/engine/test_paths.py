@@ -250,6 +250,13 @@ def test_an_address_that_is_ours_no_more_takes_its_hops_with_it(scene: Scene) ->
     assert scene.turn(after=1)
 
 
+def test_a_host_without_an_address_of_the_family_says_so(scene: Scene) -> None:
+    scene.kernel.source = 0
+    (row,) = scene.resolve("203.0.113.1")
+    scene.turn(reachable())
+    assert scene.hops.text(row) == "there is no address to send from through eth0"
+
+
 def test_an_address_with_only_another_lifetime_is_no_change(scene: Scene) -> None:
     """Router advertisements renew IPv6 addresses all the time."""
     assert not scene.turn(scene.kernel.addresses[0])
