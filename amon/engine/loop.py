@@ -40,7 +40,7 @@ TICK = 1_000_000
 TICK_MOST = 3_000_000
 AT_A_TICK = 32
 """ns between two turns in which frames are published: so long that so many are due, within these bounds."""
-DRAIN_AFTER = 1024
+DRAIN_AFTER = 2048
 """Frames sent after which the receivers are looked at, however soon."""
 HEAR_EVERY = 5_000_000
 """ns between two looks at the desk where no turn ever rests."""

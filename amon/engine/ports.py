@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from amon.engine.hops import HOPS_MOST, Hops
 from amon.engine.outbox import Out, Outbox
 from amon.engine.shapes import MAPPED, Receiver, Transmitter, WayRefused
-from amon.engine.ways.trial import Ways, open_ways
+from amon.engine.ways.trial import Ways
 
 ROUTED = ""
 """The port whose packets the system routes: raw or ICMP sockets."""
@@ -50,15 +50,15 @@ class Port:
 
 
 class Ports:
-    """identity: stands in each packet. open_way: how a way is opened.
+    """identity: stands in each packet. open_way: opens a way, with that id.
 
     outbox_of: by row of `Hops`, the place in `outboxes` through which it goes, -1 where there is none.
     """
 
-    def __init__(self, wanted: Sequence[Wanted], hops: Hops, identity: bytes, open_way: Open | None = None) -> None:
+    def __init__(self, wanted: Sequence[Wanted], hops: Hops, identity: bytes, open_way: Open) -> None:
         self._wanted = list(wanted)
         self._hops, self._identity = hops, identity
-        self._open_way = open_way or _open
+        self._open_way = open_way
         self._version = -1
         self._tried = 0
         self._refused: dict[str, str] = {}
@@ -172,8 +172,15 @@ class Ports:
                     self.outbox_of[:HOPS_MOST][fits] = self.outboxes.index(box)
 
 
-def _open(wanted: Wanted, ident: int) -> Ways:
-    return open_ways(wanted.interface or None, wanted.way, ident, dedicated=wanted.dedicated)
+def sizes(rate: float) -> dict[str, int]:
+    """What a way needs for so many packets per second, in words of `open_ways`: frames for a tenth of a second, and
+    room for the answers of two drains; between what serves few packets and what serves a million."""
+    frames = _power(rate / 10, 1024, 8192)
+    return {"frames": frames, "received": 2 * frames, "ring": _power(rate * 100, 2**21, 2**24)}
+
+
+def _power(wanted: float, least: int, most: int) -> int:
+    return min(most, max(least, 1 << (round(wanted) - 1).bit_length()))
 
 
 def _index(interface: str) -> int:

@@ -24,7 +24,7 @@ from amon.engine.linux.netlink import Netlink
 from amon.engine.loop import Loop, Rules
 from amon.engine.messages import Sample
 from amon.engine.paths import Paths
-from amon.engine.ports import Ports, Wanted
+from amon.engine.ports import Ports, Wanted, sizes
 from amon.engine.server import Desk
 from amon.engine.settings import EngineSettings
 from amon.engine.shapes import WayRefused
@@ -72,7 +72,7 @@ class Process:
         self._seat = seat or Seat()
         self._world = World()
         self._log = logging.getLogger("amon.engine.process")
-        self._opener = Opener(self._seat.number)
+        self._opener = Opener(self._seat.number, settings.rate)
         self._loop: Loop | None = None
         self._desk: Desk | None = None
         self._stopping = self._hung_up = False
@@ -129,6 +129,8 @@ class Process:
         keep = {privileges.NET_RAW}
         if self._settings.keep_rights:
             keep |= {privileges.NET_ADMIN, privileges.BPF}
+        if self._settings.lock_memory:
+            keep.add(privileges.IPC_LOCK)  # else the next allocation could fail
         before = privileges.effective()
         left = privileges.drop(keep)
         self._opener.given_up = before - left
@@ -212,19 +214,19 @@ class Reading:
 
 
 class Opener:
-    """Opens ways, each process on a queue of its own. given_up: capabilities that were there at the start; what is
-    refused for want of them says so."""
+    """Opens ways, each process on a queue of its own. rate: packets per second at most. given_up: capabilities that
+    were there at the start; what is refused for want of them says so."""
 
-    def __init__(self, number: int = 0) -> None:
+    def __init__(self, number: int = 0, rate: float = 10_000, open_way: Callable[..., Ways] = open_ways) -> None:
         self.given_up: frozenset[int] = frozenset()
-        self._number = number
+        self._number, self._open_way, self._sizes = number, open_way, sizes(rate)
 
     def __call__(self, wanted: Wanted, ident: int) -> Ways:
         queue, interface = self._number % queues_of(wanted.interface), wanted.interface or None
         refusals: list[str] = []
         for way in ROUTED_WAYS if interface is None and wanted.way == "auto" else (wanted.way,):
             try:
-                ways = open_ways(interface, way, ident, dedicated=wanted.dedicated, queue=queue)
+                ways = self._open_way(interface, way, ident, dedicated=wanted.dedicated, queue=queue, **self._sizes)
             except WayRefused as refused:
                 refusals.append(self._told(str(refused)))
             else:

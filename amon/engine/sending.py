@@ -21,8 +21,8 @@ from amon.engine.targets import Targets
 
 AHEAD = 80_000_000
 """ns: what is due within them is crafted; again when half of them are over."""
-AT_ONCE = 1024
-"""Frames crafted in one turn."""
+AT_ONCE = 4096
+"""Frames crafted in one turn, at most; and at most half of a way's."""
 SLACK = 250_000_000
 """ns: what is later than that is not sent any more, or its job slips."""
 
@@ -88,7 +88,7 @@ class Sender:
         if now < self._until - AHEAD // 2 and not len(self._waiting):
             return
         pieces = [self._waiting] if len(self._waiting) else []
-        room = AT_ONCE - len(self._waiting)
+        room = min([AT_ONCE, *(len(box.memory) // 2 for box in self._ports.outboxes)]) - len(self._waiting)
         for edition in self._in_turn(now + AHEAD):
             if room <= 0:
                 break

@@ -16,6 +16,10 @@ import pytest
 from amon.engine import privileges
 from amon.engine.client import Gap, Times, connect
 from amon.engine.messages import Spec
+from amon.engine.ports import Wanted
+from amon.engine.process import Opener, queues_of
+from amon.engine.shapes import WayRefused
+from amon.engine.ways.trial import Ways
 from tests.e2e.world import Notices
 from tests.waiting import until
 
@@ -189,6 +193,48 @@ async def test_a_suspended_engine_goes_on_where_its_clients_left_it(program: Pro
         assert (await asking).memory > 0
         assert engine.trouble == ""
     assert (await program.end())[0] == 0
+
+
+async def test_memory_is_locked_or_it_says_what_that_takes(program: Program) -> None:
+    program.write(TEXT.replace('way = "ping"', 'way = "ping"\nlock_memory = true'))
+    program.process = await asyncio.create_subprocess_exec(
+        "prlimit", "--memlock=0:0", *PROGRAM, "run", "--config", str(program.path),
+        stderr=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "NOTIFY_SOCKET": str(program.notices.path)},
+    )  # fmt: skip
+    if privileges.IPC_LOCK in privileges.effective():
+        await program.notices.wait("READY=1")
+        status = Path(f"/proc/{program.process.pid}/status").read_text()
+        assert int(status.partition("VmLck:")[2].split()[0]) > 10_000  # KiB
+        assert (await program.end())[0] == 0
+    else:
+        async with asyncio.timeout(20):
+            _, said = await program.process.communicate()
+        assert program.process.returncode == 1
+        assert "next: CAP_IPC_LOCK or LimitMEMLOCK= in the unit" in said.decode()
+
+
+def refused(interface: str | None, way: str, ident: int, **more: object) -> Ways:
+    raise WayRefused(f"{way} on {interface}: no right: needs CAP_BPF")
+
+
+def test_what_is_refused_for_want_of_a_right_that_was_given_up_says_so() -> None:
+    opener = Opener(open_way=refused)
+    with pytest.raises(WayRefused, match=r"needs CAP_BPF$"):
+        opener(Wanted("amon-none", "xdp"), 1)
+    opener.given_up = frozenset({privileges.BPF, privileges.NET_ADMIN})
+    with pytest.raises(WayRefused, match=r"CAP_BPF was given up after the start: a restart, or keep_rights = true$"):
+        opener(Wanted("amon-none", "xdp"), 1)
+
+
+def test_what_the_system_routes_is_not_tried_by_ways_that_need_an_interface() -> None:
+    with pytest.raises(WayRefused) as told:
+        Opener(open_way=refused)(Wanted(""), 1)
+    assert str(told.value) == ("raw on None: no right: needs CAP_BPF; ping on None: no right: needs CAP_BPF")
+
+
+def test_the_second_process_takes_the_second_queue_where_there_is_one() -> None:
+    assert queues_of("lo") == 1
+    assert queues_of("") == queues_of("amon-none") == 1
 
 
 def test_a_configuration_that_cannot_be_run_ends_with_78(tmp_path: Path) -> None:
