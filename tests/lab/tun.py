@@ -9,6 +9,7 @@ import fcntl
 import heapq
 import itertools
 import os
+import random
 import select
 import socket
 import struct
@@ -124,6 +125,20 @@ def behind(routers: int, last: Fate, *, quoted: int = 2**16) -> Fate:
     return fate
 
 
+def garbage(seed: int) -> Fate:
+    """An echo, or an error about it, with some bits turned, and sometimes cut off."""
+    chance = random.Random(seed)
+
+    def fate(probe: Probe, number: int) -> Iterable[Answer]:
+        kind = (11, 0) if probe.version == 4 else (3, 0)
+        made = bytearray(chance.choice((echo(probe), error(probe, router(probe.version, 1), kind))))
+        for _ in range(chance.randrange(1, 9)):
+            made[chance.randrange(len(made))] ^= 1 << chance.randrange(8)
+        return [(0.0, bytes(made[: chance.choice((len(made), chance.randrange(1, len(made) + 1)))]))]
+
+    return fate
+
+
 def about_another() -> Fate:
     """An error that quotes a packet of ours, but to another target."""
 
@@ -167,15 +182,19 @@ class Behind:
     seen: dict[bytes, int] = field(default_factory=dict)
     written: int = 0
     """Packets that went back."""
+    heard: set[tuple[bytes, bytes]] = field(default_factory=set)
+    """Source addresses, and MACs they were sent to."""
 
     @property
     def requests(self) -> int:
         return sum(self.seen.values())
 
-    def answers(self, packet: bytes) -> Iterable[Answer]:
+    def answers(self, packet: bytes, mac: bytes = b"") -> Iterable[Answer]:
+        """mac: it was sent to."""
         probe = read(packet)
         if probe is None:
             return []
+        self.heard.add((probe.source, mac))
         number = self.seen.get(probe.target, 0)
         self.seen[probe.target] = number + 1
         place = probe.target[1] - 64 if probe.version == 4 else int.from_bytes(probe.target[2:4], "big")
@@ -189,7 +208,7 @@ def scripted(fates: Sequence[Fate], *, ethernet: bool = True, mtu: int = 1500) -
         end = End(space, "lab0", "02:00:00:00:00:0a")
         script = Behind(fates)
         with device(space, end.interface, ethernet=ethernet) as descriptor:
-            _set_up(end, ethernet, mtu)
+            set_up(end, ethernet=ethernet, mtu=mtu)
             with answering(descriptor, script, ethernet=ethernet):
                 yield end, script
 
@@ -211,7 +230,8 @@ def device(space: Namespace, name: str, *, ethernet: bool) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _set_up(end: End, ethernet: bool, mtu: int) -> None:
+def set_up(end: End, *, ethernet: bool, mtu: int = 1500) -> None:
+    """Addresses, neighbours and routes of a device that has just been made."""
     space = end.space
     space.sysctl(**{f"net__ipv6__conf__{end.interface}__accept_dad": 0})
     if ethernet:
@@ -260,7 +280,7 @@ def _play(descriptor: int, stop: int, script: Behind, ethernet: bool) -> None:
         now = monotonic()
         for frame in _frames(descriptor) if ready else ():
             head = frame[6:12] + frame[:6] + frame[12:14] if ethernet else b""
-            for after, packet in script.answers(frame[len(head) :]):
+            for after, packet in script.answers(frame[len(head) :], head[6:12]):
                 heapq.heappush(later, (now + after, next(order), head + packet))
         while later and later[0][0] <= monotonic():
             _write(descriptor, heapq.heappop(later)[2])
