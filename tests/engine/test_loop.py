@@ -41,7 +41,7 @@ from amon.engine.messages import (
 )  # fmt: skip
 from amon.engine.paths import Paths
 from amon.engine.ports import ROUTED, Ports, Wanted
-from amon.engine.server import Account, Desk
+from amon.engine.server import Account, Bounds, Desk
 from tests.engine.mirror import Ground, Network, echo, exceeded, nothing, reply
 
 SECOND, MS = 1_000_000_000, 1_000_000
@@ -62,7 +62,7 @@ class Stage:
         self.network = Network(self.clock)
         self.ground = Ground()
         self.samples: list[Sample] = []
-        self.desk = Desk(None, [Account("t"), Account("other")])
+        self.desk = Desk(None, [Account("t"), Account("other")], Bounds(full=64 * 1024))
         rules = Rules(limits, {"t": TenantCap(limits), "other": TenantCap(limits)}, {"t": lists, "other": OPEN})
         self.ports = Ports([Wanted(ROUTED)], self.ground.hops, b"amon test", self.network.open)
         self.loop = Loop(
@@ -382,14 +382,14 @@ def test_who_does_not_read_is_held_back_and_the_others_go_on(stage: Stage) -> No
     slow.begin(Spec(interval=0.1, timeout=1.0, priority=0), *hosts)
     quick.begin(Spec(interval=0.1), *hosts[:10])
     slow.reads = False
-    stage.go_on(25, 2 * MS)
+    stage.go_on(8, 2 * MS)
     before = len(stage.network.sent)
     stage.go_on(1)
     assert len(stage.network.sent) - before < 150  # the other's hundred only
     queued = stage.desk.queued
     slow.reads = True
     stage.go_on(1)
-    assert queued > 1 << 20
+    assert 64 * 1024 < queued < 128 * 1024
     tally = slow.end()
     check(tally)
     assert sum(slow.states().values()) == tally.sent
