@@ -161,8 +161,10 @@ def assemble(lines: Iterable[Instruction | Label]) -> bytes:
     for line in lines:
         if isinstance(line, Instruction):
             slot += line.slots
-        elif labels.setdefault(line.name, slot) != slot or sum(line == other for other in lines) > 1:
+        elif line.name in labels:
             raise ValueError(f"the label {line.name!r} is there twice")
+        else:
+            labels[line.name] = slot
     return b"".join(_encode(tuple(line for line in lines if isinstance(line, Instruction)), labels))
 
 

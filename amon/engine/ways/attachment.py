@@ -82,7 +82,9 @@ class Attachment:
             lines = answers(ident, self._map.descriptor, self._counts.descriptor)
             self._program = self._hold(Program(lines, "amon_answers"))
         except Unverified as error:
-            raise WayRefused(f"XDP programs: this kernel's verifier does not take ours: {error}") from error
+            raise WayRefused(
+                f"XDP programs: this kernel does not take ours, which needs Linux 5.18: {error}"
+            ) from error
         except OSError as error:
             raise WayRefused(_no_right("XDP programs", error)) from error
 
