@@ -16,6 +16,8 @@ STEP = 2_000
 time between them: the kernel slews by at most half of that (adjtimex(2))."""
 SLACK = 50_000
 """ns a stamp may lie outside the time it was taken in: reading two clocks takes a moment."""
+STEPS = 8
+"""Differences of the clocks that are remembered while a socket is never empty."""
 MEASURED = 4096
 """Errors that are kept until somebody asks."""
 
@@ -56,12 +58,18 @@ class RealtimeToMonotonic:
         self.unplaced = 0
         """Stamps that no difference puts where they belong: clipped into it."""
 
+    @property
+    def remembered(self) -> int:
+        """Differences of the clocks that stamps still to come may have."""
+        return len(self._apart)
+
     def convert(self, stamps: I64, now: int, emptied: bool = True) -> I64:
         """stamps: CLOCK_REALTIME ns, of what was in the socket until `now` (monotonic). emptied: nothing was left."""
         apart = self._read()
         known = self._apart[-1]
         if abs(apart - known) > STEP + (now - self._since) // 1000:
-            self._apart.append(apart)  # newest last; what was queued before the step still carries the old time
+            # Newest last; what was queued before the step still carries the old time.
+            self._apart = [*self._apart[1 - STEPS :], apart]
             result = self._place(stamps, now)
         elif len(self._apart) > 1:
             self._apart[-1] = apart
