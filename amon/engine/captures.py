@@ -18,6 +18,7 @@ from amon.engine.table import Table
 
 CAPTURES_MOST = 8
 """At once, of all clients: each copies what it takes."""
+_WRITTEN_WITHIN = 1.0  # seconds
 
 
 class Captures:
@@ -80,6 +81,7 @@ class Captures:
     def close(self) -> None:
         for _, capture in self._running:
             capture.stop("the engine ends")
+            capture.wait(_WRITTEN_WITHIN)
 
     def _objection(self, client: Client, order: Order) -> str:
         if len(self._running) >= CAPTURES_MOST:

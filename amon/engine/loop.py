@@ -44,6 +44,10 @@ DRAIN_AFTER = 2048
 """Frames sent after which the receivers are looked at, however soon."""
 HEAR_EVERY = 5_000_000
 """ns between two looks at the desk where no turn ever rests."""
+CRAFT_BURST = 0.2
+GATE_BURST = 0.02
+"""Seconds of a rate that may be crafted, or sent, at once: so late may a turn be, and a job that takes all of its rate
+still loses nothing."""
 LOOK_EVERY = 100_000_000
 """ns between two looks at routes, interfaces and what is over."""
 EDITIONS_MOST = 4096
@@ -82,7 +86,8 @@ class Loop:
         self._desk, self._paths, self._ports, self._on_sample = desk, paths, ports, on_sample
         self._log = logging.getLogger("amon.engine.loop")
         self._targets, self._table = Targets(), Table(_cells(rules.limits.in_flight))
-        self._caps, self._gate = Caps(rules.limits, rules.tenants), Gate(rules.limits, rules.tenants)
+        self._caps = Caps(rules.limits, rules.tenants, CRAFT_BURST)
+        self._gate = Gate(rules.limits, rules.tenants, GATE_BURST)
         self._guard = Guard(rules.lists, rules.deny, paths.broadcasts())
         self._jobs = Jobs(EDITIONS_MOST)
         self._captures = Captures(desk, self._jobs, lambda: self._apart)

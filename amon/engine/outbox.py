@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -12,14 +13,27 @@ from amon.engine.shapes import I64, U8, U16, U32, U64, Probes, Transmitter
 from amon.engine.stamps import interpolate
 from amon.engine.targets import Targets
 
+_ETHERNET = 14
+
+
+class Gate(Protocol):
+    """How many of these frames, from the first on, may go now: of which jobs, how large. What is admitted counts as
+    gone until it is given back."""
+
+    def admit(self, jobs: U16, sizes: U16) -> int: ...
+
+    def give_back(self, jobs: U16, sizes: U16) -> None: ...
+
 
 @dataclass(slots=True)
 class Chunk:
-    """Frames crafted together, in order of sending. done: how many are out."""
+    """Frames crafted together, in order of sending. lengths: of the IP packets; sizes: of what the interface sends.
+    done: how many are out."""
 
     slots: U32
     due: I64
     lengths: U16
+    sizes: U16
     rows: I64
     jobs: U16
     done: int = 0
@@ -64,33 +78,40 @@ class Outbox:
         lengths = self.crafter.craft(
             rows, packets, probes.ttl, probes.flow, slots, nonces, targets, probes.target, hops
         )
-        self._chunks.append(Chunk(slots, np.maximum.accumulate(probes.due), lengths, rows, probes.job))
+        sizes = lengths + np.uint16(_ETHERNET if self.transmitter.link else 0)
+        self._chunks.append(Chunk(slots, np.maximum.accumulate(probes.due), lengths, sizes, rows, probes.job))
         self.waiting += len(rows)
 
-    def publish(self, now: int, allow: Callable[[U16, U16], int], each: Callable[[Out], None]) -> int:
-        """Sends what is due. allow: how many of frames of these jobs and lengths may go now. Returns how many frames
-        the transmitter took or gave up; fewer where it is full."""
+    def publish(self, now: int, gate: Gate, each: Callable[[Out], None]) -> int:
+        """Sends what is due, as far as the gate lets it. Returns how many frames went or were given up; fewer than are
+        due where the transmitter is full too."""
         whole = 0
         while self._chunks and self._chunks[0].due[self._chunks[0].done] <= now:
             chunk = self._chunks[0]
-            end = int(np.searchsorted(chunk.due, now, "right"))
-            allowed = allow(chunk.jobs[chunk.done : end], chunk.lengths[chunk.done : end])
-            if not allowed:
-                break
-            end, wanted = chunk.done + allowed, end
-            published = self.transmitter.publish(chunk.lengths[chunk.done : end])
-            sent = published.sent
-            if sent:
-                each(self._out(chunk, sent, interpolate(published.spans)))
-            if published.failed:
-                self.why = published.why
-                each(self._out(chunk, published.failed, _NEVER))
-            whole += sent + published.failed
+            due = int(np.searchsorted(chunk.due, now, "right"))
+            allowed = slice(
+                chunk.done, chunk.done + gate.admit(chunk.jobs[chunk.done : due], chunk.sizes[chunk.done : due])
+            )
+            done = self._publish(chunk, allowed, each)
+            whole += done
+            left = slice(allowed.start + done, allowed.stop)
+            gate.give_back(chunk.jobs[left], chunk.sizes[left])
             if chunk.done == len(chunk.due):
                 self._chunks.popleft()
-            elif chunk.done < wanted:
-                break  # the transmitter is full, or a cap is reached
+            elif chunk.done < due:
+                break
         return whole
+
+    def _publish(self, chunk: Chunk, which: slice, each: Callable[[Out], None]) -> int:
+        if which.start == which.stop:
+            return 0
+        published = self.transmitter.publish(chunk.lengths[which])
+        if published.sent:
+            each(self._out(chunk, published.sent, interpolate(published.spans)))
+        if published.failed:
+            self.why = published.why
+            each(self._out(chunk, published.failed, _NEVER))
+        return published.sent + published.failed
 
     def give_up(self, why: str, each: Callable[[Out], None]) -> None:
         """None of what waits is sent any more."""

@@ -6,6 +6,7 @@ later: a job without an end passes over it and counts it, one with an end slips.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -92,7 +93,7 @@ class Sender:
         for edition in self._in_turn(now + AHEAD):
             if room <= 0:
                 break
-            taken = self._take(edition, now, room)
+            taken = self._take(edition, now, min(room, self._room(edition.tenant) - sum(len(one) for one in pieces)))
             if len(taken):
                 pieces.append(taken)
                 room -= len(taken)
@@ -102,11 +103,8 @@ class Sender:
 
     def publish(self, now: int, each: Callable[[Out], None]) -> int:
         """Send the frames whose moment has come. each: told of every run of them."""
-
-        def allow(jobs: U16, lengths: U16) -> int:
-            return self._gate.admit_first(self._tenants, self._tenant_of[jobs], lengths, now)
-
-        return sum(box.publish(now, allow, each) for box in self._ports.outboxes if box.waiting)
+        gate = _GateNow(self._gate, self._tenants, self._tenant_of, now)
+        return sum(box.publish(now, gate, each) for box in self._ports.outboxes if box.waiting)
 
     def _rests(self, edition: Edition) -> bool:
         return edition.job.paused or not edition.is_resolved or self._is_held(edition)
@@ -127,7 +125,6 @@ class Sender:
                 edition.skip(now - SLACK)
             else:
                 edition.slip(now)
-        most = min(most, self._room(edition.tenant))
         granted = self._caps.admit(edition.tenant, most, edition.size, now) if most > 0 else 0
         events = edition.take(now + AHEAD, granted)
         self._caps.give_back(edition.tenant, granted - len(events), edition.size)
@@ -171,6 +168,23 @@ class Sender:
                 packets = self._packets[taken.job]
                 box.craft(rows[:count], taken, packets, slots, nonces[:count], self._targets, self._paths.hops)
         return probes[count:]
+
+
+@dataclass(frozen=True, slots=True)
+class _GateNow:
+    """The gate of this moment, by jobs. tenant_of: row in `tenants`, by row of the job."""
+
+    gate: Gate
+    tenants: list[str]
+    tenant_of: U16
+    now: int
+
+    def admit(self, jobs: U16, sizes: U16) -> int:
+        return self.gate.admit_first(self.tenants, self.tenant_of[jobs], sizes, self.now)
+
+    def give_back(self, jobs: U16, sizes: U16) -> None:
+        if len(jobs):
+            self.gate.give_back(self.tenants, self.tenant_of[jobs], sizes)
 
 
 def no_probes() -> Probes:

@@ -11,7 +11,7 @@ import pytest
 
 from amon.engine.caps import TenantCap
 from amon.engine.guard import Lists
-from amon.engine.loop import Loop, Rules
+from amon.engine.loop import GATE_BURST, Loop, Rules
 from amon.engine.messages import (
     COLUMNS,
     STATES,
@@ -314,7 +314,7 @@ def test_jobs_that_together_want_too_much_share_the_cap_and_never_exceed_it(stag
     times = np.array([when for when, _ in stage.network.sent]) - begin
     for window in (10 * MS, 100 * MS, SECOND):
         most = int((np.searchsorted(times, times + window, "right") - np.arange(len(times))).max())
-        assert most <= 1000 * window / SECOND + 6  # five ticks of a late wake-up, and one
+        assert most <= 1000 * window / SECOND + 1000 * GATE_BURST + 1
 
 
 def test_what_is_urgent_goes_before_what_is_not(stage: Stage) -> None:
