@@ -51,7 +51,7 @@ class Table:
         bare = address.partition("%")[0]
         try:
             asn = self._in_six(bare) if ":" in bare else self._in_four(bare)
-        except OSError:
+        except (OSError, ValueError):  # no address, or text that no C library takes
             return 0, ""
         return asn, self._names.get(asn, "") if asn else ""
 

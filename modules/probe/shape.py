@@ -244,7 +244,7 @@ def verdict_of(fault: OSError) -> tuple[Verdict, str]:
 
 def clean(text: str) -> str:
     """A stranger's words on one line of bounded length."""
-    return visible(text[:LINE_MOST], lines=False)
+    return visible(text[:LINE_MOST], lines=False)[:LINE_MOST]  # tabs have grown
 
 
 def need(name: str) -> ModuleType:

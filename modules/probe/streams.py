@@ -134,16 +134,18 @@ def why(fault: ssl.SSLCertVerificationError) -> str:
 def read_certificate(data: bytes, now: float) -> Certificate:
     """What is said in a certificate (DER) that anybody may have written."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.x509.oid import ExtensionOID
 
+    broken = (ValueError, TypeError, OverflowError, UnsupportedAlgorithm, x509.InvalidVersion)
     try:
         found = x509.load_der_x509_certificate(data)
         days = (found.not_valid_after_utc.timestamp() - now) / 86400
         issuer = clean(found.issuer.rfc4514_string())
-    except (ValueError, OverflowError, TypeError):
+    except broken:
         return Certificate()
     names: tuple[str, ...] = ()
-    with suppress(x509.ExtensionNotFound, ValueError, TypeError, AttributeError, x509.DuplicateExtension):
+    with suppress(*broken, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         extension: Any = found.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
         names = tuple(clean(str(one.value)) for one in list(extension)[:20])
     return Certificate(days, names, issuer)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from tests.fuzz import filled, keys, packets, wires, words
+from tests.fuzz import filled, keys, packets, probes, wires, words
 from tests.fuzz.target import Target
 
 TARGETS: Mapping[str, Target] = {
-    one.name: one for one in (*words.TARGETS, *wires.TARGETS, *keys.TARGETS, *filled.TARGETS, *packets.TARGETS)
+    one.name: one for room in (words, wires, keys, filled, packets, probes) for one in room.TARGETS
 }

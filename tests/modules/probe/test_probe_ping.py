@@ -220,3 +220,13 @@ async def test_loopback_answers(address: str) -> None:
     assert all(0 <= rtt < 1 for rtt in found.rtts)
     assert found.hops == 64
     assert found.mtu >= 1280
+
+
+async def test_what_found_no_room_in_our_buffer_is_told_apart() -> None:
+    def script(packet: Packet) -> Said:
+        packet.wire.dropped = 3
+        yield 0.01, packet.reply()
+
+    found, _ = await run(script, ping.Settings(count=2))
+    assert found.dropped == 3
+    assert "3 dropped" in str(found)

@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import subprocess
+import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -149,3 +151,29 @@ async def test_each_probe_tells_of_an_unknown_name_and_never_raises(module: Any,
 
 def test_a_step_reads_in_milliseconds() -> None:
     assert str(Step(1.5, "x")) == "  1500.000 ms  x"
+
+
+_WITHOUT = """
+import asyncio, sys
+for name in ("dns", "h11", "icmplib", "numpy"):
+    sys.modules[name] = None  # as if it were not installed
+from amon.clock import SystemClock
+from modules.probe import dns, http, ntp, ping, tcp, trace, udp
+from modules.probe.names import SystemResolver
+from modules.probe.shape import World
+
+async def main():
+    world = World(SystemClock(), SystemResolver())
+    print(await dns.measure("127.0.0.1", dns.Settings(), world))
+    print(await http.measure("http://127.0.0.1/", http.Settings(), world))
+
+asyncio.run(main())
+"""
+
+
+def test_without_the_extra_all_is_imported_and_the_probes_that_need_it_name_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _WITHOUT], capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout.splitlines() == [
+        "127.0.0.1: unmeasured: dns is not installed: pip install 'amon[probe]'",
+        "http://127.0.0.1/: unmeasured: h11 is not installed: pip install 'amon[probe]'",
+    ], done.stderr
