@@ -47,7 +47,7 @@ class Course:
         self.window = Window(settings.keep)
         self.standing = Standing(0)
         self.judge = Judge(settings.limits, self.targets, self.standing)
-        self.counting = Counting()
+        self.counting = Counting(random)
         self.lists = lists
         self.heard_at: float | None = None
         self.bugs = 0

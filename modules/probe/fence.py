@@ -14,7 +14,9 @@ from amon.errors import Refused
 from .shape import Family, Resolver, Stop
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NETWORKS_MOST = 1000
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 NEVER = tuple(map(ipaddress.ip_network, ("0.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4", "::/128", "ff00::/8")))
 """Nobody's, many's and those of tomorrow: not even `allow` opens them."""
@@ -41,8 +43,16 @@ class Fence:
     def problem(self, address: str) -> str:
         """Why this address is not probed; empty if it may be."""
         found = ipaddress.ip_address(address.partition("%")[0])
-        mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-        found = mapped or found
+        inner = _carried(found)
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+            return self._problem(found.ipv4_mapped)
+        return self._problem(found) or ("" if inner is None or self._allows(found) else self._problem(inner))
+
+    def _allows(self, found: Address) -> bool:
+        """Whether `allow` names it itself."""
+        return _within(found, self._allow) is not None
+
+    def _problem(self, found: Address) -> str:
         if _within(found, NEVER):
             return f"{found} is no address of one host"
         if network := _within(found, self._deny):
@@ -54,7 +64,16 @@ class Fence:
         return ""
 
 
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, among: Iterable[Network]) -> Network | None:
+def _carried(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one leads to: by 6to4 (RFC 3056) or NAT64 (RFC 6052)."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return None
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.sixtofour
+
+
+def _within(address: Address, among: Iterable[Network]) -> Network | None:
     return next((network for network in among if address.version == network.version and address in network), None)
 
 

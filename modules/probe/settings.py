@@ -91,7 +91,7 @@ class Settings:
     engine: Annotated[Path | None, Field("socket of the packet engine; the usual one if there is one")] = None
     tenant: Annotated[
         str, Field("on whose account the engine probes", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", longest=64)
-    ] = "amon"
+    ] = "site"
     sources: Annotated[tuple[Address, ...], Field("addresses to probe from, else the system's choice", longest=8)] = ()
     networks: Annotated[Path | None, Field("table of AS numbers and names, for traces")] = None
     allow: Annotated[

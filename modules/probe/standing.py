@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 
 from amon.engine.messages import STATES, Batch
 
@@ -71,23 +72,26 @@ class Standing:
 
 
 class Counting:
-    """Brings engine batches into a `Standing`; of more rows a second than `most` only every so-manieth batch."""
+    """Brings engine batches into a `Standing`. Of more rows a second than `most` only some batches, drawn by lot:
+    targets have their place in time, and the same ones must not be passed over again and again."""
 
-    def __init__(self, most: int = 20_000) -> None:
+    def __init__(self, random: Random, most: int = 50_000) -> None:
+        self._random = random
         self._most = most
         self._second = -1
-        self._rows = 0
+        self._rows = self._rows_before = 0
         self.passed = self.counted = 0
         """Rows that were not looked at, and that were."""
 
     def take(self, batch: Batch, standing: Standing, now: float) -> "array[int] | None":
         """The places of the targets that have news; None if this batch was passed over. now: monotonic seconds."""
         if int(now) != self._second:
-            self._second, self._rows = int(now), 0
-        if self._rows and self._rows + batch.rows > self._most:
+            self._second, self._rows_before, self._rows = int(now), self._rows, 0
+        self._rows += batch.rows
+        rate = max(self._rows_before, self._rows)
+        if rate > self._most and self._random.random() > self._most / rate:
             self.passed += batch.rows
             return None
-        self._rows += batch.rows
         self.counted += batch.rows
         return _brought(batch, standing)
 

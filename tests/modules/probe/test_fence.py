@@ -14,6 +14,8 @@ from tests.modules.probe.probeworlds import Names
         ("192.0.2.1", ""), ("2001:db8::1", ""), ("10.0.0.1", ""), ("8.8.8.8", ""),
         ("127.0.0.1", "this host's own"), ("::1", "this host's own"), ("::ffff:127.0.0.1", "this host's own"),
         ("169.254.169.254", "this host's own or its link's"), ("fe80::1", "link's"), ("fe80::1%eth0", "link's"),
+        ("64:ff9b::7f00:1", "127.0.0.0/8 is this host's own"), ("2002:7f00:1::1", "127.0.0.0/8 is this host's own"),
+        ("64:ff9b::808:808", ""), ("2002:e000:1::", "224.0.0.1 is no address of one host"),
         ("fd00:ec2::254", "this host's own or its link's"),
         ("224.0.0.1", "no address of one host"), ("255.255.255.255", "no address of one host"),
         ("0.0.0.0", "no address of one host"), ("240.0.0.1", "no address of one host"),

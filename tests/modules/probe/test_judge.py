@@ -1,6 +1,7 @@
 """From rows to health: the last probes as bits, limits, the hold, groups; and results as columns."""
 
 from array import array
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,7 @@ def test_round_trips_are_smoothed_as_in_rfc_6298() -> None:
 
 
 def test_a_batch_of_the_engine_is_counted_and_what_is_not_the_targets_fault_is_not() -> None:
-    standing, counting = Standing(3), Counting()
+    standing, counting = Standing(3), Counting(Random(1))
     rows = [(0, ANSWERED, 1.0), (1, LOST, 0), (1, LATE, 900.0), (2, UNSENT, 0), (7, LOST, 0), (0, LOST, 0)]
     news = counting.take(batch(rows), standing, 0.0)
     assert news is not None
@@ -69,17 +70,23 @@ def test_a_batch_of_the_engine_is_counted_and_what_is_not_the_targets_fault_is_n
     assert standing.loss(2, 20) is None
 
 
-def test_of_more_rows_a_second_than_there_is_time_for_some_batches_are_only_counted() -> None:
-    standing, counting = Standing(10), Counting(most=100)
-    rows = [(n % 10, ANSWERED, 1.0) for n in range(60)]
-    taken = [counting.take(batch(rows), standing, 5.0 + n / 10) is not None for n in range(4)]
-    assert taken == [True, False, False, False]
-    assert (counting.counted, counting.passed) == (60, 180)
-    assert counting.take(batch(rows), standing, 6.0) is not None
+def test_of_more_rows_a_second_than_there_is_time_for_some_batches_are_looked_at_and_others_each_second() -> None:
+    standing, counting = Standing(10), Counting(Random(1), most=1000)
+    rows = [(n % 10, ANSWERED, 1.0) for n in range(100)]
+    taken = [
+        [counting.take(batch(rows), standing, second + n / 40) is not None for n in range(40)] for second in range(50)
+    ]
+    share = counting.counted / (counting.counted + counting.passed)
+    assert 0.2 < share < 0.35  # a quarter is what there is time for
+    for place in range(40):  # none of them is passed over for ever
+        assert any(second[place] for second in taken)
 
 
-def test_one_batch_larger_than_a_second_may_have_is_looked_at_all_the_same() -> None:
-    assert Counting(most=10).take(batch([(0, ANSWERED, 1.0)] * 50), Standing(1), 0.0) is not None
+def test_what_there_is_time_for_is_looked_at_whole() -> None:
+    counting = Counting(Random(1), most=1000)
+    for second in range(20):
+        assert counting.take(batch([(0, ANSWERED, 1.0)] * 900), Standing(1), float(second)) is not None
+    assert counting.passed == 0
 
 
 def test_what_is_known_of_a_target_goes_with_it_into_another_list() -> None:
