@@ -19,7 +19,7 @@ from .tcp import Settings as Tcp
 from .trace import Settings as Trace
 from .udp import Settings as Udp
 
-_ONE_PACKET, _TRACE, _DNS, _HTTP, _TCP, _UDP, _NTP = Ping(count=1), Trace(), Dns(), Http(), Tcp(), Udp(), Ntp()
+_TRACE, _DNS, _HTTP, _TCP, _UDP, _NTP = Trace(), Dns(), Http(), Tcp(), Udp(), Ntp()
 
 Kind = Literal["ping", "trace", "dns", "http", "tcp", "udp", "ntp"]
 Line = Annotated[
@@ -71,6 +71,16 @@ class Echo:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit(Ping):
+    """One packet, where many targets are visited again and again."""
+
+    count: Annotated[int, Field("packets, or bursts of them", least=1, most=1000)] = 1
+
+
+_PING = Visit()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Without targets it probes on demand only."""
 
@@ -102,7 +112,7 @@ class Settings:
     echo: Annotated[Echo, Field("answer the UDP probes of others")] = Echo()
     limits: Annotated[Limits, Field("when a target is not well")] = Limits()
     keep: Annotated[int, Field("results kept in memory", unit="B", least=65_536, most=2**30)] = 16 * 2**20
-    ping: Annotated[Ping, Field("each visit of kind `ping`")] = _ONE_PACKET
+    ping: Annotated[Visit, Field("each visit of kind `ping`")] = _PING
     trace: Annotated[Trace, Field("each visit of kind `trace`")] = _TRACE
     dns: Annotated[Dns, Field("each visit of kind `dns`")] = _DNS
     http: Annotated[Http, Field("each visit of kind `http`")] = _HTTP
