@@ -66,7 +66,6 @@ class Attachment:
         self.users = 0
         self._program: Program | None = None
         self._held = ExitStack()
-        self.epoll = self._hold(select.epoll())
         try:
             if receive:
                 self._load(ident)
@@ -110,7 +109,6 @@ class Attachment:
                 if error.errno != errno.EBUSY or time.monotonic() > until:
                     raise WayRefused(self._unopened(seat, error)) from error
             time.sleep(PATIENCE / 50)
-        self.epoll.register(kernel.descriptor, select.EPOLLIN)
         if self._program:
             self._map[seat.queue] = struct.pack("=I", kernel.descriptor)
         return kernel
@@ -140,6 +138,16 @@ class Attachment:
             return f"{place}: {mebibytes} MiB may not be locked: needs LimitMEMLOCK= in the unit, or CAP_IPC_LOCK"
         what = "AF_XDP sockets" if error.step == "socket" else f"{place}: AF_XDP ({error.step})"
         return refusal(what, OSError(error.errno, error.reason), "CAP_NET_RAW")
+
+    def poll_descriptor(self) -> int:
+        """Readable when one of the sockets is. As long as somebody waits for a socket, each packet sent or received
+        costs a look at who that is (0.1 µs and more), so with several sockets nobody does before it is asked for."""
+        if len(self.sockets) == 1:
+            return self.sockets[0].descriptor
+        epoll = self._hold(select.epoll())
+        for kernel in self.sockets:
+            epoll.register(kernel.descriptor, select.EPOLLIN)
+        return epoll.fileno()
 
     def statistics(self) -> Counter[str]:
         """Of `struct xdp_statistics`, and `COUNTS` of the program."""

@@ -67,9 +67,8 @@ class Outlet:
             first = completion.consumer
             rows = (completion.read(first, count) // np.uint64(STRIDE)).astype(np.int64)
             completion.consumer = first + count
-            if self._withdrawn:  # since Linux 6.18 those come back too
-                rows = rows[rows < self._ring.entries]
-            self._back.append(rows)
+            # Since Linux 6.18 what was withdrawn comes back too.
+            self._back.append(rows[rows < self._ring.entries] if self._withdrawn else rows)
 
     def send(self, rows: I64, lengths: U16) -> Done:
         """Never blocks."""
@@ -111,12 +110,15 @@ class Outlet:
 
     def _withdraw(self) -> int:
         """How many the kernel has not taken. Older ones do not move `consumer` at each error, but they count what they
-        pass over."""
+        pass over; where the interface is down they will, and `consumer` has to do."""
         left = self._ring.waiting()
         for there, _ in self._ring.pieces(self._ring.consumer, left):
             self._ring.addresses[there] = NOWHERE
-        before = self._withdrawn
-        return left if self._clean() else self._withdrawn - before
+        before = self._passed_over()
+        if not self._clean():
+            left = self._passed_over() - before
+        self._withdrawn += left
+        return left
 
     def _clean(self) -> int:
         """Have the kernel pass over what was withdrawn: 0, or the error that hinders it."""
@@ -124,18 +126,18 @@ class Outlet:
         if not left:
             return 0
         self._reclaim()  # else there may be no room for them
-        before = self._passed_over()
-        error = 0
+        error = errno.EAGAIN
         for _ in range(2 * left + 2):  # one at a kick, and one more until that shows
-            error = self._kernel.kick()
-            if error in ABSENT or not self._ring.waiting():
+            error = self._kernel.kick() or errno.EAGAIN
+            if not self._ring.waiting():
+                return 0
+            if error in ABSENT:
                 break
-        self._withdrawn += self._passed_over() - before
-        return error if self._ring.waiting() else 0
+        return error
 
     def _passed_over(self) -> int:
         return self._kernel.statistics()["tx_invalid_descs"]
 
     def invalid(self) -> int:
         """Descriptors the kernel did not like, without those withdrawn."""
-        return self._passed_over() - self._withdrawn
+        return max(0, self._passed_over() - self._withdrawn)

@@ -89,10 +89,21 @@ class XdpReceiver:
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment
         self._inlets = tuple(map(Inlet, attachment.seats))
-        self.descriptor = attachment.epoll.fileno()
+        self._descriptor = -1
         self._drained = 0
         self._missing = self._lost = 0
         self._closed = False
+
+    @property
+    def descriptor(self) -> int:
+        """To wait on; see `Attachment.poll_descriptor`."""
+        if self._descriptor < 0:
+            self.descriptor = self._attachment.poll_descriptor()
+        return self._descriptor
+
+    @descriptor.setter
+    def descriptor(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     @property
     def mode(self) -> str:

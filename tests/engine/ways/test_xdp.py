@@ -264,6 +264,7 @@ async def test_an_answer_on_any_queue_comes_in() -> None:
             # In generic mode a veth has all on its first queue.
             transmitter, receiver = open_xdp(near.interface, IDENT, modes=("native",))
         assert receiver is not None
+        assert select.select([receiver.descriptor], [], [], 0)[0] == []
         for queue in range(3):
             _answer_on(far, queue)
         came: list[int] = []
@@ -274,6 +275,8 @@ async def test_an_answer_on_any_queue_comes_in() -> None:
 
         await until(take)
         assert sorted(came) == [0, 1, 2]
+        _answer_on(far, 2)
+        assert select.select([receiver.descriptor], [], [], 10)[0] == [receiver.descriptor]
         assert set(receiver.counters().values()) == {0}
         transmitter.close()
         receiver.close()
