@@ -91,7 +91,7 @@ def _icmp_sound(rows: Rows) -> Bools:
     sums = rows.sums(header, SNAP)
     if rows.family == 6:
         sums += rows.sums(8, 40) + (rows.end - 40).astype(np.uint64) + np.uint64(58)
-    sound: Bools = (sums % MODULO == 0) & (sums > 0)
+    sound: Bools = sums % MODULO == 0
     return sound
 
 

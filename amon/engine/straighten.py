@@ -33,7 +33,7 @@ class Rows:
         self.data = data
         self.end: I64 = length.astype(np.int64)
         self.have: I64 = np.minimum(self.end, SNAP)
-        self.whole: Bools = self.end <= SNAP
+        self.whole: Bools = np.ones(len(data), np.bool_)
         self.verdict: U8 = np.zeros(len(data), np.uint8)
 
     def some(self, which: I64) -> "Rows":

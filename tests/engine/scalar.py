@@ -76,7 +76,7 @@ class Request:
     tos: int = 0
     df: bool = False
     wanted: int = 1
-    identity: bytes = b"who we are"
+    identity: bytes = b"who we are; " * 200
 
     @property
     def v6(self) -> bool:

@@ -128,6 +128,11 @@ class TestEitherFamily:
         """Ethernet fills short frames up, some cards with whatever was there."""
         assert len(one(request(family, size=16).reply() + b"leaked")) == 1
 
+    def test_padding_hides_no_wrong_checksum(self, family: int) -> None:
+        packet = bytearray(request(family).reply())
+        packet[-1] ^= 1
+        assert one(bytes(packet) + bytes(SNAP)).bad_checksum == 1
+
     @pytest.mark.parametrize("left", [0, 1, 15])
     def test_a_reply_without_all_of_our_head_is_truncated(self, family: int, left: int) -> None:
         assert one(request(family).reply(payload=request(family).payload()[:left])).truncated == 1
@@ -155,6 +160,12 @@ class TestEitherFamily:
         quote = request(family).packet()[: header + 8].ljust(128, b"\0")
         replies = one(request(family).error(3 if family == 6 else 11, 0, ROUTER[family], quote=quote))
         assert replies.how[0] == (LOW if family == 6 else NAMED)
+
+    @pytest.mark.parametrize("quoted", [9, 12, 13, 19, 20])
+    def test_part_of_a_nonce_is_none(self, family: int, quoted: int) -> None:
+        replies = one(request(family).error(3 if family == 6 else 11, 0, ROUTER[family], quoted=quoted))
+        assert (replies.how[0] == FULL) == (quoted == 20)
+        assert (replies.nonce[0] != 0) == (quoted == 20)
 
     def test_seven_quoted_bytes_are_too_few(self, family: int) -> None:
         assert one(request(family).error(3 if family == 6 else 11, 0, ROUTER[family], quoted=7)).truncated == 1
@@ -195,6 +206,12 @@ def test_options_are_passed_over_outside_and_in_the_quote(length: int) -> None:
     quote = with_options(request(4).packet(), options)[: 20 + length + 20]
     replies = one(with_options(request(4).error(11, 0, ROUTER[4], quote=quote), options))
     assert (replies.how[0], replies.slot[0]) == (FULL, 0x00050007)
+
+
+def test_an_error_about_a_later_fragment_is_foreign() -> None:
+    quote = bytearray(request(4).packet())
+    quote[7] = 1
+    assert one(request(4).error(11, 0, ROUTER[4], quote=bytes(quote))).foreign == 1
 
 
 def test_a_wrong_header_checksum_is_counted() -> None:

@@ -195,6 +195,8 @@ def test_more_kinds_of_packets_than_are_remembered_are_crafted_too() -> None:
     some = [Probe(V4, 0, 16 + n % 1900, n // 1900, False, 1, 0, n, n + 1) for n in range(5000)]
     bench = Bench(len(some))
     frames = bench.craft(list(range(len(some))), some)
+    bench.craft([0], some[:1])
+    assert len(bench.crafter._known) == 1
     assert frames[::251] == [one.frame(bench.hops, bench.ident) for one in some[::251]]
 
 

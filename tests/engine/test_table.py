@@ -248,6 +248,24 @@ def test_half_a_slot_finds_the_youngest_probe_to_that_target_under_way(how: int)
         assert desk.count("duplicate") == duplicates, "which of them had an answer already"
 
 
+def test_one_under_way_goes_before_a_younger_one_that_is_lost() -> None:
+    desk = Desk(size=1 << 17)
+    patient = desk.send(1, timeout=10**9, target=5)
+    desk.send(0xFFFF)
+    desk.send(1, target=5)
+    assert len(desk.close(TIMEOUT + 1)) == 0x10000
+    desk.hear(int(patient[0]), how=LOW, kind=EXCEEDED, target=5)
+    assert desk.close(TIMEOUT + 2) == ["hop"]
+
+
+def test_each_is_lost_at_its_own_time() -> None:
+    desk = Desk()
+    desk.send(1, timeout=30)
+    desk.send(1, timeout=10)
+    desk.send(1, timeout=20)
+    assert [desk.close(now) for now in (10, 11, 21, 31)] == [[], ["lost"], ["lost"], ["lost"]]
+
+
 def test_what_was_not_sent_is_a_row_of_its_own() -> None:
     desk = Desk()
     slots = desk.take(3)
@@ -275,9 +293,10 @@ def test_a_forgotten_job_leaves_nothing_to_the_next_in_its_row() -> None:
     desk.close(TIMEOUT + 1)
     fresh = desk.send(5, at=TIMEOUT)
     desk.hear(*fresh[:2].tolist())
+    desk.table.unsent(desk.take(1))
     last = desk.table.forget(0)
     assert last["sent"] == 12 == last["lost"]
-    assert (last["unsent"], last["ahead"], last["in_flight"]) == (2, 0, 0)
+    assert (last["unsent"], last["ahead"], last["in_flight"]) == (3, 0, 0)
     assert desk.table.busy == 0
     desk.send(1, at=TIMEOUT)
     desk.table.sent(ahead, np.array([1, 1]))
