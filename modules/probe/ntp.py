@@ -27,6 +27,8 @@ BOGUS_MOST = 50
 STEP = 0.01
 """Seconds by which our own clock may differ from its steady sister meanwhile, else somebody has set it."""
 
+UNWILLING = ("RATE", "DENY", "RSTR", "NTSN")
+"""Kiss codes of who may not ask, or not so often (RFC 5905, 7.4; RFC 8915). Others tell of a server that begins."""
 LEAPS = ("", "a second more at the end of the day", "a second less at the end of the day", "not synchronised")
 
 
@@ -62,7 +64,7 @@ class Ntp(Measurement):
     precision: Annotated[float | None, Field("of its clock", unit="s")] = None
     poll: Annotated[float | None, Field("what it wants between questions", unit="s")] = None
     version: Annotated[int | None, Field("of the protocol")] = None
-    kiss: Annotated[str, Field("code of a server that does not want to be asked")] = ""
+    kiss: Annotated[str, Field("code of a server that gives no time")] = ""
     bogus: Annotated[int, Field("datagrams that were no answer", unit="1")] = 0
 
     def summary(self) -> str:
@@ -218,7 +220,9 @@ def _check_kiss(answer: Answer, trial: Trial[Ntp]) -> None:
     if answer.stratum == 0:
         code = clean(answer.reference.rstrip(b"\0").decode("ascii", "replace"))
         trial.know(kiss=code, stratum=0, version=answer.version)
-        raise Stop("failed", f"the server does not want to be asked: {code or 'no code'}")
+        if code in UNWILLING:
+            raise Stop("failed", f"the server does not want to be asked: {code}")
+        raise Stop("wrong", f"the server is not synchronised: {code or 'no code'}")
 
 
 def _know(samples: list[Sample], address: str, trial: Trial[Ntp]) -> None:

@@ -103,14 +103,22 @@ async def test_a_large_offset_is_wrong_where_that_is_asked_for() -> None:
     assert (found.state, found.reason[:21]) == ("wrong", "the clocks differ by ")
 
 
-@pytest.mark.parametrize("code", [b"RATE", b"DENY", b"RSTR", b"\x1b[2J", bytes(4)])
+@pytest.mark.parametrize("code", [b"RATE", b"DENY", b"RSTR"])
 async def test_a_kiss_of_death_ends_the_asking(code: bytes) -> None:
     server = Server(stratum=0, reference=code)
     found = await ask(server, count=5, interval=0.5)
     assert found.state == "failed"
     assert found.reason.startswith("the server does not want to be asked")
-    assert found.kiss.isprintable()
+    assert found.kiss == code.decode()
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(b"INIT", "INIT"), (b"STEP", "STEP"), (b"\x1b[2J", "\ufffd[2J"), (bytes(4), "no code")]
+)
+async def test_a_server_that_has_no_time_yet_is_not_synchronised(code: bytes, told: str) -> None:
+    found = await ask(Server(stratum=0, leap=3, reference=code), count=3, interval=0.5)
+    assert (found.state, found.reason) == ("wrong", f"the server is not synchronised: {told}")
 
 
 @pytest.mark.parametrize(
