@@ -32,6 +32,8 @@ from .targets import Targets
 LOOK_EVERY = 10.0
 """Seconds between two looks at files and at what was better for a while."""
 _FLUSH_AFTER, _FLUSH_ROWS = 1.0, 256  # of measurements of this loop, as one batch
+_MOVED_MOST = 100_000  # targets; of longer lists nothing is taken over into the next
+_TELL_EVERY = 1.0  # seconds between two news of health that come from results
 _SILENT = 3  # intervals without any result, and half a minute: then nothing is known
 
 
@@ -61,6 +63,8 @@ class Course:
         self._work: asyncio.Task[None] | None = None
         self._pending: list[tuple[int, Measurement]] = []
         self._seq = 0
+        self._telling: asyncio.TimerHandle | None = None
+        self._untold = False
 
     @property
     def interval(self) -> float:
@@ -92,6 +96,8 @@ class Course:
                     self._changed()
                 await wait_event(self.stir, self._clock, LOOK_EVERY)
         finally:
+            if self._telling is not None:
+                self._telling.cancel()
             await self._end()
 
     # --- the list
@@ -100,10 +106,11 @@ class Course:
         self.flush()
         before, known = self.targets, self.standing
         self.targets, self.standing = targets, Standing(len(targets))
-        if len(before) <= 100_000 and len(targets) <= 100_000:  # beyond, they begin anew
-            self.standing.take_over(known, _moved(before, targets))
         self.judge = Judge(self.settings.limits, targets, self.standing)
-        self.judge.look(range(len(targets)), self._clock.time())
+        if len(before) <= _MOVED_MOST and len(targets) <= _MOVED_MOST:
+            moved = await asyncio.to_thread(_moved, before, targets)
+            self.standing.take_over(known, moved)
+            self.judge.look(moved.values(), self._clock.time())
         for sink in self._sinks:
             sink.listed(self._name, targets)
         if not (self.by_engine and len(targets) and await self._changed_job()):
@@ -111,7 +118,7 @@ class Course:
 
     async def _changed_job(self) -> bool:
         try:
-            return await self.job.change(self._spec(), Listing.of(self.targets))
+            return await self.job.change(self._spec(), await asyncio.to_thread(Listing.of, self.targets))
         except Exception as fault:  # it is begun anew, which says what is wrong
             self._log.info("the job could not be changed: %s", fault)
             return False
@@ -129,7 +136,7 @@ class Course:
             return
         self.heard_at = self._clock.monotonic()
         if self.by_engine:
-            work = self.job.run(self._spec(), Listing.of(self.targets))
+            work = self.job.run(self._spec(), await asyncio.to_thread(Listing.of, self.targets))
         else:
             rounds = await asyncio.to_thread(Rounds, self.targets, self.interval, self._name)
             work = self.runner.run(rounds)
@@ -170,7 +177,21 @@ class Course:
             return
         news = self.counting.take(batch, self.standing, self._clock.monotonic())
         if news is not None and self.judge.look(set(news), self._clock.time()):
+            self._tell()
+
+    def _tell(self) -> None:
+        """A whole list may change its level within a second: that is told a few times and not for each target."""
+        if self._telling is None:
             self._changed()
+            self._telling = asyncio.get_running_loop().call_later(_TELL_EVERY, self._told)
+        else:
+            self._untold = True
+
+    def _told(self) -> None:
+        self._telling = None
+        if self._untold:
+            self._untold = False
+            self._tell()
 
     def _emit(self, results: Results) -> None:
         self.heard_at = self._clock.monotonic()
@@ -207,7 +228,7 @@ class Course:
         else:
             self.standing.note(row, made.good, rtt_of(made), made.at, word)
         if self.judge.look((row,), self._clock.time()):
-            self._changed()
+            self._tell()
 
     def flush(self) -> None:
         if self._pending:

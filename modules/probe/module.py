@@ -130,7 +130,7 @@ class ProbeModule(Captures):
             way=self._way(),
             targets=len(targets),
             interval=round(course.interval, 3),
-            bad=len(course.judge.bad),
+            bad=course.judge.bad_count,
             probed=counts["probed"],
             skipped=counts["skipped"],
             results=course.window.rows,
@@ -148,10 +148,10 @@ class ProbeModule(Captures):
         course = self.course
         if which == "junk":
             return [Place(one.place, one.why) for one in course.targets.junk[:most]]
-        rows = sorted(course.judge.bad, key=lambda row: (-course.judge.level(row), row))
+        rows = list(islice(course.judge.bad(), most))
         if which == "all":
-            well = (row for row in range(len(course.targets)) if row not in course.judge.bad)
-            rows += islice(well, max(0, most - len(rows)))
+            well = (row for row in range(len(course.targets)) if course.judge.level(row) is Level.ok)
+            rows += islice(well, most - len(rows))
         if which == "missing":
             rows = [row for row in course.targets.names if not course.targets.address(row)]
         return [self._target(row) for row in rows[:most]]

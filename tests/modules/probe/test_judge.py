@@ -148,7 +148,7 @@ def test_bad_news_are_told_at_once_and_good_ones_after_the_hold() -> None:
     assert not judge.look_again(69.0)
     assert judge.look_again(70.0)
     assert judge.level(0) is Level.ok
-    assert judge.bad == {}
+    assert (judge.bad_count, list(judge.bad())) == (0, [])
 
 
 def test_one_that_flaps_stays_bad() -> None:
@@ -174,6 +174,40 @@ def test_many_targets_are_told_by_group() -> None:
     assert (parts["eu"].level, parts["eu"].text) == (Level.warning, "1 of 50 not well: 10.0.0.1 down")
     assert parts["us"].level is Level.critical
     assert parts["us"].text == "8 of 10 not well: us1 down, us2 down, us3 down, us4 down, us5 down ..."
+
+
+def test_what_is_told_of_a_group_follows_its_targets_there_and_back() -> None:
+    judge, standing = judged(Limits(parts=0, window=1, hold=0), *(f"10.0.0.{n}" for n in range(1, 101)))
+    for row in range(100):
+        probe(standing, row, False)
+    judge.look(range(100), 7.0)
+    (part,) = judge.parts().values()
+    assert (part.level, part.since) == (Level.critical, 7.0)
+    assert part.text.startswith("100 of 100 not well: 10.0.0.1 down")
+    for row in range(99):
+        probe(standing, row, True)
+    judge.look(range(100), 9.0)
+    (part,) = judge.parts().values()
+    assert (part.level, judge.bad_count, list(judge.bad())) == (Level.warning, 1, [99])
+    assert part.text.startswith("1 of 100 not well: ")
+    probe(standing, 99, True)
+    judge.look((99,), 10.0)
+    assert [one.text for one in judge.parts().values()] == ["100 targets"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 30)), max_size=120))
+def test_the_counts_of_a_judge_are_those_of_its_levels(course: list[tuple[int, bool, int]]) -> None:
+    judge, standing = judged(Limits(parts=0, window=2, hold=20), *(f"10.0.0.{n}" for n in range(1, 7)))
+    now = 0.0
+    for row, good, passed in course:
+        now += passed
+        probe(standing, row, good)
+        judge.look((row,), now)
+        judge.look_again(now)
+        levels = [judge.level(one) for one in range(6)]
+        assert judge.bad_count == sum(level is not Level.ok for level in levels)
+        assert set(judge.bad()) == {one for one, level in enumerate(levels) if level is not Level.ok}
+        assert judge._waiting == sum(bool(since) for since in judge._better)
 
 
 @pytest.mark.parametrize("wrong", [{"loss_warn": 60.0}, {"rtt_warn": 2.0, "rtt_crit": 1.0}])
