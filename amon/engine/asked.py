@@ -5,6 +5,7 @@ targets of an engine that went.
 """
 
 import asyncio
+import logging
 from array import array
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -78,6 +79,7 @@ class Job:
         self._within = answer_within
         self._items: deque[JobReport] = deque()
         self._stirred = asyncio.Event()
+        self._log = logging.getLogger("amon.engine.client")
         self._orders = asyncio.Lock()
         self._paused = self._held = self._left = self._ending = False
         self._seq = 0
@@ -185,7 +187,9 @@ class Job:
             if self.edition:
                 self._take(Taken(self.number, self.targets, self.rate, self.denied, part.following.edition))
         elif isinstance(report, Refused):
-            if part.fail(RefusedError(report.text)) and part.taken is None:
+            if not part.fail(RefusedError(report.text)):
+                self._log.warning("job %d goes on as it was: %s", self.number, report.text)
+            elif part.taken is None:
                 part.begun = False
         elif isinstance(report, Batch):
             self._take(structs.replace(part.placed(report), seq=self._seq))
@@ -271,27 +275,29 @@ class Job:
                 if part.link not in links:
                     self._take_gap(part, at)
             self.parts = [known.get(link) or Part(link) for link in links]
-            waited: list[Part] = []
             try:
-                for part, (addresses, index) in zip(self.parts, shares, strict=True):
-                    if again is None or part.link in again:
-                        waited += await self._begin_part(part, addresses, index, at)
-                await self._wait_taken([part.answer for part in waited if part.answer is not None])
+                async with asyncio.timeout(self._within):
+                    for part, (addresses, index) in zip(self.parts, shares, strict=True):
+                        if again is None or part.link in again:
+                            await self._begin_part(part, addresses, index, at)
+                    await self._wait_taken()
+            except TimeoutError:
+                raise Failed(f"the engine has not taken the targets within {self._within:g} s") from None
             finally:
                 for part in self.parts:
                     _forget(part.answer)
                     part.answer = None
 
-    async def _begin_part(self, part: Part, addresses: bytes, index: "array[int] | None", at: float) -> list[Part]:
+    async def _begin_part(self, part: Part, addresses: bytes, index: "array[int] | None", at: float) -> None:
         if not addresses and not part.begun:
-            return []
+            return
         self._take_gap(part, at)
         if part.lost is not None:
             part.renew()
         part.begun, part.ended = True, None
         if not addresses:
             await part.link.send(End(self.number))
-            return []
+            return
         part.answer, part.following = asyncio.get_running_loop().create_future(), Listed(self.edition, index)
         await part.link.send(Begin(self.number, self._share(len(addresses))))
         for first in range(0, len(addresses), 16 * TARGETS_MOST):
@@ -299,7 +305,6 @@ class Job:
         await part.link.send(Ready(self.number))
         if self._paused or self._held:
             await part.link.send(Pause(self.number))
-        return [part]
 
     def _take_gap(self, part: Part, at: float) -> None:
         if part.lost is not None and part.ended is None:
@@ -312,12 +317,11 @@ class Job:
             return self.spec
         return structs.replace(self.spec, rate=self.spec.rate * length / len(self.addresses))
 
-    async def _wait_taken(self, answers: "Sequence[asyncio.Future[Taken]]") -> None:
-        if not answers:
-            return
-        done, _ = await asyncio.wait(answers, timeout=self._within)
-        if len(done) < len(answers):
-            raise Failed(f"the engine has not taken the targets within {self._within:g} s")
+    async def _wait_taken(self) -> None:
+        """Of several refusals the first is told, once all have answered: then all know what became of it."""
+        answers = [part.answer for part in self.parts if part.answer is not None]
+        if answers:
+            await asyncio.wait(answers)
         for one in answers:
             one.result()
 

@@ -113,7 +113,13 @@ class Engine:
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._held = False
+        self._heard = 0.0
         self._log = logging.getLogger("amon.engine.client")
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since the engine said anything. It does once a second: more is an engine that is stuck."""
+        return asyncio.get_running_loop().time() - self._heard
 
     @property
     def welcome(self) -> Welcome:
@@ -126,6 +132,7 @@ class Engine:
     async def open(self) -> None:
         self._links = self._made()
         await self._open(self._links)
+        self._heard = asyncio.get_running_loop().time()
         if isinstance(self._path, Path):
             self._keeper = asyncio.create_task(self._keep(), name="engine")
 
@@ -218,6 +225,7 @@ class Engine:
     # --- what is heard
 
     def _hear(self, link: Link, report: AnyReport) -> None:
+        self._heard = asyncio.get_running_loop().time()
         if isinstance(report, Sample):
             self._hear_sample(link, report)
         elif isinstance(report, Captured):

@@ -69,9 +69,11 @@ class ScriptedLoop:
     name: str = "engine-1"
     heard: list[AnyOrder | None] = field(default_factory=list)
     doing: dict[tuple[Client, int], Doing] = field(default_factory=dict)
-    held: int = 0
+    deaf: bool = False
 
     def turn(self) -> None:
+        if self.deaf:
+            return
         for said in self.desk.read_orders(time.monotonic_ns()):
             self.heard.append(said.order)
             self.answer(said)

@@ -162,6 +162,39 @@ async def test_an_engine_that_does_not_take_a_list_is_given_up(start: Start, tmp
             await engine.begin(Spec(), MANY)
 
 
+async def test_orders_wait_for_an_engine_that_does_not_read_within_bounds(start: Start, tmp_path: Path) -> None:
+    engine_side = start()
+    async with connect(tmp_path / "socket", "ops", times=Times(begin=1.0)) as engine:
+        engine_side.loop.deaf = True
+        (link,) = engine._links
+        beginning = asyncio.create_task(engine.begin(Spec(), bytes(range(16)) * 1_000_000))
+        await until(lambda: link._bytes > 1_000_000)
+        assert link._bytes < 1_200_000
+        with pytest.raises(Failed, match="not taken the targets within 1 s"):
+            await beginning
+        assert link._bytes < 1_200_000
+        assert not engine._jobs[1]._items
+
+
+async def test_a_refusal_of_one_core_is_one_of_the_job_and_the_others_end(start: Start, tmp_path: Path) -> None:
+    start(Script(refuse="too fast"), 1)
+    other = start(None, 0)
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        with pytest.raises(Refused, match="too fast"):
+            await engine.begin(Spec(), MANY)
+        await until(lambda: any(isinstance(one, End) for one in other.loop.heard))
+        await until(lambda: not engine._jobs)
+
+
+async def test_how_long_an_engine_has_said_nothing_is_known(start: Start, tmp_path: Path) -> None:
+    start()
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        await until(lambda: engine.silent_for > 0.05)
+        before = engine.silent_for
+        await engine.sample()
+        assert engine.silent_for < before
+
+
 async def test_pause_resume_change_and_end_reach_the_engine(start: Start, tmp_path: Path) -> None:
     engine_side = start()
     async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
