@@ -18,6 +18,10 @@ SLACK = 50_000
 """ns a stamp may lie outside the time it was taken in: reading two clocks takes a moment."""
 STEPS = 8
 """Differences of the clocks that are remembered while a socket is never empty."""
+GAIN = 0.05
+"""What one sample weighs in the long run."""
+SAMPLE_MOST, LEAD_MOST = 5_000, 50_000
+"""ns: what of one sample's error counts, and what a batch may need before its first packet."""
 MEASURED = 4096
 """Errors that are kept until somebody asks."""
 
@@ -97,6 +101,37 @@ class RealtimeToMonotonic:
             open_ &= ~fits
         self.unplaced += int(open_.sum())
         return result
+
+
+class Course:
+    """How a batch goes out through one socket: some time passes before its first packet, and somewhere in the time that
+    is left for each the driver gets it. Both are learnt from the kernel's stamps of a sample."""
+
+    def __init__(self) -> None:
+        self._lead, self._share, self._seen = 0.0, 0.5, 0
+
+    def span(self, count: int, begin: int, end: int) -> Span:
+        """Such that `interpolate` gives what the kernel would; between these two moments the call was made."""
+        lead, each = self._parts(count, end - begin)
+        first = begin + lead + (self._share - 0.5) * each
+        return Span(count, round(first), round(first + each * count))
+
+    def learn(self, place: int, count: int, begin: int, end: int, moment: int) -> None:
+        """The kernel stamped packet `place` of `count` at this moment (monotonic)."""
+        lead, each = self._parts(count, end - begin)
+        missed = moment - begin - lead - (place + self._share) * each
+        if abs(missed) > LEAD_MOST:
+            return  # the process was held up in the middle: that teaches nothing
+        missed = min(max(missed, -SAMPLE_MOST), SAMPLE_MOST)
+        self._seen += 1
+        weight = missed * max(GAIN, 1 / (self._seen + 1))
+        late = (place + self._share) / count
+        self._lead = min(max(self._lead + weight * (1 - late), 0.0), LEAD_MOST)
+        self._share = min(max(self._share + weight * late / max(each, 1.0), 0.0), 1.0)
+
+    def _parts(self, count: int, took: int) -> tuple[float, float]:
+        lead = min(self._lead, took * 0.9)
+        return lead, (took - lead) / count
 
 
 class Errors:

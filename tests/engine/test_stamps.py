@@ -1,11 +1,13 @@
 """Moments: interpolated send stamps, wall-clock stamps as monotonic ones over steps and slews of the clock, errors."""
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amon.engine.shapes import I64, Span
-from amon.engine.stamps import MEASURED, SLACK, STEP, Errors, RealtimeToMonotonic, clocks_apart, interpolate
+from amon.engine.stamps import MEASURED, SLACK, STEP, Course, Errors, RealtimeToMonotonic, clocks_apart, interpolate
 
 DAY = 86_400_000_000_000
 EPOCH = 1_700_000_000_000_000_000
@@ -125,6 +127,43 @@ def test_stamps_a_little_outside_are_believed() -> None:
 
 def test_the_systems_clocks_can_be_told_apart() -> None:
     assert abs(clocks_apart() - clocks_apart()) < 100 * STEP
+
+
+def _played(course: Course, random: Random, lead: float, share: float, late: bool = False) -> int:
+    """One batch of a socket that needs `lead` ns before its first packet: ours minus the kernel's of one of them."""
+    count, each = random.choice([(1, 3000), (10, 2500), (128, 1200)])
+    begin = random.randrange(DAY)
+    end = begin + round(lead + count * each) + 50 * MS * late
+    place = random.randrange(count)
+    moment = begin + round(lead + (place + share) * each) + 50 * MS * (late and place >= count // 2)
+    ours = int(interpolate([course.span(count, begin, end)])[place])
+    course.learn(place, count, begin, end, moment)
+    return ours - moment
+
+
+@given(st.integers(0, 12_000), st.floats(0.1, 0.9), st.integers(0, 2**32))
+def test_send_stamps_become_those_of_the_kernel(lead: int, share: float, seed: int) -> None:
+    random, course = Random(seed), Course()
+    for _ in range(1500):
+        _played(course, random, lead, share)
+    assert max(abs(_played(course, random, lead, share)) for _ in range(50)) < 500
+
+
+def test_a_process_that_is_held_up_now_and_then_hardly_moves_what_was_learnt() -> None:
+    random, course = Random(1), Course()
+    for turn in range(2000):
+        _played(course, random, 6000, 0.3, late=turn % 50 == 7)
+    assert max(abs(_played(course, random, 6000, 0.3)) for _ in range(20)) < 500
+
+
+@given(st.lists(st.tuples(st.integers(1, 200), st.integers(0, 10**9), st.integers(-(10**12), 10**12)), max_size=60))
+def test_whatever_was_learnt_stamps_lie_within_the_call_and_in_order(samples: list[tuple[int, int, int]]) -> None:
+    course = Course()
+    for count, took, moment in samples:
+        course.learn(count - 1, count, 0, took, moment)
+        found = interpolate([course.span(count, 0, took)])
+        assert (np.diff(found) >= 0).all()
+        assert -1 <= found[0] <= found[-1] <= took + 1
 
 
 def test_errors_are_ours_minus_the_kernels_and_handed_out_once() -> None:

@@ -101,15 +101,18 @@ class Messages:
 
     def layouts(self, count: int) -> Iterator[tuple[NDArray[np.intp], Layout]]:
         """The first `count` rows in groups whose control messages lie alike (nearly always one)."""
-        rest = np.arange(count)
+        controls, lengths, rest = self.controls[:count], self.headers["controllen"][:count], np.arange(count)
         while len(rest):
-            layout = _walk(self.controls[rest[0]], int(self.headers["controllen"][rest[0]]))
-            alike = self.headers["controllen"][rest] == self.headers["controllen"][rest[0]]
+            layout = _walk(controls[0], int(lengths[0]))
+            alike = lengths == lengths[0]
             for data in layout.values():
-                heads = self.controls[rest, data - CONTROL : data].view(np.uint64)
-                alike &= (heads == heads[0]).all(axis=1)
+                heads = controls[:, data - CONTROL : data].view(np.uint64)
+                alike &= (heads[:, 0] == heads[0, 0]) & (heads[:, 1] == heads[0, 1])
+            if alike.all():
+                yield rest, layout
+                return
             yield rest[alike], layout
-            rest = rest[~alike]
+            controls, lengths, rest = controls[~alike], lengths[~alike], rest[~alike]
 
 
 def _addresses(array: NDArray[np.generic]) -> NDArray[np.uint64]:

@@ -46,7 +46,7 @@ class SendStamps:
         self._shared = shared
         self._now = now
         self._passed, self._last, self._key, self._place = 0, now(), 0, 0
-        self._waiting: dict[int, tuple[int, int]] = {}
+        self._waiting: dict[int, tuple[int, int, Callable[[int], None] | None]] = {}
         self._errors = Errors()
         self.works = _ask_for(sock)
 
@@ -60,10 +60,10 @@ class SendStamps:
         self._place += 37
         return self._place % count
 
-    def sent(self, ours: int) -> None:
-        """The chosen packet went out; `ours` is its interpolated stamp."""
+    def sent(self, ours: int, learn: Callable[[int], None] | None = None) -> None:
+        """The chosen packet went out; `ours` is its interpolated stamp. learn: is told the kernel's (monotonic)."""
         self._passed, self._last = 0, self._now()
-        self._waiting[self._key] = ours, clocks_apart()
+        self._waiting[self._key] = ours, clocks_apart(), learn
         self._key = (self._key + 1) & 0xFFFF_FFFF
         while len(self._waiting) > WAITING:
             del self._waiting[next(iter(self._waiting))]
@@ -78,9 +78,11 @@ class SendStamps:
 
     def came(self, key: int, stamp: int) -> None:
         """The kernel's stamp (CLOCK_REALTIME, ns) of its packet of that number."""
-        ours, apart = self._waiting.pop(key, (0, 0))
+        ours, apart, learn = self._waiting.pop(key, (0, 0, None))
         if ours and abs(clocks_apart() - apart) < STEPPED:
             self._errors.note(ours, stamp - apart)
+            if learn is not None:
+                learn(stamp - apart)
 
     def read(self) -> None:
         """Take the stamps that have come from the error queue."""

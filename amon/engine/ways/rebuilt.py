@@ -51,20 +51,27 @@ def write_header(family: int, rows: U8, at: int, lengths: U32, envelope: Envelop
 
 
 def _write_ipv4(header: U8, lengths: U32, envelope: Envelope) -> None:
-    header[:, 0] = 0x45
-    header[:, 1] = 0
-    header[:, 2] = lengths >> 8
-    header[:, 3] = lengths & 0xFF
-    header[:, 4:8] = 0
-    header[:, 8] = envelope.ttl
-    header[:, 9] = 1
-    header[:, 10:12] = 0
-    header[:, 12:16] = envelope.source
-    header[:, 16:20] = envelope.destination
-    # RFC 1071, 2 (B): the sum is the same in either byte order.
-    total = header.view(np.uint16).sum(axis=1, dtype=np.uint32)
+    words = header.view(np.uint32)
+    length = lengths.astype(np.uint16).byteswap().astype(np.uint32)
+    source, destination = _word(envelope.source), _word(envelope.destination)
+    third = envelope.ttl | np.uint32(1 << 8)  # the protocol behind the TTL
+    # RFC 1071, 2 (B): the sum is the same in either byte order. Of eight words it carries twice at most.
+    total = np.uint32(0x45) + length + third + (source & 0xFFFF) + (source >> 16)
+    total += (destination & 0xFFFF) + (destination >> 16)
     total = (total & 0xFFFF) + (total >> 16)
-    header[:, 10:12] = (~((total & 0xFFFF) + (total >> 16))).astype(np.uint16)[:, None].view(np.uint8)
+    total = (total & 0xFFFF) + (total >> 16)
+    words[:, 0] = length << 16 | 0x45
+    words[:, 1] = 0
+    words[:, 2] = third | ~total << 16
+    words[:, 3] = source
+    words[:, 4] = destination
+
+
+def _word(address: U8 | int) -> U32:
+    """IPv4 addresses, (n, 4) or one 0 for all, as they lie in memory."""
+    if isinstance(address, int):
+        return np.zeros(1, np.uint32)
+    return np.ascontiguousarray(address).view(np.uint32)[:, 0]
 
 
 def _write_ipv6(header: U8, lengths: U32, envelope: Envelope) -> None:

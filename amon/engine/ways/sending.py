@@ -4,11 +4,12 @@ import errno
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from amon.engine.linux.mmsg import Messages, why, write_control
 from amon.engine.linux.sendstamps import CONTROL_SIZE, SO_TIMESTAMPING, SPACE, TX_SOFTWARE, SendStamps
 from amon.engine.shapes import I64, U8, U16, Published, Span
-from amon.engine.stamps import interpolate
+from amon.engine.stamps import Course, interpolate
 from amon.engine.ways.rows import Rows
 
 BATCH = 128
@@ -41,6 +42,7 @@ class SocketTransmitter:
         write_control(self._messages.controls, control, socket.SOL_SOCKET, SO_TIMESTAMPING, CONTROL_SIZE)
         self._messages.controls[:, control + 16] = TX_SOFTWARE
         self._stamps = SendStamps(sock, every)
+        self._course = Course()
         self._counts: dict[str, int] = {}
 
     def rows(self, most: int) -> I64:
@@ -84,9 +86,10 @@ class SocketTransmitter:
                 if self._again(-sent):
                     continue
                 return at - part.start, -sent
-            spans.append(Span(sent, begin, end))
+            spans.append(self._course.span(sent, begin, end))
             if 0 <= chosen < sent:
-                self._stamps.sent(int(interpolate(spans[-1:])[chosen]))
+                learn = partial(self._course.learn, chosen, sent, begin, end)
+                self._stamps.sent(int(interpolate(spans[-1:])[chosen]), learn)
             at += sent
         return at - part.start, 0
 
