@@ -50,8 +50,15 @@ class Commanded(click.Command):
 
         if ctx.params.get("target") is None:
             return super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("@"):
+            return [CompletionItem(f"@{name}") for name in named(incomplete[1:], Cache().everything().names)]
         found = commands(list(ctx.params.get("command") or ()), incomplete, Cache().all_learnt())
         return [CompletionItem(word) for word in found]
+
+
+def named(beginning: str, names: Sequence[str]) -> list[str]:
+    """Sites that a word of a command may name: `probe ping @desy`."""
+    return [name for name in ("all", *names) if name.startswith(beginning) and _PLAIN.fullmatch(name)]
 
 
 def commands(words: Sequence[str], incomplete: str, kinds: "Iterable[Kind]") -> list[str]:

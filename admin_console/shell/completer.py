@@ -79,6 +79,9 @@ class ShellCompleter(Completer):
 
     def _at_once(self, text: str) -> list[tuple[str, str]]:
         head, _, rest = text.partition(" ")
+        if self._names_site(text, head):
+            about = "a site, for commands that may name one"
+            return [(f"@{one}", about) for one in ("all", *self._view.memory().names)]
         if text.startswith("@") and self._addressing(text) is None:
             return self._targets(text, skip=2 if text.startswith("@(") else 1)
         if text.startswith("@"):
@@ -95,6 +98,13 @@ class ShellCompleter(Completer):
         if head == "output":
             return [(one, "") for one in FORMATS]
         return []
+
+    def _names_site(self, text: str, head: str) -> bool:
+        """Whether the cursor is in a word of a command that begins as the name of another site does."""
+        current = _current(text)
+        if not current.startswith("@") or current == text:
+            return False
+        return self._addressing(text) is not None if text.startswith("@") else head == "run" or head not in OWN
 
     def _targets(self, text: str, skip: int = 0) -> list[tuple[str, str]]:
         """Whole words; those of `text` before the last blank stay as they are."""

@@ -39,7 +39,7 @@ def page(instance: str, command: Command) -> str:
     lines = [usage(instance, command), command.summary]
     if command.manual:
         lines.append(command.manual)
-    lines += [f"  {_called(param)}: {described(param)}".rstrip(": ") for param in command.params]
+    lines += [f"  {param.shown}: {_lettered(param)}".rstrip(": ") for param in command.params]
     if command.streams:
         lines.append(f"goes on telling until you stop it, at most {format_quantity(command.timeout, 's')}")
     needs = f"needs role {command.role}"
@@ -49,8 +49,9 @@ def page(instance: str, command: Command) -> str:
     return "\n".join(lines)
 
 
-def _called(param: Param) -> str:
-    return f"{param.shown} (-{param.short})" if param.short else param.shown
+def _lettered(param: Param) -> str:
+    """Behind the colon: consoles of every version read names, and which are secret, from what stands before it."""
+    return "; ".join(part for part in (f"-{param.short}" if param.short else "", described(param)) if part)
 
 
 def _form(param: Param) -> str:

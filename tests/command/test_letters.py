@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 
+from admin_console.shell.kinds import Kind
 from amon.command import BadDeclaration, Call, Command, Grammar, command, commands_of
 from amon.command.complete import complete
 from amon.command.manual import page
@@ -91,7 +92,14 @@ def test_letters_are_offered_until_they_are_given(line: str, words: list[str]) -
 
 
 def test_the_manual_tells_the_letter() -> None:
-    assert "  count (-c): how many; at least 1; at most 100; else 3" in page("probe", OFFERED["probe"]["ping"])
+    assert "  count: -c; how many; at least 1; at most 100; else 3" in page("probe", OFFERED["probe"]["ping"])
+
+
+def test_a_console_reads_which_parameters_are_secret_though_they_have_letters() -> None:
+    kind = Kind()
+    kind.heard_page("probe open", page("probe", OFFERED["probe"]["open"]))
+    assert kind.pages["probe open"].params == ("host", "key")
+    assert kind.pages["probe open"].secret
 
 
 @pytest.mark.parametrize("short", ["cc", "1", "-", "ä"])

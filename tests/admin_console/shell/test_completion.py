@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from admin_console.cache import Cache, Known
+from admin_console.completion import named
 from admin_console.shell.kinds import Kind
 from tests.admin_console.programs import AMON
 
@@ -167,3 +168,9 @@ def test_the_program_itself_is_asked_with_its_words_as_data(tmp_path: Path) -> N
              "COMP_WORDBREAKS": " :=", "COMP_WORDS": "amon run tag:vo=", "PYTHONPATH": ":".join(sys.path)},
     )  # fmt: skip
     assert done.stdout.split() == ["plain,atlas"]
+
+
+def test_sites_that_a_command_may_name_are_proposed_if_a_shell_may_have_them() -> None:
+    names = ["cern", "cesnet", "fnal", "a;touch pwned", "*"]
+    assert named("ce", names) == ["cern", "cesnet"]
+    assert named("", names) == ["all", "cern", "cesnet", "fnal"]
