@@ -29,6 +29,7 @@ AF_XDP, SOL_XDP = 44, 283
 MMAP_OFFSETS, RX_RING, TX_RING, UMEM_REG, FILL_RING, COMPLETION_RING, STATISTICS = range(1, 8)
 MAX_TX_SKB_BUDGET = 9
 COPY, USE_NEED_WAKEUP = 1 << 1, 1 << 3
+"""In copy mode the kernel sends when it is told to (send(2), poll(2)), and only then: there is no flag to look at."""
 PLACE_RX, PLACE_TX, PLACE_FILL, PLACE_COMPLETION = 0, 0x8000_0000, 0x1_0000_0000, 0x1_8000_0000
 COUNTERS = (
     "rx_dropped", "rx_invalid_descs", "tx_invalid_descs", "rx_ring_full", "rx_fill_ring_empty_descs",

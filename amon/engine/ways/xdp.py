@@ -15,6 +15,8 @@ from amon.engine.ways.xdp_filter import ETHERNET, LENGTH, STAMP
 from amon.engine.ways.xsk import XskTransmitter
 
 DROPS = ("rx_dropped", "rx_ring_full", "rx_invalid_descs", "other_queue")
+NAPI_WEIGHT = 64
+"""Packets a driver works on before it tells the socket (linux/netdevice.h)."""
 NOTHING = Packets(np.empty((0, SNAP), np.uint8), np.empty(0, np.uint32), np.empty(0, np.int64))
 
 
@@ -81,6 +83,24 @@ def clear_behind(packets: Packets) -> None:
         packets.data[np.arange(SNAP) >= packets.length[:, None]] = 0
 
 
+class Missing:
+    """How many answers the program took that never got into a ring, though no counter says why. While packets come some
+    are between both, at most `on_the_way`: they are not missing yet."""
+
+    def __init__(self, on_the_way: int) -> None:
+        self._on_the_way = on_the_way
+        self._taken = self._last = 0
+        self.count = 0
+
+    def note(self, taken: int, accounted: int) -> int:
+        """taken, accounted: since the beginning. Returns how many are missing for sure."""
+        missing = taken - accounted
+        sure = missing if taken == self._taken else min(missing, self._last) - self._on_the_way
+        self._taken, self._last = taken, missing
+        self.count = max(self.count, sure)
+        return self.count
+
+
 class XdpReceiver:
     """The program is at the interface until this is closed, or its process ends."""
 
@@ -91,7 +111,7 @@ class XdpReceiver:
         self._inlets = tuple(map(Inlet, attachment.seats))
         self._descriptor = -1
         self._drained = 0
-        self._missing = self._lost = 0
+        self._missing = Missing(NAPI_WEIGHT * len(self._inlets))
         self._closed = False
 
     @property
@@ -128,11 +148,9 @@ class XdpReceiver:
         """
         total = self._attachment.statistics()
         waiting = sum(kernel.received.waiting() for kernel in self._attachment.sockets)
-        missing = total["redirected"] - self._drained - waiting - total["rx_dropped"] - total["rx_ring_full"]
-        # What is on its way from the program to the ring is missing once, but not twice.
-        self._lost = max(self._lost, min(missing, self._missing))
-        self._missing = missing
-        return {**{name: total[name] for name in DROPS}, "lost": self._lost}
+        accounted = self._drained + waiting + total["rx_dropped"] + total["rx_ring_full"]
+        lost = self._missing.note(total["redirected"], accounted)
+        return {**{name: total[name] for name in DROPS}, "lost": lost}
 
     def close(self) -> None:
         if not self._closed:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from amon.engine.shapes import SNAP, Packets, Span
 from amon.engine.ways.companion import as_if_not_alone
 from amon.engine.ways.returned import ReturnedRows
-from amon.engine.ways.xdp import clear_behind
+from amon.engine.ways.xdp import Missing, clear_behind
 
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "rewind", "leave", "back"]), st.integers(0, 12)), max_size=60)
 
@@ -74,3 +74,19 @@ def test_a_batch_that_goes_out_evenly_adds_no_error_to_the_sample() -> None:
 def test_a_batch_that_starts_slowly_has_its_error_in_the_sample() -> None:
     # The first 5 took 600 of 1000, so in one batch the sixth would be stamped 100 too early.
     assert as_if_not_alone([Span(5, 0, 600)], Span(1, 600, 700), [Span(5, 800, 1200)]) == 550
+
+
+def test_answers_on_their_way_are_not_missing() -> None:
+    missing = Missing(on_the_way=64)
+    assert [missing.note(1000, 990), missing.note(2000, 1940), missing.note(2000, 2000)] == [0, 0, 0]
+
+
+def test_what_is_missing_when_nothing_comes_any_more_is_counted_once() -> None:
+    missing = Missing(on_the_way=64)
+    assert [missing.note(1000, 990), missing.note(1000, 995), missing.note(1000, 995)] == [0, 5, 5]
+    assert missing.note(5000, 4995) == 5
+
+
+def test_a_steady_loss_is_seen_while_packets_come() -> None:
+    missing = Missing(on_the_way=64)
+    assert [missing.note(1000, 0), missing.note(2000, 0), missing.note(3000, 0)] == [0, 936, 1936]
