@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import threading
+import zlib
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +87,7 @@ class Routers:
 
     def router(self, probe: Probe, place: int) -> str:
         row = self.hops[max(0, place - 1)]
-        return row[probe.checksum % len(row)]
+        return row[zlib.crc32(probe.message[2:4]) % len(row)]
 
     def error(self, probe: Probe, place: int, kind: tuple[int, int], mtu: int = 0, quoted: int = 2**16) -> bytes:
         """quoted: bytes of ours behind the IP header that it quotes."""
