@@ -16,6 +16,8 @@ STEP = 2_000
 time between them: the kernel slews by at most half of that (adjtimex(2))."""
 SLACK = 50_000
 """ns a stamp may lie outside the time it was taken in: reading two clocks takes a moment."""
+LAG = 1_000_000
+"""ns a packet may be on its way to a socket after it was stamped."""
 STEPS = 8
 """Differences of the clocks that are remembered while a socket is never empty."""
 GAIN = 0.05
@@ -53,48 +55,52 @@ class RealtimeToMonotonic:
 
     A packet came between the last time the socket was empty and now. If the clock was stepped in between, each stamp is
     read by that difference of the clocks which puts it there; if it was slewed, by the difference it had at that time.
+    After a step by less than that time a few stamps may be off by it. lag: ns by which a packet may be handed over
+    later than it was stamped, though the socket looked empty.
     """
 
-    def __init__(self, now: int | None = None, apart: Callable[[], int] = clocks_apart) -> None:
+    def __init__(self, now: int | None = None, apart: Callable[[], int] = clocks_apart, *, lag: int = LAG) -> None:
         self._read = apart
-        self._apart = [apart()]
-        self._since = time.monotonic_ns() if now is None else now
+        self._lag = lag
+        self._apart = apart()
+        self._looked = time.monotonic_ns() if now is None else now
+        self._since = self._looked - lag
+        self._before: list[tuple[int, int]] = []  # what it was before, and until when at most
         self.unplaced = 0
         """Stamps that no difference puts where they belong: clipped into it."""
 
     @property
     def remembered(self) -> int:
         """Differences of the clocks that stamps still to come may have."""
-        return len(self._apart)
+        return len(self._before) + 1
 
     def convert(self, stamps: I64, now: int, emptied: bool = True) -> I64:
         """stamps: CLOCK_REALTIME ns, of what was in the socket until `now` (monotonic). emptied: nothing was left."""
-        apart = self._read()
-        known = self._apart[-1]
-        if abs(apart - known) > STEP + (now - self._since) // 1000:
-            # Newest last; what was queued before the step still carries the old time.
-            self._apart = [*self._apart[1 - STEPS :], apart]
-            result = self._place(stamps, now)
-        elif len(self._apart) > 1:
-            self._apart[-1] = apart
+        apart, known = self._read(), self._apart
+        self._apart = apart
+        if abs(apart - known) > STEP + (now - self._looked) // 1000:
+            self._before = [*self._before[2 - STEPS :], (known, now)]
+        if self._before:
             result = self._place(stamps, now)
         else:
             result = self._slewed(stamps - apart, apart - known, now)
+        self._looked = now
         if emptied:
-            self._apart, self._since = [apart], now
+            self._since = now - self._lag
+            self._before = [(one, until) for one, until in self._before if until > self._since]
         return result
 
     def _slewed(self, stamps: I64, moved: int, now: int) -> I64:
-        if abs(moved) < STEP // 2 or now <= self._since:
+        if abs(moved) < STEP // 2 or now <= self._looked:
             return stamps
-        share = np.clip((now - stamps) / (now - self._since), 0, 1)
+        share = np.clip((now - stamps) / (now - self._looked), 0, 1)
         return stamps + (share * moved).astype(np.int64)
 
     def _place(self, stamps: I64, now: int) -> I64:
         low, high = self._since - SLACK, now + SLACK
-        result = np.clip(stamps - self._apart[-1], self._since, now)
+        result = np.clip(stamps - self._apart, self._since, now)
         open_ = np.ones(len(stamps), np.bool_)
-        for apart in reversed(self._apart):
+        for apart in (self._apart, *(one for one, _ in reversed(self._before))):
             moved = stamps - apart
             fits = open_ & (moved >= low) & (moved <= high)
             result[fits] = moved[fits]

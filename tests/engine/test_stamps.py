@@ -87,6 +87,20 @@ def test_what_waited_behind_a_full_drain_keeps_the_time_before_the_step() -> Non
     assert clock.unplaced == 0
 
 
+def test_what_a_ring_hands_over_late_keeps_the_time_before_the_step() -> None:
+    """It looked empty in between, because its block was not full yet."""
+    clocks = Clocks()
+    clock = RealtimeToMonotonic(DAY, clocks, lag=50 * MS)
+    old = EPOCH + DAY + 3 * MS
+    clocks.apart += DAY
+    assert clock.convert(stamps(), DAY + 4 * MS).tolist() == []
+    assert clock.convert(stamps(old, clocks.apart + DAY + 9 * MS), DAY + 10 * MS).tolist() == [
+        DAY + 3 * MS, DAY + 9 * MS,
+    ]  # fmt: skip
+    clock.convert(stamps(), DAY + 200 * MS)
+    assert clock.remembered == 1
+
+
 def test_two_steps_between_two_drains_clip_what_nobody_can_place() -> None:
     clocks = Clocks()
     clock = RealtimeToMonotonic(DAY, clocks)

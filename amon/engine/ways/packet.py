@@ -23,6 +23,8 @@ RING = 16 * 1024 * 1024
 """Bytes: some 70,000 answers."""
 RING_MOST = 1 << 30
 """Beyond it the kernel says EINVAL as well as ENOMEM."""
+LAG = 50_000_000
+"""ns: a packet is stamped when it comes, and seen when its block is handed over."""
 AGAIN = 100_000_000
 """ns between two looks whether an interface that was gone has come back."""
 
@@ -76,7 +78,7 @@ class RingReceiver:
                 raise WayRefused(f"no memory for a ring of {size} bytes: make it smaller") from error
             raise WayRefused(refusal("packet sockets", error, "CAP_NET_RAW")) from error
         self.descriptor = self._ring.socket.fileno()
-        self._clock = RealtimeToMonotonic()
+        self._clock = RealtimeToMonotonic(lag=LAG)
         self._absent_since = 0
 
     def drain(self, most: int) -> Packets:
