@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
+from amon.convert import fields_of, from_data, to_data
+from amon.errors import Problem
 from amon.fields import Field
 from amon.testing import FakeClock
 from modules.probe import dns, http, ntp, ping, shape, tcp, trace, udp
@@ -147,6 +149,26 @@ async def test_each_probe_tells_of_an_unknown_name_and_never_raises(module: Any,
     assert isinstance(found, kind)
     assert (found.state, found.reason) == ("failed", "nowhere.example: domain name not found")
     assert found.explain()[-1].endswith("failed: nowhere.example: domain name not found")
+
+
+@pytest.mark.parametrize(("module", "kind"), KINDS, ids=lambda one: one.__name__.rpartition(".")[2])
+def test_settings_and_results_can_be_written_down(module: Any, kind: type[Measurement]) -> None:
+    problems: list[Problem] = []
+    written = to_data(module.Settings())
+    given = {name: value for name, value in written.items() if value is not None}
+    assert from_data(given, module.Settings, "", problems) == module.Settings(), problems
+    assert set(to_data(kind(target="x"))) >= {"target", "state", "reason", "at", "seconds", "address"}
+
+
+@pytest.mark.parametrize(("module", "kind"), KINDS, ids=lambda one: one.__name__.rpartition(".")[2])
+def test_each_setting_and_each_column_says_what_it_is(module: Any, kind: type[Measurement]) -> None:
+    classes: tuple[Any, ...] = (module.Settings, kind)
+    for cls in classes:
+        for name, (hint, _) in fields_of(cls).items():
+            assert hint.field.about or hint.origin is Literal, f"{cls.__name__}.{name}"
+            assert hint.bare is not str or hint.field.longest or cls is kind, f"{cls.__name__}.{name} is unbounded"
+            if hint.bare in (int, float) and cls is module.Settings:
+                assert hint.field.least is not None, f"{cls.__name__}.{name} has no least"
 
 
 def test_a_step_reads_in_milliseconds() -> None:

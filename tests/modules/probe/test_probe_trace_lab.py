@@ -1,6 +1,8 @@
 """Ping and trace over scripted routers: by raw sockets and by ping sockets, both families."""
 
+import asyncio
 import random
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -150,3 +152,32 @@ def test_a_hop_that_is_silent_and_one_that_says_little_are_told() -> None:
     found = travel(routers, lambda: trace.measure(V4[0], trace.Settings(count=2, interval=0.1, timeout=0.3), world()))
     assert [hop.address for hop in found.hops] == ["10.1.0.1", "", "10.3.0.1", V4[0]]
     assert (found.good, found.silent) == (True, 1)
+
+
+_NO_RIGHTS = """
+import asyncio
+from amon.clock import SystemClock
+from modules.probe import ping, trace
+from modules.probe.names import SystemResolver
+from modules.probe.shape import World
+
+async def main():
+    world = World(SystemClock(), SystemResolver())
+    print(await ping.measure("127.0.0.1", ping.Settings(), world))
+    print(await trace.measure("::1", trace.Settings(), world))
+
+asyncio.run(main())
+"""
+
+
+def test_without_any_right_the_next_step_is_told() -> None:
+    async def body() -> str:
+        argv = ("setpriv", "--bounding-set=-all", sys.executable, "-c", _NO_RIGHTS)
+        process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+        said, _ = await asyncio.wait_for(process.communicate(), 30)
+        return said.decode()
+
+    first, second = travel(Routers(), body).splitlines()
+    told = "unmeasured: no ICMP socket is allowed here: let the group of the agent in by net.ipv4.ping_group_range, or"
+    assert first.startswith(f"127.0.0.1: {told}")
+    assert second.startswith(f"::1: {told}")
