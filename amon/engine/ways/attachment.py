@@ -32,8 +32,8 @@ MODES: Mapping[str, int] = MappingProxyType({"generic": GENERIC, "native": NATIV
 SIOCETHTOOL, ETHTOOL_GCHANNELS = 0x8946, 0x3C  # linux/sockios.h, linux/ethtool.h
 SIOCGIFHWADDR, ARPHRD_ETHER = 0x8927, 1  # netdevice(7), linux/if_arp.h
 
-PATIENCE = 0.5
-"""Seconds to wait for a queue that is in use."""
+PATIENCE = 0.25
+"""Seconds to wait for a queue that is in use: it is free some 40 ms after its socket was closed."""
 OCCUPIED = "interface {0}: another XDP program is there: detach it (ip link set {0} xdp off), or end its process"
 
 
@@ -108,7 +108,7 @@ class Attachment:
                 # The kernel frees a queue some time after its socket is closed: ours of before, at a restart.
                 if error.errno != errno.EBUSY or time.monotonic() > until:
                     raise WayRefused(self._unopened(seat, error)) from error
-            time.sleep(PATIENCE / 50)
+            time.sleep(PATIENCE / 25)
         if self._program:
             self._map[seat.queue] = struct.pack("=I", kernel.descriptor)
         return kernel
