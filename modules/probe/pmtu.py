@@ -50,11 +50,8 @@ async def search(address: str, most: int, tos: int, timeout: float, trial: Trial
     for _ in range(TRIES):
         try:
             answer = await _ask(address, version, size, tos, timeout, trial)
-        except Stop:
-            if trial.world.engine is None or high <= ENGINE_SIZE_MOST:
-                raise
-            size = most = high = ENGINE_SIZE_MOST + icmp.OVERHEAD[version]
-            trial.say(f"only the packet engine may send here: nothing above {high} B is tried")
+        except Stop as stop:
+            size = most = high = _by_engine(version, size, trial, stop)
             continue
         if answer.fits:
             low, claimed = size, by
@@ -74,12 +71,25 @@ async def along(path: Path, most: int, tos: int, timeout: float, trial: Trial[An
     size = most
     for ttl in list(path.ttls()):
         for _ in range(STEPS_AT_A_HOP):
-            answer = await _ask(path.address, path.version, size, tos, timeout, trial, ttl)
+            try:
+                answer = await _ask(path.address, path.version, size, tos, timeout, trial, ttl)
+            except Stop as stop:
+                size = _by_engine(path.version, size, trial, stop)
+                continue
             if answer.fits:
                 path.note_mtu(ttl, size)
             if answer.fits or not LEAST[path.version] <= answer.mtu < size:
                 break
             size = answer.mtu
+
+
+def _by_engine(version: int, size: int, trial: Trial[Any], stop: Stop) -> int:
+    """Where no socket may send, the largest size that the engine does. Raises `stop` where that is no way out."""
+    most = ENGINE_SIZE_MOST + icmp.OVERHEAD[version]
+    if trial.world.engine is None or size <= most:
+        raise stop
+    trial.say(f"only the packet engine may send here: nothing above {most} B is tried")
+    return most
 
 
 def _following(low: int, high: int, answer: Answer) -> tuple[int, str]:

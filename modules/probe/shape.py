@@ -209,19 +209,16 @@ class Trial(Generic[M]):
 
     async def run(self, body: Coroutine[Any, Any, None], within: float) -> M:
         """Do it, and tell how it ended. within: seconds; after them it has failed."""
-        state: Verdict = self.known.state
-        reason = self.known.reason
         try:
             async with asyncio.timeout(within) as limit:
                 await body
-            state, reason = self.known.state, self.known.reason
         except Stop as stop:
-            state, reason = stop.state, stop.reason
-        except TimeoutError:
-            state, reason = "failed", f"no answer in {within:g} s" if limit.expired() else "timed out"
+            return self.told(stop.state, stop.reason)
+        except TimeoutError:  # ours, or ETIMEDOUT of a socket
+            return self.told("failed", f"no answer in {within:g} s" if limit.expired() else "timed out")
         except OSError as fault:
-            state, reason = verdict_of(fault)
-        return self.told(state, reason)
+            return self.told(*verdict_of(fault))
+        return self.told(self.known.state, self.known.reason)
 
     def told(self, state: Verdict, reason: str) -> M:
         """What is known, with this verdict, and the story until now."""

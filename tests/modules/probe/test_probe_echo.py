@@ -129,6 +129,18 @@ async def test_what_the_engine_cannot_carry_goes_by_a_socket() -> None:
     assert engine.specs == []
 
 
+async def test_sizes_that_only_a_socket_could_send_are_left_out_where_none_may() -> None:
+    def no_socket(*_: object, **__: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    row = {"ttl": 1, "state": ANSWERED, "rtt": 5}
+    here = world(engine=Engine(batch([row]), Ended(1, Tally())), icmp=no_socket)
+    traced = await trace.measure(HOST, trace.Settings(count=1, mtu=True, mtu_most=9000), here)
+    assert (traced.state, traced.mtu) == ("good", 2000), traced.explain()
+    pinged = await ping.measure(HOST, ping.Settings(count=1, pmtu=True), here)
+    assert (pinged.state, pinged.mtu, pinged.mtu_by) == ("good", 2000, "at least"), pinged.explain()
+
+
 async def test_columns_of_another_length_than_the_rows_are_no_crash() -> None:
     whole = batch([{"state": ANSWERED, "rtt": 5, "source": 7}])
     engine = Engine(whole, Ended(1, Tally()))
