@@ -50,10 +50,12 @@ class Cells:
     def find(self, most: int) -> I64:
         """Positions of so many cells that may be used again, at most; moves on behind them."""
         wanted = min(most, self.size - self.busy)
+        width = max(wanted, CHUNK)
         found: list[I64] = []
         while wanted:
             cell = self.position & self.mask
-            window = self.state[cell : cell + max(wanted, CHUNK)]
+            window = self.state[cell : cell + width]
+            width *= 2  # through what is busy in large strides
             free = np.flatnonzero(window <= DONE)[:wanted]
             found.append(free + self.position)
             wanted -= len(free)
@@ -114,9 +116,13 @@ class Cells:
     def since(self, position: int, job: int) -> I64:
         """Cells of a job whose first probe was put at this position or behind it."""
         start = max(position, self.position - self.size)
-        cells: I64 = np.arange(start, self.position) & self.mask
-        mine: I64 = cells[(self.job[cells] == job) & (self.state[cells] != FREE)]
-        return mine
+        first, count = start & self.mask, self.position - start
+        pieces = (first, min(first + count, self.size)), (0, max(0, first + count - self.size))
+        mine = [
+            begin + np.flatnonzero((self.job[begin:end] == job) & (self.state[begin:end] != FREE))
+            for begin, end in pieces
+        ]
+        return np.concatenate(mine)
 
 
 def run(cells: I64) -> slice | I64:

@@ -224,9 +224,16 @@ def test_a_wrong_header_checksum_is_counted() -> None:
 def test_the_first_fragment_is_enough(offset: int, more: bool, answered: int) -> None:
     whole = request(4, size=1400).reply()
     fields = struct.unpack_from(">BBHHHBBH", whole)
-    first = scalar.ipv4(THERE[4], HERE[4], whole[20:596], fields[5], fragment=offset | 0x2000 * more)
+    first = scalar.ipv4(THERE[4], HERE[4], whole[20:124], fields[5], fragment=offset | 0x2000 * more)
     replies = one(first)
     assert (len(replies), replies.foreign) == (answered, 1 - answered)
+
+
+def test_the_first_fragment_is_enough_in_ipv6_too() -> None:
+    whole = request(6, size=1400).reply()
+    for more, fragment in ((1, b"\0\0\x01"), (0, b"\0\0\x09")):
+        first = with_chain(whole[:100], [(44, fragment + bytes(4))])
+        assert len(one(first)) == more
 
 
 @pytest.mark.parametrize("number", [0, 43, 60, 135, 51, 44])

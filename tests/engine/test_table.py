@@ -318,6 +318,20 @@ def test_frames_of_a_forgotten_job_that_go_out_among_others_are_left_out() -> No
     assert desk.count("sent", job=2) == 4
 
 
+def test_a_job_is_forgotten_wherever_in_the_table_it_is() -> None:
+    desk = Desk(size=CHUNK, first=CHUNK - 10)
+    desk.send(5, job=1)
+    mine = desk.send(30, job=2)
+    others = desk.send(40, job=1)
+    assert desk.table.forget(2)["sent"] == 30
+    assert desk.table.busy == 45
+    desk.hear(*mine.tolist(), *others.tolist())
+    assert desk.close() == ["answered"] * 40
+    desk.send(2 * CHUNK, job=3)
+    assert desk.table.forget(3)["sent"] == CHUNK - 5
+    assert desk.table.busy == 5
+
+
 def test_jobs_are_counted_apart_however_many_there_are() -> None:
     desk = Desk()
     for job in (0, 3, 64, 5000):
