@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -197,6 +198,43 @@ async def test_without_carrier_all_fails_and_nothing_is_sent_when_it_is_back(lab
     receiver.close()
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_to_the_link_what_is_said_to_be_sent_is_what_arrives(lab: Scene, seed: int) -> None:
+    random = Random(seed)
+    transmitter, receiver = lab.open(frames=256, every=40)
+    frames = [lab.frame(request(family, 7, size).packet()) for family in (4, 6) for size in (16, 56, 1400, 1490)]
+    sent = received = 0
+    for _ in range(400):
+        wanted = random.randint(0, 300)
+        rows = transmitter.rows(wanted)
+        transmitter.rewind(len(rows))
+        lengths = load(transmitter, random.choices(frames, k=len(rows)))
+        given = random.randint(0, len(rows))
+        at = 0
+        while at < given:
+            published = transmitter.publish(lengths[at:given])
+            sent += published.sent
+            assert published.sent + published.failed > 0
+            assert bool(published.failed) == bool(published.why)
+            at += published.sent + published.failed
+        transmitter.rewind(len(rows) - given)
+        if random.random() < 0.1:
+            end, state = random.choice((lab.near, lab.far)), random.choice(("up", "up", "up", "down"))
+            end.space.ip("link", "set", end.interface, state)
+        received += sum(len(part) for part in drain_all(receiver))
+    for end in (lab.near, lab.far):
+        end.space.ip("link", "set", end.interface, "up")
+    await until(lambda: lab.target.answered >= sent)
+    received += sum(len(part) for part in drain_all(receiver))
+    assert sent > 3_000
+    assert lab.target.answered == sent
+    assert received + sum(receiver.counters().values()) <= sent  # a link that is down takes no answers
+    assert len(transmitter.rows(5000)) == 256
+    assert transmitter.counters()["tx_invalid_descs"] == 0
+    transmitter.close()
+    receiver.close()
+
+
 def test_a_packet_larger_than_the_interface_takes_is_told_and_its_neighbours_go(lab: Scene) -> None:
     transmitter, receiver = lab.open()
     sizes = (1472, 1473, 1900, 56, 1473)  # with IP and ICMP header 1500 is the most
@@ -339,6 +377,3 @@ def test_nothing_is_open_any_more_behind_close(lab: Scene) -> None:
     transmitter.close()
     receiver.close()
     assert descriptors() == before
-    again = lab.open()
-    for end in again:
-        end.close()

@@ -106,8 +106,25 @@ async def test_the_program_is_gone_behind_a_process_that_was_killed(lab: Scene) 
         assert "xdp" in said(lab)
         running.send_signal(signal.SIGKILL)
         await until(lambda: "xdp" not in said(lab))
-    for end in lab.open():  # and its queue is free again
+    await until(lambda: can_be_opened(lab))
+
+
+@pytest.mark.lab
+@needs_root
+async def test_the_queue_is_free_again_behind_close(lab: Scene) -> None:
+    for end in lab.open():
         end.close()
+    await until(lambda: can_be_opened(lab))
+
+
+def can_be_opened(lab: Scene) -> bool:
+    try:
+        ends = lab.open()
+    except WayRefused:
+        return False
+    for end in ends:
+        end.close()
+    return True
 
 
 RIGHTS = pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
