@@ -22,7 +22,7 @@ CODES = {
 }  # fmt: skip
 
 # What the kernel knows beside the packet (SKF_AD_OFF + ...).
-PROTOCOL, FACING, TAGGED = 0xFFFF_F000, 0xFFFF_F004, 0xFFFF_F030
+PROTOCOL, FACING, TAG = 0xFFFF_F000, 0xFFFF_F004, 0xFFFF_F02C
 
 WHOLE = 0xFFFF_FFFF
 """A filter that returns less has the packet cut, and its length with it; only a ring still tells what it was."""
@@ -67,7 +67,7 @@ def from_link(ident: int) -> bytes:
     return assemble(
         [
             ("ldb", FACING), ("equal", 0, "to us"), ("return", 0), "to us",
-            ("ldb", TAGGED), ("any", 1, "drop"),
+            ("ldh", TAG), ("any", 0x0FFF, "drop"),  # another VLAN's; 0 is a priority only (802.1Q)
             ("ldh", PROTOCOL), ("equal", 0x0800, "v4"), ("equal", 0x86DD, "v6"), ("return", 0),
             *_ipv4(), *_ipv6(), *_ident(ident, SNAP),
         ]

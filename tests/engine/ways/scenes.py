@@ -5,11 +5,23 @@ from time import monotonic_ns
 
 import numpy as np
 
-from amon.engine.decode import ECHO, ERROR, EXCEEDED
+from amon.engine.decode import ECHO, ERROR, EXCEEDED, decode
 from amon.engine.stamps import interpolate
 from amon.engine.ways.trial import Ways
 from tests.engine import scalar
-from tests.engine.ways.alone import BEYOND, FORBIDDEN, PEER, THERE, Taken, cabled, captured, opened, request, send
+from tests.engine.ways.alone import (
+    BEYOND,
+    FORBIDDEN,
+    IDENT,
+    PEER,
+    THERE,
+    Taken,
+    cabled,
+    captured,
+    opened,
+    request,
+    send,
+)
 
 Open = Callable[[], Ways]
 ICMP = {4: 20, 6: 40}
@@ -31,6 +43,8 @@ def answers_come_in_order(open_: Open, count: int = 1500) -> None:
             assert set(taken.column("source_low")) == {scalar.halves(THERE[family])[1]}
             assert set(taken.column("hops")) == {64}
             _stamps_can_be(begin, interpolate(told.spans), np.array(taken.column("stamp")))
+            # What was handed over stays as it was, whatever comes later.
+            assert [int(slot) for one in taken.packets for slot in decode(one, IDENT).slot] == taken.column("slot")
             assert taken.drops() == 0
             assert not any(sender.counters().values())
 

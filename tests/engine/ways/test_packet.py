@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,21 @@ from amon.engine.shapes import WayRefused
 from amon.engine.ways.packet import PacketTransmitter, RingReceiver
 from amon.engine.ways.trial import Ways, open_ways
 from tests.engine.netns import cable, ip
-from tests.engine.ways.alone import BEYOND, IDENT, Taken, alone, cabled, load, opened, request, send, settle, wait_until
+from tests.engine.ways.alone import (
+    BEYOND,
+    IDENT,
+    MAC,
+    Taken,
+    alone,
+    at,
+    cabled,
+    load,
+    opened,
+    request,
+    send,
+    settle,
+    wait_until,
+)  # fmt: skip
 from tests.engine.ways.scenes import answers_come_in_order, errors_are_told, sizes_and_headers_are_the_rows
 
 
@@ -84,6 +99,20 @@ def test_other_peoples_packets_do_not_come_in() -> None:
             wait_until(lambda: ours.take() == 4)
             theirs.take()
             assert not theirs.packets
+
+
+@alone
+def test_packets_of_another_vlan_are_not_ours_but_a_priority_is_no_vlan() -> None:
+    with cabled() as other, opened(_open()) as ways:
+        taken = Taken(ways.receivers)
+        with at(other), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as far:
+            far.bind(("far", 0))
+            for slot, tag in enumerate((0x0005, 0x6000, 0x6005, None)):
+                label = b"" if tag is None else struct.pack(">HH", 0x8100, tag)
+                ends = bytes.fromhex((MAC["near"] + MAC["far"]).replace(":", ""))
+                far.send(ends + label + b"\x08\x00" + request(4, slot).reply())
+        taken.take_all(2)
+        assert taken.column("slot") == [1, 3]
 
 
 @alone

@@ -40,10 +40,10 @@ def _allowed() -> bool:
 
 @pytest.mark.skipif(not _allowed(), reason="net.ipv4.ping_group_range does not have our group")
 def test_this_host_answers_without_any_namespace() -> None:
-    with opened(open_ways(None, "ping", 0xA4F3)) as ways:
+    with opened(_open()) as ways:
         taken = Taken(ways.receivers)
         assert send(ways.transmitters[4], [request(4, slot, target=OWN[4]) for slot in range(20)]).sent == 20
-        wait_until(lambda: sum(len(one) for one in taken.packets) + taken.take() * 0 >= 20)
+        taken.take_all(20)
 
 
 @alone
