@@ -11,7 +11,7 @@ from amon.engine.hearing import Hearer
 from amon.engine.jobs import Edition, Job, Jobs, List
 from amon.engine.messages import Ended, Limits, Refused, State, Taken, Tally
 from amon.engine.paths import Paths
-from amon.engine.schedule import SECOND, Schedule, beginning
+from amon.engine.schedule import ROUND_MOST, SECOND, Schedule, beginning, interval_of
 from amon.engine.server import Desk
 from amon.engine.shapes import U16
 from amon.engine.sums import tallies
@@ -87,6 +87,9 @@ class Keeper:
             return f"none of the targets may be probed: {reasons}"
         if not self._jobs.has_room:
             return "this engine has as many lists as it can hold; next: end some jobs"
+        if interval_of(spec, count) > ROUND_MOST:
+            days = ROUND_MOST // SECOND // 86400
+            return f"at {spec.rate:g} packets/s a round would take more than {days} days; next: a larger rate"
         rate = Schedule(targets.order, spec, 0, 0, self._random).rate
         if rate > limits.rate:
             wanted = f"{count:,} targets every {spec.interval:g} s come to {rate:,.0f} packets/s"
@@ -203,7 +206,10 @@ class Keeper:
         self._past = tallies([self._past, tally])
 
     def _tally(self, edition: Edition) -> Tally:
-        counts = {name: int(column[edition.row]) for name, column in self._table.counts.items() if name != "ahead"}
+        row, columns = edition.row, self._table.counts  # which grow with the rows that were probed
+        counts = {
+            name: int(column[row]) if row < len(column) else 0 for name, column in columns.items() if name != "ahead"
+        }
         ahead = edition.scheduled - edition.skipped - counts["sent"] - counts["unsent"]
         return Tally(scheduled=edition.scheduled, skipped=edition.skipped, ahead=ahead, **counts)
 

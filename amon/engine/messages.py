@@ -325,9 +325,15 @@ def encode(message: Message) -> bytes:
 
 def read_order(data: bytes) -> AnyOrder:
     """Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _orders.decode(data)
+    try:
+        return _orders.decode(data)
+    except UnicodeDecodeError as error:  # msgspec lets it through as it is
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def read_report(data: bytes) -> AnyReport:
     """Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return _reports.decode(data)
+    try:
+        return _reports.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from None

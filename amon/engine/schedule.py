@@ -13,6 +13,9 @@ from amon.engine.messages import Spec
 from amon.engine.shapes import I64, U8, U32, Bools
 
 SECOND = 1_000_000_000
+ROUND_MOST = 366 * 86400 * SECOND
+"""ns that a round may take: with it every moment and every number of an event fits 64 bits."""
+_EVENTS_MOST = 2**62
 
 
 @dataclass(slots=True)
@@ -70,11 +73,11 @@ class Schedule:
         lanes = spec.burst if spec.gap else 1
         self._repeat = spec.burst // lanes
         self._offset = (np.arange(lanes) * round(spec.gap * SECOND)).astype(np.int64)
-        self._last = None if spec.rounds is None else spec.rounds * self._events
+        self._last = None if spec.rounds is None else min(spec.rounds * self._events, _EVENTS_MOST)
         self._cursor = np.zeros(lanes, np.int64)
         self._jitter = round(2 * spec.jitter * self._interval)
         self._later = Events.none()
-        self.reach = np.full(len(order), 255, np.uint8)
+        self.reach = np.full(int(order.max()) + 1, 255, np.uint8)
         """By place in the list: the TTL at which the target itself answered; it is not probed beyond."""
 
     @property
@@ -185,11 +188,13 @@ def _sorted(events: Events) -> Events:
 
 
 def interval_of(spec: Spec, targets: int) -> int:
-    """The time of one round, ns: the spec's, or longer where the job's own rate does not allow it."""
+    """The time of one round, ns: the spec's, or longer where the job's own rate does not allow it. One that would be
+    longer than `ROUND_MOST` is that and one more."""
     interval = max(1, round(spec.interval * SECOND))
     if spec.rate is None:
         return interval
-    return max(interval, round(targets * _ttls(spec) * spec.flows * spec.burst / spec.rate * SECOND))
+    wanted = targets * _ttls(spec) * spec.flows * spec.burst / spec.rate * SECOND
+    return max(interval, round(min(wanted, ROUND_MOST + 1)))
 
 
 def beginning(spec: Spec, targets: int, monotonic: int, wall: int) -> tuple[int, int]:

@@ -1,30 +1,22 @@
 """The whole engine but the network: desk, guard, caps, table, crafting, decoding are real; time and packets ours."""
 
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
-from typing import cast
 
 import numpy as np
 import pytest
 
 from amon.engine.caps import TenantCap
 from amon.engine.guard import Lists
-from amon.engine.loop import GATE_BURST, Loop, Rules
+from amon.engine.loop import GATE_BURST, Rules
 from amon.engine.messages import (
-    COLUMNS,
     STATES,
-    VERSION,
-    AnyReport,
     Ask,
-    Batch,
     Begin,
     End,
     Ended,
-    Hello,
     Limits,
-    Message,
     Pause,
     Ready,
     Refused,
@@ -33,139 +25,11 @@ from amon.engine.messages import (
     Spec,
     State,
     Taken,
-    Tally,
     Targets,
     Welcome,
-    encode,
-    read_report,
 )  # fmt: skip
-from amon.engine.paths import Paths
-from amon.engine.ports import ROUTED, Ports, Wanted
-from amon.engine.server import Account, Bounds, Desk
-from tests.engine.mirror import Ground, Network, echo, exceeded, nothing, reply
-
-SECOND, MS = 1_000_000_000, 1_000_000
-LIMITS = Limits(rate=10_000, bytes=10e6, in_flight=4096)
-OPEN = Lists(allow=("0.0.0.0/0", "::/0"))
-
-
-def packed(*addresses: str) -> bytes:
-    found = [ip_address(address) for address in addresses]
-    return b"".join((b"\0" * 10 + b"\xff\xff" if one.version == 4 else b"") + one.packed for one in found)
-
-
-class Stage:
-    """A loop whose time goes on as a test says, and a client at its desk."""
-
-    def __init__(self, limits: Limits = LIMITS, lists: Lists = OPEN) -> None:
-        self.now = 1000 * SECOND
-        self.network = Network(self.clock)
-        self.ground = Ground()
-        self.samples: list[Sample] = []
-        self.desk = Desk(None, [Account("t"), Account("other")], Bounds(full=64 * 1024))
-        rules = Rules(limits, {"t": TenantCap(limits), "other": TenantCap(limits)}, {"t": lists, "other": OPEN})
-        self.ports = Ports([Wanted(ROUTED)], self.ground.hops, b"amon test", self.network.open)
-        self.loop = Loop(
-            "E1", "amon test", rules, self.desk, cast(Paths, self.ground), self.ports, self.samples.append, self.clock
-        )
-        self.clients: list[Peer] = []
-        self.others: list[Stage] = []
-
-    def clock(self) -> int:
-        return self.now
-
-    def client(self, tenant: str = "t") -> "Peer":
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.desk.admit(theirs, self.now)
-        peer = Peer(self, ours)
-        self.clients.append(peer)
-        peer.say(Hello(VERSION, tenant))
-        self.turn()
-        return peer
-
-    def another(self, limits: Limits = LIMITS, lists: Lists = OPEN) -> "Stage":
-        """Closed with this one."""
-        self.others.append(Stage(limits, lists))
-        return self.others[-1]
-
-    def turn(self, ns: int = 0) -> None:
-        self.now += ns
-        self.loop.turn(self.now)
-        for client in self.clients:
-            client.read()
-
-    def go_on(self, seconds: float, step: int = MS) -> None:
-        for _ in range(round(seconds * SECOND / step)):
-            self.turn(step)
-
-    def until(self, condition: object, seconds: float = 30.0) -> None:
-        assert callable(condition)
-        for _ in range(round(seconds * 1000)):
-            if condition():
-                return
-            self.turn(MS)
-        raise AssertionError("it did not come to that")
-
-    def close(self) -> None:
-        for other in self.others:
-            other.close()
-        for client in self.clients:
-            client.socket.close()
-        self.ports.close()
-        self.desk.close()
-        self.ground.close()
-
-
-class Peer:
-    def __init__(self, stage: Stage, sock: socket.socket) -> None:
-        self.stage, self.socket = stage, sock
-        sock.setblocking(False)
-        self.heard: list[AnyReport] = []
-        self.reads = True
-
-    def say(self, message: Message) -> None:
-        self.socket.send(encode(message))
-
-    def read(self) -> None:
-        while self.reads:
-            try:
-                data = self.socket.recv(1 << 18)
-            except BlockingIOError:
-                return
-            if not data:
-                return
-            self.heard.append(read_report(data))
-
-    def begin(self, spec: Spec, *addresses: str, job: int = 1) -> None:
-        self.say(Begin(job, spec))
-        whole = packed(*addresses)
-        for first in range(0, len(whole), 16 * 4096):
-            self.say(Targets(job, whole[first : first + 16 * 4096]))
-        self.say(Ready(job))
-        before = len([one for one in self.heard if isinstance(one, Taken | Refused)])
-        self.stage.until(lambda: len([one for one in self.heard if isinstance(one, Taken | Refused)]) > before)
-
-    def end(self, job: int = 1) -> Tally:
-        if not any(isinstance(one, Ended) and one.job == job for one in self.heard):
-            self.say(End(job))
-        self.stage.until(lambda: any(isinstance(one, Ended) and one.job == job for one in self.heard))
-        (ended,) = [one for one in self.heard if isinstance(one, Ended) and one.job == job]
-        return ended.tally
-
-    def batches(self, job: int = 1) -> list[Batch]:
-        return [one for one in self.heard if isinstance(one, Batch) and one.job == job]
-
-    def rows(self, job: int = 1) -> list[dict[str, int]]:
-        """All rows of all batches, by column."""
-        found = []
-        for batch in self.batches(job):
-            columns = {name: batch.column(name).tolist() for name in COLUMNS}
-            columns = {name: column * batch.rows if len(column) == 1 else column for name, column in columns.items()}
-            found += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        return found
-
-    def states(self, job: int = 1) -> Counter[str]:
-        return Counter(STATES[row["state"]] for row in self.rows(job))
+from tests.engine.mirror import echo, exceeded, nothing, reply
+from tests.engine.staged import LIMITS, MS, OPEN, SECOND, Stage, check, packed
 
 
 @pytest.fixture
@@ -173,14 +37,6 @@ def stage() -> Iterator[Stage]:
     one = Stage()
     yield one
     one.close()
-
-
-def check(tally: Tally) -> None:
-    """What must hold of every job at its end."""
-    assert tally.scheduled == tally.skipped + tally.sent + tally.unsent
-    assert tally.sent == tally.answered + tally.unreachable + tally.hops + tally.lost + tally.late
-    assert not tally.ahead
-    assert not tally.in_flight
 
 
 def test_every_probe_is_sent_answered_and_handed_over_once(stage: Stage) -> None:
