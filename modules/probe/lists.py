@@ -12,7 +12,7 @@ from pathlib import Path
 from amon.clock import Clock
 from amon.errors import Failed, Refused
 
-from .peers import PeerBook, address_of
+from .peers import PeerBook, Peers, address_of
 from .settings import Settings
 from .shape import Family, Resolver, Stop
 from .targets import Draft, Stamp, Targets, read_file, stamp_of
@@ -64,7 +64,7 @@ class Lists:
         return self._last
 
     def _stamps(self) -> tuple[tuple[Stamp | None, ...], Mapping[str, int]]:
-        versions = {account: one.version for account, one in self._peers.all().items()} if self._settings.mesh else {}
+        versions = {account: one.version for account, one in self._told().items()} if self._settings.mesh else {}
         return tuple(map(stamp_of, self._settings.files)), versions
 
     def _read(self, draft: Draft) -> list[str]:
@@ -83,9 +83,14 @@ class Lists:
                 gone.append(str(fault))
         return gone
 
+    def _told(self) -> Mapping[str, Peers]:
+        """Of the accounts that this mesh is of."""
+        wanted = self._settings.account
+        return {account: one for account, one in self._peers.all().items() if wanted in ("", account)}
+
     def _mesh(self) -> list[str]:
         found = []
-        for told in self._peers.all().values():
+        for told in self._told().values():
             for name, addresses in told.others.items():
                 try:
                     found.append(f"{address_of(name, addresses, self._family)} {name}")

@@ -139,7 +139,7 @@ class ProbeModule(Captures):
             junk=targets.junk_count,
             denied=sum(one.count for one in course.job.now.denied) if course.by_engine else 0,
             paused=self._paused,
-            notes=(*(f"{name}: {one.text}" for name, one in course.troubles()), *self._odd()),
+            notes=(*(f"{name}: {one.text}" for name, one in course.troubles()), *self._odd(call)),
         )
 
     @command()
@@ -276,9 +276,11 @@ class ProbeModule(Captures):
         ways = ", ".join(f"{name} {way}" for name, way in sorted(engine.welcome.ways.items()))
         return f"packet engine ({ways})" if ways else "packet engine"
 
-    def _odd(self) -> list[str]:
-        passed = self.course.counting.passed
-        said = [f"of {passed} results only the counts are looked at: too many a second"] if passed else []
+    def _odd(self, call: Call) -> list[str]:
+        passed, told = self.course.counting.passed, self.book.of(call.account)
+        old = age(max(0.0, self.env.clock.time() - told.at))
+        said = [f"other sites: told by {told.by} {old} ago"] if self.env.settings.mesh and told.version else []
+        said += [f"of {passed} results only the counts are looked at: too many a second"] if passed else []
         return said + ([f"{self.course.bugs} bugs: see the log of the site"] if self.course.bugs else [])
 
     def _target(self, row: int) -> Target:

@@ -97,6 +97,9 @@ class Settings:
         default_factory=dict
     )
     mesh: Annotated[bool, Field("all other sites of the fleet as well; `peers` tells which these are")] = False
+    account: Annotated[
+        str, Field("mesh: only sites that this account was told of; all if not given", pattern=r"[\w.-]*", longest=64)
+    ] = ""
     resolve: Annotated[float, Field("names are looked up again after", unit="s", least=10, most=86400)] = 600
     engine: Annotated[Path | None, Field("socket of the packet engine; the usual one if there is one")] = None
     tenant: Annotated[

@@ -5,6 +5,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amon.access import Authority
 from amon.errors import Refused
@@ -14,7 +16,17 @@ from amon.testing.stage import OWNER, POLICY, Stage, _Ear
 from amon.wire import Ended
 from amon.words import Asker
 from modules.probe import ProbeModule, Settings
-from modules.probe.peers import ADDRESSES_MOST, SITES_MOST, STALE, Known, PeerBook, Peers, address_of, tamed
+from modules.probe.peers import (
+    ADDRESSES_MOST,
+    SITES_MOST,
+    STALE,
+    Known,
+    PeerBook,
+    Peers,
+    address_of,
+    is_host,
+    tamed,
+)
 from modules.probe.settings import Echo
 from tests.modules.probe.probeworlds import Names
 from tests.waiting import until
@@ -147,8 +159,19 @@ async def test_a_mesh_probes_all_other_sites_that_have_an_address_by_their_names
         await clock.turn(5, 0.1)
         await until(lambda: set(site.health.parts) >= {"desy", "kek"})
         assert "peers" not in site.health.parts
+        assert f"other sites: told by {OWNER} " in str((await site.ask("probe status")).data["notes"])
         await ask(site, "probe peers @all", {"desy": "127.0.0.2"})
         await until(lambda: len(course.targets) == 1)
+
+
+async def test_a_mesh_may_be_of_one_organisation_alone() -> None:
+    made = Settings(mesh=True, account="ours", interval=0.2)
+    async with stage(ProbeModule, made, **world()) as site:
+        await ask(site, "probe peers @all", {"kek": "127.0.0.3"}, account="theirs")
+        await ask(site, "probe peers @all", {"desy": "127.0.0.2"}, account="ours")
+        course = site.module.course
+        await until(lambda: len(course.targets) == 1)
+        assert course.targets.called(0) == "desy"
 
 
 async def test_peers_are_answered_by_udp_echo_and_strangers_are_not() -> None:
@@ -202,3 +225,14 @@ def test_globs_and_not_are_understood_where_only_names_are_known() -> None:
     known = Known({"t2-a": ("192.0.2.1",), "t2-b": ("192.0.2.2",), "cern": ("192.0.2.3",)}, False)
     assert set(known.meant("@t2*")) == {"t2-a", "t2-b"}
     assert set(known.meant("@(all and not t2*)")) == {"cern"}
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=60), max_size=20))
+def test_whatever_a_console_says_of_sites_what_is_kept_is_sound(said: dict[str, str]) -> None:
+    kept, odd = tamed(said)
+    assert len(kept) <= len(said)
+    for name, told in kept.items():
+        assert name.isprintable()
+        assert name == name.lower()
+        assert all(is_host(one) for one in told)
+    assert all(one.isprintable() for one in odd)

@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amon.errors import Failed
 from modules.probe import targets as limits
@@ -173,3 +175,30 @@ def test_a_changed_file_has_another_stamp(tmp_path: Path) -> None:
     os.utime(fresh, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
     fresh.replace(path)  # the same length and time: another file all the same
     assert stamp_of(path) != first
+
+
+@given(st.lists(st.binary(max_size=200), max_size=60), st.booleans())
+def test_whatever_stands_in_a_file_each_line_is_a_target_a_duplicate_a_remark_or_junk(
+    lines: list[bytes], urls: bool
+) -> None:
+    draft = Draft()
+    draft.read("", "list", lines, urls=urls)
+    found = draft.finish({}, 1)
+    blank = sum(1 for line in lines if not (line.decode("utf-8", "replace").partition("#")[0]).split())
+    assert len(found) + found.duplicates + found.junk_count >= len(lines) - blank
+    assert len(found) + found.duplicates + found.junk_count <= len(lines)
+    assert len(found.addresses) == 16 * len(found)
+    assert all(junk.why.isprintable() for junk in found.junk)
+    assert all(found.text(row).isprintable() for row in range(len(found)))
+
+
+_WORDS = st.sampled_from(["192.0.2.1", "192.0.2.2", "2001:db8::1", "a.example", "10.0.0.300", "#", "x y", "?", " "])
+
+
+@given(st.lists(st.lists(_WORDS, max_size=4).map(" ".join), max_size=40))
+def test_a_list_has_each_address_once_in_the_order_of_writing(lines: list[str]) -> None:
+    found = made(*lines, resolved={"a.example": "192.0.2.2"})
+    addresses = [found.address(row) for row in range(len(found))]
+    assert len(set(addresses)) == len(addresses)
+    again = made(*(found.text(row) for row in range(len(found))), resolved={"a.example": "192.0.2.2"})
+    assert [again.text(row) for row in range(len(again))] == [found.text(row) for row in range(len(found))]
