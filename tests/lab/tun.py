@@ -5,6 +5,7 @@ is, the target's address says: `Behind([answer(), silent()])` answers for `addre
 `address(4, 1, n)`. Sources: Documentation/networking/tuntap.rst, RFC 792, RFC 4443.
 """
 
+import errno
 import fcntl
 import heapq
 import itertools
@@ -283,8 +284,7 @@ def _play(descriptor: int, stop: int, script: Behind, ethernet: bool) -> None:
             for after, packet in script.answers(frame[len(head) :], head[6:12]):
                 heapq.heappush(later, (now + after, next(order), head + packet))
         while later and later[0][0] <= monotonic():
-            _write(descriptor, heapq.heappop(later)[2])
-            script.written += 1
+            script.written += _write(descriptor, heapq.heappop(later)[2])
 
 
 def _frames(descriptor: int) -> Iterator[bytes]:
@@ -296,9 +296,12 @@ def _frames(descriptor: int) -> Iterator[bytes]:
             return
 
 
-def _write(descriptor: int, frame: bytes) -> None:
+def _write(descriptor: int, frame: bytes) -> bool:
+    """Whether the kernel took it: not where the interface is down or gone, nor what is no IP, as some tests want it."""
     try:
         os.write(descriptor, frame)
     except OSError as error:
-        if error.errno not in (5, 77):  # EIO, EBADFD: the interface is down or gone, as some tests want it
+        if error.errno not in (errno.EIO, errno.EBADFD, errno.EINVAL):
             raise
+        return False
+    return True

@@ -49,7 +49,7 @@ async def scene(
 
 
 @asynccontextmanager
-async def engine(way: str, end: End, *, limits: Limits = MUCH) -> AsyncIterator[Prober]:
+async def engine(way: str, end: End, *, limits: Limits = MUCH, keep_rights: bool = False) -> AsyncIterator[Prober]:
     with folder() as place:
         if way == "ping":
             let_everybody_ping(end.space)
@@ -58,7 +58,9 @@ async def engine(way: str, end: End, *, limits: Limits = MUCH) -> AsyncIterator[
                 yield one
         else:
             interface = end.interface if way in LINK else ""
-            async with prober(place, end.space, interface=interface, way=way, limits=limits) as one:
+            async with prober(
+                place, end.space, interface=interface, way=way, limits=limits, keep_rights=keep_rights
+            ) as one:
                 yield one
 
 
