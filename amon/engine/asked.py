@@ -31,7 +31,7 @@ from amon.engine.messages import (
     Taken,
     Tally,
     Targets,
-)  # fmt: skip
+)
 from amon.engine.shares import Address, Listed, Part, packed, split
 from amon.engine.sums import denials, tallies
 from amon.errors import Failed, Invalid

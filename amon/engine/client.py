@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -28,7 +28,6 @@ from amon.engine.messages import (
     Batch,
     Capture,
     Captured,
-    EndCapture,
     Ended,
     Hello,
     Refused,
@@ -37,7 +36,8 @@ from amon.engine.messages import (
     State,
     Taken,
     Welcome,
-)  # fmt: skip
+)
+from amon.engine.recording import Recordings
 from amon.engine.shares import NOWHERE, Address, packed, whose
 from amon.engine.sums import samples, welcomes
 from amon.errors import Failed, Invalid
@@ -76,24 +76,12 @@ async def connect(
     path: Path | socket.socket, tenant: str, *, client: str = "", times: Times | None = None
 ) -> "AsyncIterator[Engine]":
     """`Failed` if no engine is there, `Refused` if it will not have us. path: or a socket that is connected already."""
-    try:
-        hello = Hello(VERSION, tenant, client)
-    except ValueError as error:
-        raise Invalid(f"{tenant!r} is no name of a tenant: {error}") from None
-    engine = Engine(path, hello, times or Times())
+    engine = Engine(path, Hello(VERSION, tenant, client[:128]), times or Times())
     try:
         await engine.open()
         yield engine
     finally:
         await engine.close()
-
-
-@dataclass(slots=True)
-class _Wanted:
-    """Who waits for what an engine says of itself."""
-
-    samples: "dict[Link, asyncio.Future[Sample]]" = field(default_factory=dict)
-    captures: "dict[int, asyncio.Future[Captured]]" = field(default_factory=dict)
 
 
 class Engine:
@@ -108,7 +96,9 @@ class Engine:
         self._path, self._hello, self._times, self._random = path, hello, times, random or Random()
         self._links: list[Link] = []
         self._jobs: dict[int, Job] = {}
-        self._wanted = _Wanted()
+        self._samples: dict[Link, asyncio.Future[Sample]] = {}
+        """Who waits for one."""
+        self._recordings = Recordings(times.answer)
         self._number = 0
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -172,10 +162,10 @@ class Engine:
         if not asked:
             raise Failed(self.trouble or "the engine is not connected")
         for link in asked:
-            if link not in self._wanted.samples:
-                self._wanted.samples[link] = loop.create_future()
+            if link not in self._samples:
+                self._samples[link] = loop.create_future()
                 await link.send(Ask())
-        answers = [self._wanted.samples[link] for link in asked if link in self._wanted.samples]
+        answers = [self._samples[link] for link in asked if link in self._samples]
         try:
             async with asyncio.timeout(self._times.answer):
                 return samples(await asyncio.gather(*map(asyncio.shield, answers)))
@@ -187,40 +177,14 @@ class Engine:
         received: bool = True, seconds: float = 60.0, packets: int = 100_000, size: int = 16 * 1024 * 1024,
         until: asyncio.Event | None = None,
     ) -> Captured:  # fmt: skip
-        """The engine's own packets as a pcap into an open file, until a limit is reached or `until` is set.
-
-        With several cores an address must be named: one file has one writer.
-        """
-        link = self._writer(address)
-        self._number += 1
-        number = self._number
-        order = Capture(number, job.number if job else None, address, sent, received, seconds, packets, bytes=size)
-        done: asyncio.Future[Captured] = asyncio.get_running_loop().create_future()
-        self._wanted.captures[number] = done
-        try:
-            await link.send(order, [descriptor])
-            if until is None:
-                return await done
-            await _either(done, until)
-            if not done.done():
-                link.post(EndCapture(number))
-            async with asyncio.timeout(self._times.answer):
-                return await done
-        except TimeoutError:
-            raise Failed(f"the capture did not end within {self._times.answer:g} s") from None
-        except asyncio.CancelledError:
-            if link.up:
-                link.post(EndCapture(number))
-            raise
-        finally:
-            self._wanted.captures.pop(number, None)
-
-    def _writer(self, address: bytes | None) -> Link:
-        if len(self._links) == 1:
-            return self._links[0]
-        if address is None:
-            raise Invalid(f"this engine has {len(self._links)} cores; next: name the address whose packets are wanted")
-        return self._links[whose(address, len(self._links))]
+        """The engine's own packets as a pcap into an open file or pipe, until a limit is reached or `until` is set."""
+        links = self._links
+        if address is not None:
+            links = [links[whose(address, len(links))]]
+        if job is not None:
+            links = [link for link in links if any(part.link is link and part.begun for part in job.parts)] or links[:1]
+        order = Capture(0, job.number if job else None, address, sent, received, seconds, packets, size)
+        return await self._recordings.capture(links, order, descriptor, until)
 
     # --- what is heard
 
@@ -229,9 +193,7 @@ class Engine:
         if isinstance(report, Sample):
             self._hear_sample(link, report)
         elif isinstance(report, Captured):
-            done = self._wanted.captures.get(report.capture)
-            if done is not None and not done.done():
-                done.set_result(report)
+            self._recordings.hear(report)
         elif isinstance(report, Refused) and report.job is None:
             self._log.warning("the engine refused: %s", report.text)
         elif isinstance(report, Taken | Batch | State | Ended | Refused) and report.job in self._jobs:
@@ -241,7 +203,7 @@ class Engine:
             self._balance()
 
     def _hear_sample(self, link: Link, sample: Sample) -> None:
-        wanted = self._wanted.samples.pop(link, None)
+        wanted = self._samples.pop(link, None)
         if wanted is not None:
             wanted.set_result(sample)
         elif self.on_sample is not None:
@@ -287,10 +249,10 @@ class Engine:
         self._lost.set()
 
     def _fail_waiting(self, why: str, only: Link | None = None) -> None:
-        samples = [only] if only is not None else list(self._wanted.samples)
-        waiting = [self._wanted.samples.pop(link, None) for link in samples]
-        for one in (*waiting, *self._wanted.captures.values()):
-            if one is not None and not one.done():
+        self._recordings.lose(why, only)
+        for link in [link for link in self._samples if only in (None, link)]:
+            one = self._samples.pop(link)
+            if not one.done():
                 one.set_exception(Failed(f"the engine went away: {why}"))
                 one.exception()  # it may be that nobody waits any more
 
@@ -345,11 +307,3 @@ class Engine:
                 link.close()
                 self._lose(link, str(error))
             raise
-
-
-async def _either(done: "asyncio.Future[Captured]", until: asyncio.Event) -> None:
-    told = asyncio.ensure_future(until.wait())
-    try:
-        await asyncio.wait((done, told), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        told.cancel()

@@ -19,6 +19,7 @@ from amon.engine.messages import (
     Capture,
     Captured,
     End,
+    EndCapture,
     Ended,
     Hello,
     Limits,
@@ -60,6 +61,9 @@ class Script:
     refuse: str = ""
     taken: "Callable[[ScriptedLoop, Client, int, Doing], None] | None" = None
     rate: float = 100.0
+    captured: bytes = b"a capture"
+    captures: bool = True
+    """Ends a capture at once."""
 
 
 @dataclass
@@ -70,6 +74,7 @@ class ScriptedLoop:
     heard: list[AnyOrder | None] = field(default_factory=list)
     doing: dict[tuple[Client, int], Doing] = field(default_factory=dict)
     deaf: bool = False
+    open: dict[int, int] = field(default_factory=dict)
 
     def turn(self) -> None:
         if self.deaf:
@@ -92,9 +97,15 @@ class ScriptedLoop:
         elif isinstance(order, Ask):
             self.desk.send(client, self.sample())
         elif isinstance(order, Capture):
-            os.write(said.descriptors[0], self.name.encode())
-            os.close(said.descriptors[0])
-            self.desk.send(client, Captured(order.capture, 1, len(self.name)))
+            os.write(said.descriptors[0], self.script.captured)
+            if self.script.captures:
+                os.close(said.descriptors[0])
+                self.desk.send(client, Captured(order.capture, 1, len(self.script.captured)))
+            else:
+                self.open[order.capture] = said.descriptors[0]
+        elif isinstance(order, EndCapture):
+            os.close(self.open.pop(order.capture))
+            self.desk.send(client, Captured(order.capture, 1, len(self.script.captured), text="ended"))
 
     def list(self, client: Client, order: Targets | Ready) -> None:
         doing = self.doing[client, order.job]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -16,9 +17,11 @@ import pytest
 from amon.engine.client import Engine as Connected
 from amon.engine.client import Gap, Job, JobReport, Times, connect, packed, sockets
 from amon.engine.connection import Client
+from amon.engine.merging import Merged, merge
 from amon.engine.messages import (
     Batch,
     Begin,
+    Capture,
     Denied,
     End,
     Ended,
@@ -266,7 +269,7 @@ async def test_a_capture_goes_into_the_file_that_was_given(start: Start, tmp_pat
     async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
         with (tmp_path / "pcap").open("wb") as out:
             done = await engine.capture(out.fileno(), seconds=1)
-    assert (done.packets, (tmp_path / "pcap").read_text()) == (1, "engine-0")
+    assert (done.packets, (tmp_path / "pcap").read_text()) == (1, "a capture")
 
 
 # --- an engine that goes and comes back
@@ -466,15 +469,105 @@ async def test_an_engine_that_comes_back_with_more_cores_gets_all_targets_anew(s
         assert [len([one for one in core.loop.heard if isinstance(one, Begin)]) for core in cores] == [1, 1]
 
 
-async def test_a_capture_of_several_cores_needs_an_address(start: Start, tmp_path: Path) -> None:
+def record(packet: bytes) -> bytes:
+    return struct.pack("<IIII", 1, 2, len(packet), len(packet)) + packet
+
+
+PCAP = struct.pack("<IHHiIII", 0xA1B2_3C4D, 2, 4, 0, 0, 65535, 101)
+
+
+async def test_captures_of_several_cores_become_one_file(start: Start, tmp_path: Path) -> None:
     for core in (1, 0):
-        start(None, core)
+        start(Script(captured=PCAP + record(b"core%d" % core)), core)
     async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
         with (tmp_path / "pcap").open("wb") as out:
-            with pytest.raises(Invalid, match="name the address"):
-                await engine.capture(out.fileno())
+            done = await engine.capture(out.fileno())
+    written = (tmp_path / "pcap").read_bytes()
+    assert written in (PCAP + record(b"core0") + record(b"core1"), PCAP + record(b"core1") + record(b"core0"))
+    assert (done.packets, done.bytes, done.left_out, done.text) == (2, len(written), 0, "")
+
+
+async def test_a_capture_is_ended_when_who_wants_it_says_so(start: Start, tmp_path: Path) -> None:
+    cores = [start(Script(captured=PCAP + record(b"x"), captures=False), core) for core in (1, 0)]
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        with (tmp_path / "pcap").open("wb") as out:
+            enough = asyncio.Event()
+            capturing = asyncio.create_task(engine.capture(out.fileno(), until=enough))
+            await until(lambda: all(core.loop.open for core in cores))
+            enough.set()
+            done = await capturing
+    assert (done.packets, done.text) == (2, "ended")
+
+
+async def test_a_capture_nobody_waits_for_any_more_is_ended(start: Start, tmp_path: Path) -> None:
+    cores = [start(Script(captured=PCAP, captures=False), core) for core in (1, 0)]
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        with (tmp_path / "pcap").open("wb") as out:
+            capturing = asyncio.create_task(engine.capture(out.fileno()))
+            await until(lambda: all(core.loop.open for core in cores))
+            for core in cores:
+                core.loop.deaf = True  # also where an engine is stuck
+            capturing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await capturing
+            for core in cores:
+                core.loop.deaf = False
+            await until(lambda: not any(core.loop.open for core in cores))
+
+
+async def test_a_capture_of_an_engine_that_goes_has_failed(start: Start, tmp_path: Path) -> None:
+    core = start(Script(captured=PCAP, captures=False))
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        with (tmp_path / "pcap").open("wb") as out:
+            capturing = asyncio.create_task(engine.capture(out.fileno()))
+            await until(lambda: core.loop.open)
+            core.stop()
+            with pytest.raises(Failed, match="went away"):
+                await capturing
+    os.close(core.loop.open.popitem()[1])
+
+
+async def test_a_capture_of_one_address_is_asked_of_the_core_that_probes_it(start: Start, tmp_path: Path) -> None:
+    cores = [start(None, core) for core in (1, 0)]
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        with (tmp_path / "pcap").open("wb") as out:
             done = await engine.capture(out.fileno(), address=packed(["192.0.2.1"]))
     assert done.packets == 1
+    assert sum(isinstance(one, Capture) for core in cores for one in core.loop.heard) == 1
+
+
+def merged(*files: bytes, packets: int = 100, size: int = 10_000, out: Path) -> Merged:
+    sources = []
+    for data in files:
+        source, end = os.pipe()
+        os.write(end, data)
+        os.close(end)
+        sources.append(source)
+    enough, tell = os.pipe()
+    try:
+        with out.open("wb") as file:
+            return merge(sources, file.fileno(), packets, size, enough)
+    finally:
+        os.close(enough)
+        os.close(tell)
+
+
+def test_records_stay_whole_up_to_the_limits(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one = PCAP + record(b"first") + record(b"second")
+    assert merged(one, out=out, packets=1) == Merged(1, len(PCAP + record(b"first")), "the limit of 1 packets")
+    assert merged(one, out=out, size=60) == Merged(1, len(PCAP + record(b"first")), "the limit of 60 bytes")
+    assert out.read_bytes() == PCAP + record(b"first")
+    assert merged(one[:-2], PCAP[:3], b"", out=out).packets == 1
+    assert merged(one, one, out=out) == Merged(4, len(PCAP) + 4 * 16 + 22)
+
+
+def test_what_is_no_pcap_ends_the_file(tmp_path: Path) -> None:
+    assert merged(PCAP + b"\xff" * 40, out=tmp_path / "out").text == "an engine wrote no pcap"
+
+
+def test_a_full_disk_ends_it_with_the_reason() -> None:
+    assert merged(PCAP, out=Path("/dev/full")).text == "it cannot be written: No space left on device"
 
 
 def test_sockets_of_an_engine_are_one_or_one_for_each_core(tmp_path: Path) -> None:
