@@ -74,18 +74,23 @@ class Cells:
         self.busy += count
         return slots
 
-    def still_taken(self, slots: U32, cells: I64) -> Bools:
-        """Which of these slots, in these cells, were not forgotten meanwhile; taken, with a reply or not."""
-        where = run(cells)
-        state = self.state[where]
-        mine: Bools = ((state == TAKEN) | (state == EARLY)) & (self.slot[where] == slots)
-        return mine
+    def taken(self, slots: U32) -> I64:
+        """The cells of those of these slots that were not forgotten meanwhile; with a reply or without."""
+        cells = self.of(slots)
+        mine = self._are_taken(slots, cells)
+        return cells if mine.all() else cells[mine]
 
-    def open(self, cells: I64, stamps: I64) -> U16:
-        """They, one at least, were sent at these moments. Returns whose they are."""
+    def open(self, slots: U32, stamps: I64) -> U16:
+        """These were sent at these moments. Returns whose they are; of what was forgotten nothing is done."""
+        cells = self.of(slots)
+        mine = self._are_taken(slots, cells)
+        if not mine.all():
+            cells, stamps = cells[mine], stamps[mine]
+        if not len(cells):
+            return np.empty(0, np.uint16)
         where = run(cells)
         state = self.state[where]
-        self.state[where] = np.where(state == EARLY, np.uint8(REPLIED), np.uint8(OPEN))
+        self.state[where] = OPEN if (state == TAKEN).all() else np.where(state == EARLY, REPLIED, OPEN)
         self.tx[where] = stamps
         deadlines = self.deadline[where] + stamps
         self.deadline[where] = deadlines
@@ -93,6 +98,12 @@ class Cells:
         # Those of one call share a moment, so it does for all chunks; a look too early costs little.
         self._earliest[chunks] = np.minimum(self._earliest[chunks], deadlines.min())
         return self.job[where]
+
+    def _are_taken(self, slots: U32, cells: I64) -> Bools:
+        where = run(cells)
+        state = self.state[where]
+        mine: Bools = ((state == TAKEN) | (state == EARLY)) & (self.slot[where] == slots)
+        return mine
 
     def due(self, now: int) -> I64:
         """Open cells whose deadline was before now."""

@@ -116,17 +116,13 @@ class Table:
 
     def sent(self, slots: U32, stamps: I64) -> None:
         """These went out at these moments. Of what was forgotten meanwhile nothing is known any more."""
-        cells = self._cells.of(slots)
-        mine = self._cells.still_taken(slots, cells)
-        if not mine.all():
-            cells, stamps = cells[mine], stamps[mine]
-        if len(cells):
-            self._counts.move(self._cells.open(cells, stamps), "ahead", "sent", "in_flight")
+        jobs = self._cells.open(slots, stamps)
+        if len(jobs):
+            self._counts.move(jobs, "ahead", "sent", "in_flight")
 
     def unsent(self, slots: U32) -> None:
         """These never went out; they come out of the next `close`."""
-        cells = self._cells.of(slots)
-        cells = cells[self._cells.still_taken(slots, cells)]
+        cells = self._cells.taken(slots)
         early = cells[self._cells.state[cells] == EARLY]
         if len(early):
             # The system said it did not send them, and they were answered all the same.
