@@ -85,7 +85,7 @@ async def connect(
 
 
 class Engine:
-    """on_sample: called with what an engine says of itself unasked. on_change: when it went (with the reason) or has
+    """on_sample: called once a second with what the engine says of itself, all its cores together. on_change: when it went (with the reason) or has
     come back (with an empty text)."""
 
     def __init__(self, path: Path | socket.socket, hello: Hello, times: Times, random: Random | None = None) -> None:
@@ -98,6 +98,7 @@ class Engine:
         self._jobs: dict[int, Job] = {}
         self._samples: dict[Link, asyncio.Future[Sample]] = {}
         """Who waits for one."""
+        self._latest: dict[Link, Sample] = {}
         self._recordings = Recordings(times.answer)
         self._number = 0
         self._lost = asyncio.Event()
@@ -206,8 +207,11 @@ class Engine:
         wanted = self._samples.pop(link, None)
         if wanted is not None:
             wanted.set_result(sample)
-        elif self.on_sample is not None:
-            self.on_sample(sample)
+            return
+        self._latest[link] = sample
+        there = [one for one in self._links if one.up]
+        if self.on_sample is not None and link is there[0]:
+            self.on_sample(samples([self._latest[one] for one in there if one in self._latest]))
 
     def _prune(self, job: Job) -> None:
         if job.over:
@@ -290,6 +294,7 @@ class Engine:
                     link.close()
                     self._lose(link, "the engine has other cores now")
             self._links = self._made()
+            self._latest.clear()
         for link in [one for one in self._links if not one.up]:
             await link.open(self._hello, self._times.answer)
             link.hold(self._held)

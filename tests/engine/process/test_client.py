@@ -264,6 +264,22 @@ async def test_a_sample_nobody_asked_for_is_told_to_who_wants_it(start: Start, t
         await until(lambda: told)
 
 
+async def test_samples_of_all_cores_are_told_as_one(start: Start, tmp_path: Path) -> None:
+    told: list[Sample] = []
+
+    def tell(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
+        loop.desk.send(client, loop.sample())
+
+    for core in (1, 0):
+        start(Script(taken=tell), core)
+    async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
+        engine.on_sample = told.append
+        for _ in range(2):
+            await engine.begin(Spec(), MANY)
+        await until(lambda: len(told) == 2)
+    assert told[-1].sent == 20
+
+
 async def test_a_capture_goes_into_the_file_that_was_given(start: Start, tmp_path: Path) -> None:
     start()
     async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
