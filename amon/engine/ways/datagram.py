@@ -65,7 +65,7 @@ class RoutedTransmitter(SocketTransmitter):
             names[:, 6:8] = rows[:, NETWORK + 2 : NETWORK + 4]
             names[:, 8:24] = rows[:, NETWORK + 24 : NETWORK + 40]
 
-    def _again(self, error: int) -> bool:
+    def _again(self, error: int, tries: int) -> bool:
         return error in LOST and self._find_interface()
 
     def _ended(self, spans: list[Span], error: int, left: int) -> Published:

@@ -14,7 +14,7 @@ import numpy as np
 
 from amon.engine.linux.mmsg import control_space
 from amon.engine.linux.sendstamps import ORIGIN_TIMESTAMPING, SECOND, SO_TIMESTAMPING, SendStamps
-from amon.engine.shapes import I64, U8, U32, Packets, Span, WayRefused
+from amon.engine.shapes import I64, U8, U32, Packets, WayRefused
 from amon.engine.stamps import RealtimeToMonotonic
 from amon.engine.ways.datagram import DatagramTransmitter
 from amon.engine.ways.rebuilt import QUOTE, RECEIVE_TTL, Envelope, addresses, sender, write_header
@@ -100,7 +100,6 @@ class PingTransmitter(DatagramTransmitter):
     def __init__(self, family: int, sock: socket.socket, frames: int, interface: str | None, every: int) -> None:
         super().__init__("ICMP socket", family, sock, frames, interface, every)
         self._stamps = SendStamps(sock, every, shared=True)  # the receiver reads the error queue
-        self._tries = 0
 
     def keep_id(self) -> None:
         """From now on nobody else gets it. Only when the sockets of both families are bound: they share it."""
@@ -110,14 +109,9 @@ class PingTransmitter(DatagramTransmitter):
     def stamps(self) -> SendStamps:
         return self._stamps
 
-    def _send(self, part: slice, spans: list[Span]) -> tuple[int, int]:
-        self._tries = 0
-        return super()._send(part, spans)
-
-    def _again(self, error: int) -> bool:
+    def _again(self, error: int, tries: int) -> bool:
         """An ICMP error that came for an earlier packet ends the next call (ip(7)): it says nothing of this one."""
-        self._tries += 1
-        return self._tries <= TRIES or super()._again(error)
+        return tries <= TRIES or super()._again(error, tries)
 
     def errors(self) -> I64:
         return self._stamps.errors()

@@ -69,7 +69,7 @@ class SocketTransmitter:
 
     def _send(self, part: slice, spans: list[Span]) -> tuple[int, int]:
         """How many of them went out, and the errno that stopped it or 0."""
-        at = part.start
+        at, tries = part.start, 0
         while at < part.stop:
             count = min(BATCH, part.stop - at)
             chosen = self._stamps.choose(count)
@@ -83,9 +83,11 @@ class SocketTransmitter:
                 if chosen == max(sent, 0) < count:
                     self._stamps.unsent()
             if sent < 0:
-                if self._again(-sent):
+                tries += 1
+                if self._again(-sent, tries):
                     continue
                 return at - part.start, -sent
+            tries = 0
             spans.append(self._course.span(sent, begin, end))
             if 0 <= chosen < sent:
                 learn = partial(self._course.learn, chosen, sent, begin, end)
@@ -98,8 +100,8 @@ class SocketTransmitter:
         before = self._control if self._controlled else 0
         self._messages.control(row, 1, self._control - before, before + (SPACE if wanted else 0))
 
-    def _again(self, error: int) -> bool:
-        """Whether this was no error of the packet, which is to be sent again at once."""
+    def _again(self, error: int, tries: int) -> bool:
+        """Whether this was no error of the packet, which has been tried so often and is to be tried again at once."""
         return False
 
     def _ended(self, spans: list[Span], error: int, left: int) -> Published:
@@ -110,10 +112,7 @@ class SocketTransmitter:
             return Published(spans)
         failed = left if error in ABSENT else 1
         self._rows.done(failed)
-        return Published(spans, failed, f"{self.name}: {why(error, self._hints())}")
-
-    def _hints(self) -> Mapping[int, str]:
-        return HINTS
+        return Published(spans, failed, f"{self.name}: {why(error, HINTS)}")
 
     def errors(self) -> I64:
         self._stamps.read()

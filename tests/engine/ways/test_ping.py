@@ -91,6 +91,16 @@ def test_errors_for_earlier_packets_do_not_make_later_ones_fail() -> None:
 
 
 @alone
+def test_errors_that_come_while_the_call_still_sends_cost_nothing_either() -> None:
+    with cabled(), opened(_open()) as ways:
+        for family in (4, 6):
+            sender = ways.transmitters[family]
+            told = send(sender, [request(family, slot, target=BEYOND[family], ttl=1) for slot in range(700)])
+            assert (told.sent, told.failed) == (700, 0)
+            assert not sender.counters()
+
+
+@alone
 def test_answers_and_errors_come_in_the_order_of_their_stamps() -> None:
     with cabled(), opened(_open()) as ways:
         for family in (4, 6):
