@@ -5,20 +5,30 @@ from the order to the last batch, its next hops included, its start not.
 """
 
 import os
+import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 import numpy as np
 
 from amon.engine.asked import Job
-from amon.engine.messages import STATES, Batch, Ended, Sample, Spec, Tally
+from amon.engine.messages import SELF, STATES, Batch, Ended, Spec, Tally
 from tests.bench.ground import cpu_seconds
-from tests.bench.probe.grounds import Ground
+from tests.bench.probe.grounds import Chain, Ground
 from tests.bench.probe.timed import CORE, Run
-from tests.lab.engine import Prober, prober
+from tests.lab.engine import MUCH, Prober, prober
+
+NOBODY = 65534
+UNPRIVILEGED = (
+    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
+)  # fmt: skip
+TRACED = 150_000
+"""Probes per second that a trace asks for: more than the routers on this core can do."""
 
 
 @dataclass(slots=True)
@@ -32,6 +42,8 @@ class Taken:
     last: int = 0
     mismatched: int = 0
     tally: Tally = field(default_factory=Tally)
+    routers: Sequence[bytes] = ()
+    """Of a trace: who is right to say time exceeded, by TTL from 1."""
 
     def take(self, batch: Batch) -> None:
         assert batch.seq == self.batches
@@ -44,6 +56,20 @@ class Taken:
         if sent.any():
             self.first, self.last = min(self.first, int(sent[sent > 0].min())), max(self.last, int(sent.max()))
 
+        if self.routers:
+            self.mismatched += self._wrong(batch)
+
+    def _wrong(self, batch: Batch) -> int:
+        """Hops by another router than the one at this TTL, and targets answered for by another, or short of it."""
+        state, ttl, source = (_whole(batch, name) for name in ("state", "ttl", "source"))
+        sources = [batch.sources[at : at + 16] for at in range(0, len(batch.sources), 16)]
+        places = {router: place for place, router in enumerate(self.routers, 1)}
+        row = np.array([places.get(one, 0) for one in sources] or [0])
+        is_hop = state == STATES.index("hop")
+        wrong = is_hop & ((source == SELF) | (row[np.where(source == SELF, 0, source)] != ttl))
+        early = (state == STATES.index("answered")) & ((ttl <= len(self.routers)) | (source != SELF))
+        return int((wrong | early).sum())
+
     @property
     def accounted(self) -> bool:
         """Every packet sent has one end, the same in the rows and in the tally."""
@@ -51,6 +77,12 @@ class Taken:
         ends = tally.answered + tally.unreachable + tally.hops + tally.lost + tally.late
         rows = sum(self.states[name] for name in ("answered", "unreachable", "hop", "lost"))
         return tally.sent == ends == rows and not tally.in_flight
+
+
+def _whole(batch: Batch, name: str) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    """A column with an item for each row."""
+    values = np.array(batch.column(name), np.int64)
+    return values if len(values) == batch.rows else np.repeat(values, batch.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +96,8 @@ class Flight:
     way: str
 
 
-async def fly(one: Prober, spec: Spec, addresses: Sequence[str]) -> Flight:
-    taken, before = Taken(), (cpu_seconds(one.pid), cpu_seconds(os.getpid()))
+async def fly(one: Prober, spec: Spec, addresses: Sequence[str], taken: Taken | None = None) -> Flight:
+    taken, before = taken or Taken(), (cpu_seconds(one.pid), cpu_seconds(os.getpid()))
     async with one.client() as engine:
         way = " + ".join(name for where, name in engine.welcome.ways.items() if where) or "none"
         job = await engine.begin(spec, addresses)
@@ -90,13 +122,30 @@ async def at_full_speed(
     ground: Ground, way: str, addresses: Sequence[str], rounds: int, *, words: tuple[str, ...] = (), timeout: float = 1
 ) -> Flight:
     """Each of the addresses so many times, as fast as it goes. words: before the engine's own, as `setpriv ...`."""
+    async with _engine(ground, way, words) as one:
+        return await fly(one, Spec(interval=len(addresses) / 4e6, rounds=rounds, timeout=timeout), addresses)
+
+
+async def trace(path: Chain, addresses: Sequence[str]) -> Flight:
+    """One probe to each hop of each of them, as fast as it goes; the routers are the chain's."""
+    hops = len(path.routers[4]) + 1
+    right = [ip_address(router) for router in path.routers[4]]
+    async with _engine(path.ground, "xdp") as one:
+        spec = Spec(interval=len(addresses) * hops / TRACED, rounds=1, timeout=2, ttl=1, last_ttl=hops)
+        return await fly(one, spec, addresses, Taken(routers=[b"\0" * 10 + b"\xff\xff" + one.packed for one in right]))
+
+
+@asynccontextmanager
+async def _engine(ground: Ground, way: str, words: tuple[str, ...] = ()) -> AsyncIterator[Prober]:
     pinned = ("taskset", "-c", str(CORE), *words)
     interface = "" if way in ("raw", "ping") else ground.interface
+    if way == "ping":
+        ground.space.sysctl(net__ipv4__ping_group_range="0 2147483647")
     with tempfile.TemporaryDirectory(prefix="amon-lab-") as folder:
-        async with prober(Path(folder), ground.space, interface=interface, way=way, words=pinned) as one:
-            spec = Spec(interval=len(addresses) / 4e6, rounds=rounds, timeout=timeout)
-            return await fly(one, spec, addresses)
-
-
-def last_of(samples: Sequence[Sample]) -> Sample:
-    return samples[-1]
+        if words:
+            Path(folder).chmod(0o755)
+            shutil.chown(folder, NOBODY, NOBODY)
+        limits = MUCH if way != "ping" else {**MUCH, "in_flight": 32_768}
+        lab = prober(Path(folder), ground.space, interface=interface, way=way, limits=limits, words=pinned)
+        async with lab as one:
+            yield one
