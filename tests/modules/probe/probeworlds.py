@@ -131,7 +131,7 @@ class MemoryWire:
         self.version = 6 if ":" in address else 4
         self.address, self.ident, self.df, self.local_mtu, self.dropped = address, ident, df, 0, 0
         self.sent: list[Packet] = []
-        self._script, self._clock = script, clock
+        self._script, self.clock = script, clock
         self._heard: deque[Heard] = deque()
         self._read, self._write = os.pipe2(os.O_NONBLOCK)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -148,7 +148,7 @@ class MemoryWire:
 
     async def _later(self, seconds: float, heard: Heard) -> None:
         if seconds:
-            await self._clock.sleep(seconds)
+            await self.clock.sleep(seconds)
         self._heard.append(heard)
         os.write(self._write, b"!")
 

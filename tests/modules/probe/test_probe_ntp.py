@@ -71,10 +71,18 @@ async def test_the_question_tells_nothing_about_us() -> None:
 
 
 async def test_of_several_answers_the_quickest_counts() -> None:
-    found = await ask(Server(5.0), count=2, interval=0.5)
+    def slow_then_quick(data: bytes) -> list[bytes]:
+        now = SystemClock().time() + 5.0
+        asked.append(data)
+        if len(asked) == 1:  # it left there before it came: that much longer was the way
+            return [Server().reply(data, received=stamp(now + 0.1), sent=stamp(now - 0.1))]
+        return Server(7.0)(data)
+
+    asked: list[bytes] = []
+    found = await ask(slow_then_quick, count=2, interval=0.5)
     assert (found.sent, found.answered) == (2, 2)
-    assert found.jitter is not None
-    assert found.offset == pytest.approx(5.0, abs=0.1)
+    assert found.offset == pytest.approx(7.0, abs=0.1)
+    assert found.jitter == pytest.approx(2.0, abs=0.1)
 
 
 async def test_silence_is_a_failure() -> None:

@@ -203,17 +203,18 @@ async def test_all_packets_of_a_flow_have_one_checksum() -> None:
 
 
 async def test_no_more_than_the_limit_are_under_way_and_each_has_its_end() -> None:
-    most = 0
+    times: list[float] = []
 
     def count(packet: Packet) -> Said:
-        nonlocal most
-        most = max(most, packet.count)
+        times.append(packet.wire.clock.monotonic())
         yield from ()
 
     spec = Spec(rounds=UNDER_WAY_MOST + 100, interval=0.001, timeout=60)
     heard, _, wires = await fly(count, spec, turns=200)
     assert len(wires.sent) == len(heard) == UNDER_WAY_MOST + 100
     assert {one.state for one in heard} == {"lost"}
+    assert times[UNDER_WAY_MOST - 1] < 10
+    assert times[UNDER_WAY_MOST] >= 60  # when the first ones are lost
 
 
 def test_packets_are_planned_visit_by_visit_and_ttl_by_ttl() -> None:
