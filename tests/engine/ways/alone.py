@@ -6,6 +6,7 @@ Sources: user_namespaces(7), network_namespaces(7). In there we are root, as far
 import ctypes
 import functools
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -50,11 +51,11 @@ _PLAY = (
 
 @functools.cache
 def _refused() -> str:
-    try:
-        tried = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, timeout=10, check=False)
-    except FileNotFoundError as error:
-        return str(error)
-    return tried.stderr.strip()
+    lacking = [tool for tool in ("unshare", "nsenter", "ip", "tc", "sysctl") if shutil.which(tool) is None]
+    if lacking:
+        return f"not installed: {', '.join(lacking)}"
+    tried = subprocess.run([*_UNSHARE, "true"], capture_output=True, text=True, timeout=10, check=False)
+    return tried.stderr.strip() if tried.returncode else ""
 
 
 def alone(scene: Callable[[], None]) -> Callable[[], None]:

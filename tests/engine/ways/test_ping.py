@@ -173,9 +173,7 @@ def test_send_stamps_are_measured_against_the_kernels() -> None:
 @alone
 def test_a_group_out_of_range_is_told_what_to_do() -> None:
     for family in (4, 6):
-        with pytest.raises(
-            WayRefused, match=r"group 0 is not in net.ipv4.ping_group_range \(\d+ 0\): sysctl"
-        ) as refused:
+        with pytest.raises(WayRefused, match="group 0 is not in net.ipv4.ping_group_range") as refused:
             open_ping(family, IDENT)
         assert "ping_group_range='0 2147483647'" in str(refused.value)
 
