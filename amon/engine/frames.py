@@ -92,10 +92,6 @@ class Crafter:
         self._known: dict[int, int] = {}
         self._templates = {4: _Templates(4), 6: _Templates(6)}
 
-    def add_spec(self, size: int, tos: int, df: bool) -> int:
-        """As `spec`."""
-        return spec(size, tos, df)
-
     def craft(
         self,
         rows: I64,
