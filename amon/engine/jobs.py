@@ -5,6 +5,7 @@ the table's counts, so that results of an old list are still told apart while a 
 long for long lists (judging, ordering) is done in a thread: numpy lets go of the interpreter there.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -96,22 +97,31 @@ class Edition:
         self.next_due = _NEVER if due is None else due
 
 
+@dataclass(slots=True)
+class Preparing:
+    """A list that is made ready aside, to be probed so."""
+
+    addresses: bytes
+    spec: Spec
+    future: "Future[List]"
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     client: Client
     ident: JobId
-    spec: Spec
     next_spec: Spec
     """That of the next list."""
     current: Edition | None = None
     """What is probed now; none before the first list is ready, and after the end."""
     ending: list[Edition] = field(default_factory=list)
     """Editions that are not probed any more, but have packets under way."""
-    coming: list[bytes] = field(default_factory=list)
-    """Pieces of the next list."""
-    preparing: "Future[List] | None" = None
+    coming: bytearray = field(default_factory=bytearray)
+    """What has come of the next list; `Jobs.bring` and `Jobs.fetch` count it."""
+    spoiled: bool = False
+    """Something of the next list was refused, and so all of it."""
+    preparing: Preparing | None = None
     paused: bool = False
-    held: bool = False
     over: bool = False
     """No packet more; `Ended` is said when the last one is accounted for."""
     editions: int = 0
@@ -133,9 +143,12 @@ class Jobs:
     def __init__(self, rows: int) -> None:
         self._jobs: dict[tuple[int, JobId], Job] = {}
         self._free = list(range(rows - 1, -1, -1))
+        self._rows_most = rows // 2
         self.editions: dict[int, Edition] = {}
         """By row."""
         self._rows: dict[str, I64] = {}
+        self._tenants: Counter[str] = Counter()
+        self._listed = self._coming = 0
 
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
@@ -146,12 +159,15 @@ class Jobs:
     @property
     def targets(self) -> int:
         """Addresses of all jobs, lists that are coming included."""
-        lists = sum(edition.count for edition in self.editions.values())
-        return lists + sum(len(piece) // 16 for job in self._jobs.values() for piece in job.coming)
+        return self._listed + self._coming // 16
 
-    @property
-    def has_room(self) -> bool:
-        return bool(self._free)
+    def has_room(self, tenant: str) -> bool:
+        """For a list more. No tenant may have more than half of them: lists that end count too."""
+        return bool(self._free) and len(self.rows_of(tenant)) < self._rows_most
+
+    def of_tenant(self, tenant: str) -> int:
+        """How many jobs it has."""
+        return self._tenants[tenant]
 
     def find(self, client: Client, ident: JobId) -> Job | None:
         return self._jobs.get((id(client), ident))
@@ -161,6 +177,18 @@ class Jobs:
 
     def add(self, job: Job) -> None:
         self._jobs[id(job.client), job.ident] = job
+        self._tenants[job.client.tenant] += 1
+
+    def bring(self, job: Job, addresses: bytes) -> None:
+        """A piece of the next list."""
+        job.coming += addresses
+        self._coming += len(addresses)
+
+    def fetch(self, job: Job) -> bytes:
+        """What has come of the next list; the one after it is empty."""
+        whole, job.coming = bytes(job.coming), bytearray()
+        self._coming -= len(whole)
+        return whole
 
     def take_row(self) -> int:
         return self._free.pop()
@@ -177,15 +205,16 @@ class Jobs:
         job = edition.job
         if job.current is not None:
             job.ending.append(job.current)
-        job.current, job.spec = edition, edition.spec
+        job.current = edition
         job.editions += 1
         self.editions[edition.row] = edition
+        self._listed += edition.count
         self._rows = {}
 
     def stop(self, job: Job) -> None:
         """No packet more of it."""
         job.over = True
-        job.coming.clear()
+        self.fetch(job)
         if job.current is not None:
             job.ending.append(job.current)
             job.current = None
@@ -194,11 +223,14 @@ class Jobs:
         """Its last packet is accounted for."""
         edition.job.ending.remove(edition)
         del self.editions[edition.row]
+        self._listed -= edition.count
         self._rows = {}
         self._free.append(edition.row)
 
     def remove(self, job: Job) -> None:
-        self._jobs.pop((id(job.client), job.ident), None)
+        if self._jobs.pop((id(job.client), job.ident), None) is not None:
+            self.fetch(job)
+            self._tenants[job.client.tenant] -= 1
 
     @property
     def probed(self) -> list[Edition]:

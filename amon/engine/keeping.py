@@ -9,7 +9,7 @@ import numpy as np
 from amon.engine.frames import spec as packet_of
 from amon.engine.hearing import Hearer
 from amon.engine.jobs import Edition, Job, Jobs, List
-from amon.engine.messages import Ended, Limits, Refused, State, Taken, Tally
+from amon.engine.messages import Ended, Limits, Refused, Spec, State, Taken, Tally
 from amon.engine.paths import Paths
 from amon.engine.schedule import ROUND_MOST, SECOND, Schedule, beginning, interval_of
 from amon.engine.server import Desk
@@ -57,16 +57,17 @@ class Keeper:
 
     # --- beginning
 
-    def begin(self, job: Job, targets: List, limits: Limits, apart: int) -> Edition | None:
-        """This list is probed from now on, if it may; the client is told. apart: realtime minus monotonic, ns."""
-        spec = job.next_spec
+    def begin(self, job: Job, spec: Spec, targets: List, limits: Limits, apart: int) -> Edition | None:
+        """This list is probed so from now on, if it may; the client is told. apart: realtime minus monotonic, ns."""
         count = len(targets.order)
         if job.current is not None and spec == job.current.spec and _same(job.current.list, targets):
             self._taken(job.current)
             return None
-        text = self._objection(job, targets, limits)
+        text = self._objection(job, spec, targets, limits)
         if text:
-            self._refuse(job, text)
+            self._desk.send(job.client, Refused(text, job.ident))
+            if job.current is None or not _covers(targets, job.current.list):
+                self._jobs.stop(job)
             return None
         now = self._monotonic()
         start, first = beginning(spec, count, now, now + apart)
@@ -80,12 +81,12 @@ class Keeper:
         self._taken(edition)
         return edition
 
-    def _objection(self, job: Job, targets: List, limits: Limits) -> str:
-        spec, count = job.next_spec, len(targets.order)
+    def _objection(self, job: Job, spec: Spec, targets: List, limits: Limits) -> str:
+        count = len(targets.order)
         if not count:
             reasons = ", ".join(f"{denied.text} ({denied.count:,})" for denied in targets.denied)
             return f"none of the targets may be probed: {reasons}"
-        if not self._jobs.has_room:
+        if not self._jobs.has_room(job.client.tenant):
             return "this engine has as many lists as it can hold; next: end some jobs"
         if interval_of(spec, count) > ROUND_MOST:
             days = ROUND_MOST // SECOND // 86400
@@ -105,11 +106,6 @@ class Keeper:
             edition.job.ident, len(targets.order), edition.schedule.rate, targets.denied, edition.job.editions - 1
         )
         self._desk.send(edition.job.client, taken)
-
-    def _refuse(self, job: Job, text: str) -> None:
-        self._desk.send(job.client, Refused(text, job.ident))
-        if job.current is None:
-            self._jobs.stop(job)
 
     # --- next hops
 
@@ -215,4 +211,14 @@ class Keeper:
 
 
 def _same(one: List, other: List) -> bool:
-    return one.addresses == other.addresses and one.denied == other.denied
+    # What is denied is told of the first thousand only.
+    return one.addresses == other.addresses and one.denied == other.denied and np.array_equal(one.order, other.order)
+
+
+def _covers(judged: List, probed: List) -> bool:
+    """Whether all that is probed may still be, as far as this list says it."""
+    if judged.addresses != probed.addresses:
+        return True
+    allowed = np.zeros(len(judged.high), np.bool_)
+    allowed[judged.order] = True
+    return bool(allowed[probed.order].all())

@@ -7,11 +7,12 @@ here waits for anything but the next tick (or a word of a client, or of the kern
 """
 
 import logging
+import secrets
 import select
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from msgspec import structs
@@ -23,7 +24,7 @@ from amon.engine.guard import Guard, Lists
 from amon.engine.hearing import Hearer
 from amon.engine.jobs import Edition, Job, Jobs, List
 from amon.engine.keeping import Keeper
-from amon.engine.messages import VERSION, Ask, Capture, EndCapture, Hello, Limits, Sample, Welcome
+from amon.engine.messages import VERSION, Ask, Capture, EndCapture, Hello, Limits, Sample, Spec, Welcome
 from amon.engine.monitor import Monitor
 from amon.engine.orders import Orders
 from amon.engine.outbox import Out
@@ -66,7 +67,7 @@ class Rules:
 class Loop:
     """name: of this run of the engine, new each time. desk, paths, ports: open, and closed by whoever opened them.
 
-    on_sample: told each second of the sample that clients get.
+    on_sample: told each second of the sample that clients get. executor: a thread in which lists are made ready.
     """
 
     def __init__(
@@ -79,16 +80,18 @@ class Loop:
         ports: Ports,
         on_sample: Callable[[Sample], None] = lambda sample: None,
         monotonic: Callable[[], int] = time.monotonic_ns,
+        executor: Executor | None = None,
     ) -> None:
         self._monotonic = monotonic
         now = monotonic()
         self._name, self._identity, self._rules = name, identity, rules
         self._desk, self._paths, self._ports, self._on_sample = desk, paths, ports, on_sample
         self._log = logging.getLogger("amon.engine.loop")
-        self._targets, self._table = Targets(), Table(_cells(rules.limits.in_flight))
+        self._targets, self._table = Targets(), Table(_cells(rules.limits.in_flight), secrets.randbits(32))
         self._caps = Caps(rules.limits, rules.tenants, CRAFT_BURST)
         self._gate = Gate(rules.limits, rules.tenants, GATE_BURST)
-        self._guard = Guard(rules.lists, rules.deny, paths.broadcasts())
+        self._broadcasts = paths.broadcasts()
+        self._guard = Guard(rules.lists, rules.deny, self._broadcasts)
         self._jobs = Jobs(EDITIONS_MOST)
         self._captures = Captures(desk, self._jobs, lambda: self._apart)
         self._sender = Sender(
@@ -96,7 +99,7 @@ class Loop:
         )
         self._hearer = Hearer(self._jobs, self._targets, self._table, ports, desk, self._captures)
         self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer, monotonic)
-        self._executor = ThreadPoolExecutor(1, "lists")
+        self._executor = executor or ThreadPoolExecutor(1, "lists")
         self._orders = Orders(
             desk, self._jobs, lambda: self._guard, self._executor, self._begin, self._resume, self._other
         )
@@ -129,10 +132,15 @@ class Loop:
     def reload(self, rules: Rules) -> None:
         """Other rules from now on; what runs is judged anew. Of packets under way there can be no more than at the
         start."""
-        self._rules = rules
+        # What a tenant that is gone has under way, or crafted, ends by its last rules.
+        tenants = {job.client.tenant: self._rules.tenants[job.client.tenant] for job in self._jobs}
+        self._rules = replace(rules, limits=self._fitting(rules.limits), tenants={**tenants, **rules.tenants})
         for one in (self._caps, self._gate):
-            one.change(rules.limits, rules.tenants)
-        self._guard = Guard(rules.lists, rules.deny, self._paths.broadcasts())
+            one.change(self._rules.limits, self._rules.tenants)
+        self._guard = Guard(rules.lists, rules.deny, self._broadcasts)
+        for job in self._jobs:
+            if job.client.tenant not in rules.tenants:
+                self._jobs.stop(job)
         self._orders.judge_again()
 
     def turn(self, now: int) -> None:
@@ -210,8 +218,8 @@ class Loop:
 
     # --- jobs
 
-    def _begin(self, job: Job, targets: List) -> None:
-        edition = self._keeper.begin(job, targets, self._rules.tenants[job.client.tenant].limits, self._apart)
+    def _begin(self, job: Job, spec: Spec, targets: List) -> None:
+        edition = self._keeper.begin(job, spec, targets, self._rules.tenants[job.client.tenant].limits, self._apart)
         if edition is not None:
             self._sender.begins(edition)
             self._captures.choose()
@@ -219,7 +227,7 @@ class Loop:
     def _resume(self, job: Job) -> None:
         if job.current is not None:
             now = self._monotonic()
-            if job.spec.rounds is None:
+            if job.current.spec.rounds is None:
                 job.current.skip(now)
             else:
                 job.current.slip(now)
@@ -249,7 +257,7 @@ class Loop:
         self._apart = clocks_apart()
         self._orders.poll()
         if self._paths.refresh(now):
-            self._guard = self._guard.with_broadcasts(self._paths.broadcasts())
+            self._know_broadcasts()
             self._keeper.resolve_again()
         if self._keeper.resolve():
             self._sender.stir()
@@ -259,6 +267,18 @@ class Loop:
             self._captures.check(now)
             if self._keeper.tidy(now, self._held):
                 self._captures.choose()
+
+    def _fitting(self, limits: Limits) -> Limits:
+        """With no more packets under way than the table was made for."""
+        return structs.replace(limits, in_flight=min(limits.in_flight, self._table.size // 2))
+
+    def _know_broadcasts(self) -> None:
+        """Of our own networks, which may be others now."""
+        before, now = self._broadcasts, self._paths.broadcasts()
+        if not all(np.array_equal(one, other) for one, other in zip(before, now, strict=True)):
+            self._broadcasts = now
+            self._guard = self._guard.with_broadcasts(now)
+            self._orders.judge_again()
 
     def _tell(self, sample: Sample) -> None:
         self._on_sample(sample)

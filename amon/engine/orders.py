@@ -9,7 +9,7 @@ import numpy as np
 
 from amon.engine.connection import Client
 from amon.engine.guard import Guard
-from amon.engine.jobs import Job, Jobs, List, denied_in
+from amon.engine.jobs import Job, Jobs, List, Preparing, denied_in
 from amon.engine.messages import (
     Ask,
     Begin,
@@ -22,6 +22,7 @@ from amon.engine.messages import (
     Ready,
     Refused,
     Resume,
+    Spec,
     Tally,
     Targets,
 )
@@ -32,7 +33,8 @@ from amon.engine.targets import unpack
 TARGETS_MOST = 4_000_000
 """Targets of all clients together; each costs some 60 bytes."""
 JOBS_MOST = 1024
-"""Jobs of one client."""
+"""Jobs of one tenant."""
+JOBS_OF_ALL = 4096
 
 
 class Orders:
@@ -48,7 +50,7 @@ class Orders:
         jobs: Jobs,
         guard: Callable[[], Guard],
         executor: Executor,
-        started: Callable[[Job, List], None],
+        started: Callable[[Job, Spec, List], None],
         resumed: Callable[[Job], None],
         others: Callable[[Said], None],
     ) -> None:
@@ -83,35 +85,48 @@ class Orders:
 
     def poll(self) -> None:
         """Take over the lists that are ready."""
-        for job in [job for job in self._preparing if job.preparing is None or job.preparing.done()]:
+        for job in list(self._preparing):
+            preparing = job.preparing
+            if preparing is not None and job.over:
+                preparing.future.cancel()
+            elif preparing is not None and not preparing.future.done():
+                continue
             self._preparing.remove(job)
-            future, job.preparing = job.preparing, None
-            if future is None or job.over:
+            job.preparing = None
+            if preparing is None or job.over:
                 continue
             try:
-                ready = future.result()
+                ready = preparing.future.result()
             except Exception as fault:
                 self._log.exception("the targets of job %d of %s could not be made ready", job.ident, job.client)
-                self._desk.send(job.client, Refused(f"the targets could not be made ready: {fault!r}", job.ident))
+                self._refuse(job, f"the targets could not be made ready: {fault!r}")
             else:
-                self._started(job, ready)
+                self._started(job, preparing.spec, ready)
 
     def judge_again(self) -> None:
-        """Other targets are allowed now than before."""
+        """Other targets are allowed now than before: of what is probed, and of what is just being made ready."""
         for job in self._jobs:
-            if job.current is not None and not job.over:
-                self._prepare(job, job.current.list.addresses)
+            if job.over:
+                continue
+            if job.preparing is not None:
+                self._prepare(job, job.preparing.addresses, job.preparing.spec)
+            elif job.current is not None:
+                self._prepare(job, job.current.list.addresses, job.current.spec)
 
     def _begin(self, client: Client, begin: Begin) -> None:
         job = self._jobs.find(client, begin.job)
         if job is not None and job.over:
             self._desk.send(client, Refused(f"job {begin.job} is still ending", begin.job))
         elif job is not None:
-            job.next_spec, job.coming = begin.spec, []
-        elif len(self._jobs.of(client)) >= JOBS_MOST:
-            self._desk.send(client, Refused(f"{JOBS_MOST} jobs are open; next: end some", begin.job))
+            job.next_spec, job.spoiled = begin.spec, False
+            self._jobs.fetch(job)
+        elif self._jobs.of_tenant(client.tenant) >= JOBS_MOST:
+            text = f"{JOBS_MOST} jobs of tenant {client.tenant} are open; next: end some"
+            self._desk.send(client, Refused(text, begin.job))
+        elif len(self._jobs) >= JOBS_OF_ALL:
+            self._desk.send(client, Refused(f"{JOBS_OF_ALL} jobs are open, of all tenants together", begin.job))
         else:
-            self._jobs.add(Job(client, begin.job, begin.spec, begin.spec))
+            self._jobs.add(Job(client, begin.job, begin.spec))
 
     def _about(self, job: Job, said: Targets | Ready | Pause | Resume | End) -> None:
         match said:
@@ -131,33 +146,49 @@ class Orders:
                 assert_never(never)
 
     def _more(self, job: Job, addresses: bytes) -> None:
+        if job.spoiled:
+            return  # it was told so
         if len(addresses) % 16:
-            self._refuse(job, "an address is 16 bytes")
-        elif self._jobs.targets + len(addresses) // 16 > TARGETS_MOST:
-            self._refuse(job, f"this engine has room for {TARGETS_MOST:,} targets, of all its clients together")
+            self._spoil(job, "an address is 16 bytes")
+        elif self._targets + len(addresses) // 16 > TARGETS_MOST:
+            self._spoil(job, f"this engine has room for {TARGETS_MOST:,} targets, of all its clients together")
         else:
-            job.coming.append(addresses)
+            self._jobs.bring(job, addresses)
+
+    @property
+    def _targets(self) -> int:
+        """With those that are just being made ready."""
+        found = (job.preparing.addresses for job in self._preparing if job.preparing is not None)
+        return self._jobs.targets + sum(len(addresses) for addresses in found) // 16
 
     def _ready(self, job: Job) -> None:
-        if job.coming:
-            addresses = b"".join(job.coming)
-            job.coming = []
+        if job.spoiled:
+            job.spoiled = False
+        elif job.coming:
+            self._prepare(job, self._jobs.fetch(job), job.next_spec)
+        elif job.preparing is not None:
+            self._prepare(job, job.preparing.addresses, job.next_spec)
         elif job.current is not None:
-            addresses = job.current.list.addresses
+            self._prepare(job, job.current.list.addresses, job.next_spec)
         else:
             self._refuse(job, "a job needs at least one target")
-            return
-        self._prepare(job, addresses)
 
-    def _prepare(self, job: Job, addresses: bytes) -> None:
-        # The last list wins: what is still being made ready of an earlier one is not looked at any more.
-        job.preparing = self._executor.submit(prepare, addresses, self._guard(), job.client.tenant, job.next_spec.seed)
+    def _prepare(self, job: Job, addresses: bytes, spec: Spec) -> None:
+        # The last list wins: one of this job that waits for the thread is not made ready any more.
+        if job.preparing is not None:
+            job.preparing.future.cancel()
+        future = self._executor.submit(prepare, addresses, self._guard(), job.client.tenant, spec.seed)
+        job.preparing = Preparing(addresses, spec, future)
         if job not in self._preparing:
             self._preparing.append(job)
 
+    def _spoil(self, job: Job, text: str) -> None:
+        """The list that is coming is not taken, nor what still comes of it; what is probed stays."""
+        job.spoiled = True
+        self._jobs.fetch(job)
+        self._refuse(job, text)
+
     def _refuse(self, job: Job, text: str) -> None:
-        """The list that was coming is not taken; what is probed stays."""
-        job.coming = []
         self._desk.send(job.client, Refused(text, job.ident))
         if job.current is None and job.preparing is None:
             self._jobs.remove(job)

@@ -142,6 +142,8 @@ class Ground:
             self.hops.source_high[row], self.hops.source_low[row], self.hops.usable[row] = high, low, True
         self.hops.version = 1
         self.changed = False
+        self.own: tuple[str, ...] = ()
+        """Broadcast addresses of our own networks."""
 
     def fileno(self) -> int:
         return self._reading
@@ -156,7 +158,8 @@ class Ground:
     def keep(self, rows: U16) -> None: ...
 
     def broadcasts(self) -> tuple[U64, U64]:
-        return np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+        low = np.array([MAPPED | int(ip_address(one)) for one in self.own], np.uint64)
+        return np.zeros(len(low), np.uint64), low
 
     def notes(self) -> tuple[str, ...]:
         return ()

@@ -2,6 +2,7 @@
 
 import socket
 from collections import Counter
+from concurrent.futures import Executor
 from ipaddress import ip_address
 from typing import cast
 
@@ -48,7 +49,7 @@ def packed(*addresses: str) -> bytes:
 class Stage:
     """A loop whose time goes on as a test says, and a client at its desk."""
 
-    def __init__(self, limits: Limits = LIMITS, lists: Lists = OPEN) -> None:
+    def __init__(self, limits: Limits = LIMITS, lists: Lists = OPEN, executor: Executor | None = None) -> None:
         self.now = 1000 * SECOND
         self.network = Network(self.clock)
         self.ground = Ground()
@@ -57,8 +58,9 @@ class Stage:
         rules = Rules(limits, {"t": TenantCap(limits), "other": TenantCap(limits)}, {"t": lists, "other": OPEN})
         self.ports = Ports([Wanted(ROUTED)], self.ground.hops, b"amon test", self.network.open)
         self.loop = Loop(
-            "E1", "amon test", rules, self.desk, cast(Paths, self.ground), self.ports, self.samples.append, self.clock
-        )
+            "E1", "amon test", rules, self.desk, cast(Paths, self.ground), self.ports, self.samples.append, self.clock,
+            executor,
+        )  # fmt: skip
         self.clients: list[Peer] = []
         self.others: list[Stage] = []
 

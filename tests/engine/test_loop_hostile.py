@@ -1,11 +1,19 @@
 """What a client may say, however odd, ends no engine and costs nobody else anything."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
-from amon.engine.messages import Begin, Ended, Pause, Refused, Spec, Taken, encode
-from tests.engine.staged import Stage, check
+from amon.engine.caps import TenantCap
+from amon.engine.loop import Rules
+from amon.engine.messages import Begin, End, Ended, Limits, Pause, Ready, Refused, Spec, Taken, Targets, encode
+from amon.engine.orders import JOBS_MOST
+from amon.engine.server import Account
+from tests.engine.mirror import nothing
+from tests.engine.staged import LIMITS, MS, OPEN, Peer, Stage, check, packed
 
 
 @pytest.fixture
@@ -58,3 +66,193 @@ def test_text_that_is_no_utf_8_is_refused(stage: Stage, place: bytes) -> None:
     stage.go_on(0.1)
     (refused,) = [one for one in client.heard if isinstance(one, Refused)]
     assert refused.text.startswith("not understood: 'utf-8' codec")
+
+
+def denying(*networks: str) -> Rules:
+    return Rules(LIMITS, {"t": TenantCap(LIMITS), "other": TenantCap(LIMITS)}, {"t": OPEN, "other": OPEN}, networks)
+
+
+def order_of(stage: Stage, client: Peer, *addresses: str) -> None:
+    """A list is being made ready, and no turn has looked whether it is."""
+    client.say(Targets(1, packed(*addresses)))
+    client.say(Ready(1))
+    stage.turn(5 * MS)
+
+
+def probed(stage: Stage, since: int = 0) -> set[str]:
+    return {str(ip_address(packet[16:20])) for _, packet in stage.network.sent[since:]}
+
+
+class Later(Executor):
+    """A thread that works when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, do: Callable[..., Any], /, *args: Any, **more: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: do(*args, **more)))
+        return future
+
+    def work(self) -> None:
+        for future, do in self.waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_result(do())
+        self.waiting.clear()
+
+
+def test_a_reload_denies_targets_of_a_list_that_is_just_being_made_ready() -> None:
+    later = Later()
+    stage = Stage(executor=later)
+    client = stage.client()
+    client.say(Begin(1, Spec(interval=0.1)))
+    order_of(stage, client, "192.0.2.1", "192.0.2.2")
+    stage.loop.reload(denying("192.0.2.2"))
+    later.work()
+    stage.go_on(2)
+    assert probed(stage) == {"192.0.2.1"}
+    stage.close()
+
+
+def test_a_reload_loses_no_list_that_is_just_being_made_ready() -> None:
+    later = Later()
+    stage = Stage(executor=later)
+    client = stage.client()
+    client.say(Begin(1, Spec(interval=0.1)))
+    order_of(stage, client, "192.0.2.1")
+    later.work()
+    stage.go_on(1)
+    order_of(stage, client, "192.0.2.7")
+    stage.loop.reload(denying())
+    later.work()
+    before = len(stage.network.sent)
+    stage.go_on(1)
+    assert "192.0.2.7" in probed(stage, before)
+    before = len(stage.network.sent)
+    stage.go_on(1)
+    assert probed(stage, before) == {"192.0.2.7"}
+    stage.close()
+
+
+def test_one_list_of_a_job_waits_for_the_thread_however_many_were_ordered() -> None:
+    later = Later()
+    stage = Stage(executor=later)
+    client = stage.client()
+    client.say(Begin(1, Spec(interval=0.1)))
+    for host in range(1, 40):
+        order_of(stage, client, f"192.0.2.{host}")
+        client.say(Ready(1))
+    stage.turn(5 * MS)
+    assert sum(not future.cancelled() for future, _ in later.waiting) == 1
+    later.work()
+    stage.go_on(1)
+    assert probed(stage) == {"192.0.2.39"}
+    assert len([one for one in client.heard if isinstance(one, Taken)]) == 1
+    assert not [one for one in client.heard if isinstance(one, Refused)]
+    client.say(End(1))
+    order_of(stage, client, "192.0.2.40")
+    stage.close()
+
+
+def test_a_reload_that_denies_all_of_a_list_ends_its_job(stage: Stage) -> None:
+    client = stage.client()
+    client.begin(Spec(interval=0.1), "192.0.2.1", "192.0.2.2")
+    stage.go_on(0.5)
+    stage.loop.reload(denying("192.0.2.0/24"))
+    stage.go_on(0.3)
+    before = len(stage.network.sent)
+    stage.go_on(2)
+    assert len(stage.network.sent) == before
+    (refused,) = [one for one in client.heard if isinstance(one, Refused)]
+    assert refused.text.startswith("none of the targets may be probed")
+    check(client.end())
+
+
+def test_a_reload_without_a_tenant_ends_its_jobs_and_not_the_engine(stage: Stage) -> None:
+    client, other = stage.client(), stage.client("other")
+    client.begin(Spec(interval=0.001), "192.0.2.1")
+    other.begin(Spec(interval=0.1), "192.0.2.2")
+    stage.go_on(0.5)
+    stage.desk.reload([Account("other")])
+    stage.loop.reload(Rules(LIMITS, {"other": TenantCap(LIMITS)}, {"other": OPEN}))
+    stage.go_on(0.3)
+    before = len(stage.network.sent)
+    stage.go_on(1)
+    assert probed(stage, before) == {"192.0.2.2"}
+    stage.loop.reload(Rules(LIMITS, {"other": TenantCap(LIMITS)}, {"other": OPEN}))
+    stage.go_on(5)
+    assert stage.loop.sample(stage.now).jobs == 1
+    check(other.end())
+
+
+def test_a_reload_makes_no_more_packets_be_under_way_than_the_table_is_for() -> None:
+    stage = Stage(Limits(rate=10_000, bytes=10e6, in_flight=512))
+    stage.network.answer = nothing
+    stage.loop.reload(denying())
+    client = stage.client()
+    client.begin(Spec(interval=0.01, rounds=100, timeout=10.0), *(f"192.0.2.{host}" for host in range(1, 41)))
+    stage.go_on(1)
+    assert stage.loop.sample(stage.now).in_flight == 512
+    stage.close()
+
+
+def test_new_networks_of_this_host_deny_their_broadcast_addresses_in_lists_that_are_probed(stage: Stage) -> None:
+    client = stage.client()
+    client.begin(Spec(interval=0.1), "192.0.2.1", "192.0.2.255")
+    stage.go_on(0.5)
+    stage.ground.own = ("192.0.2.0", "192.0.2.255")
+    stage.ground.changed = True
+    stage.go_on(0.5)
+    before = len(stage.network.sent)
+    stage.go_on(1)
+    assert probed(stage, before) == {"192.0.2.1"}
+
+
+def test_nothing_of_a_list_is_probed_of_which_a_piece_was_refused(stage: Stage) -> None:
+    client = stage.client()
+    client.begin(Spec(interval=0.1), "192.0.2.1")
+    for piece in (packed("192.0.2.2"), b"12345", packed("192.0.2.3")):
+        client.say(Targets(1, piece))
+    client.say(Ready(1))
+    stage.go_on(1)
+    assert probed(stage) == {"192.0.2.1"}
+    assert [one.text for one in client.heard if isinstance(one, Refused)] == ["an address is 16 bytes"]
+    order_of(stage, client, "192.0.2.4")
+    stage.go_on(1)
+    assert probed(stage) == {"192.0.2.1", "192.0.2.4"}
+
+
+def test_a_list_in_a_great_many_pieces_costs_no_more_than_one(stage: Stage) -> None:
+    client = stage.client()
+    client.say(Begin(1, Spec(interval=1.0)))
+    for host in range(200):
+        client.say(Targets(1, packed(f"192.0.2.{host}") if host else b""))
+        stage.turn(MS)
+    assert stage.loop.sample(stage.now).jobs == 1
+    client.say(Ready(1))
+    stage.go_on(0.5)
+    (taken,) = [one for one in client.heard if isinstance(one, Taken)]
+    assert taken.targets == 199
+    client.end()
+    assert stage.loop.sample(stage.now).targets == 0
+
+
+def test_no_tenant_takes_all_jobs_there_may_be(stage: Stage) -> None:
+    clients = [stage.client(), stage.client()]
+    for job in range(JOBS_MOST):
+        clients[job % 2].say(Begin(job, Spec()))
+        stage.turn(MS)
+    clients[0].say(Begin(5000, Spec()))
+    stage.go_on(1)
+    (refused,) = [one for one in clients[0].heard if isinstance(one, Refused)]
+    assert refused.text == f"{JOBS_MOST} jobs of tenant t are open; next: end some"
+    other = stage.client("other")
+    other.begin(Spec(interval=0.1), "192.0.2.1")
+    assert isinstance(other.heard[-1], Taken)
+    for client in clients:
+        client.socket.close()
+        stage.clients.remove(client)
+    stage.go_on(1)
+    again = stage.client()
+    again.begin(Spec(interval=0.1), "192.0.2.1")
+    assert isinstance(again.heard[-1], Taken)
