@@ -48,10 +48,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line that is no target."""
+    """What is not probed."""
 
-    place: Annotated[str, Field("file or list, and line")]
-    why: str
+    place: Annotated[str, Field("file or list and line, or the target")]
+    why: Annotated[str, Field("why not")]
 
 
 @dataclass(frozen=True, slots=True)

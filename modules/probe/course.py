@@ -247,6 +247,10 @@ class Course:
             found.append(("engine", Health.bad(self._keeper.trouble[:300], state="gone")))
         elif self.by_engine and (self.job.now.trouble or self._keeper.trouble):
             found.append(("engine", Health.bad((self.job.now.trouble or self._keeper.trouble)[:300], state="refuses")))
+        denied = sum(one.count for one in self.job.now.denied) if self.by_engine else 0
+        if denied:
+            text = f"the engine does not probe {denied} of {len(self.targets)}: {self.job.now.denied[0].text}"
+            found.append(("denied", Health.fair(text[:300], state="denied")))
         if self.interval > self.settings.interval:
             text = f"{len(self.targets)} targets every {self.settings.interval:g} s need the packet engine: "
             text += f"at most {RATE_MOST:g} a second are visited without it, so each every {self.interval:.3g} s"

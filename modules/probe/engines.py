@@ -7,7 +7,7 @@ what the engine says of itself, and turns batches into results.
 import asyncio
 import logging
 from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +114,8 @@ class JobNow:
     trouble: str = ""
     batches: int = 0
     denied: tuple[Denied, ...] = ()
+    listing: Listing | None = None
+    """Whose places those of `denied` are."""
 
 
 class StandingJob:
@@ -146,7 +148,7 @@ class StandingJob:
     async def _once(self, engine: Engine, spec: Spec, listing: Listing) -> None:
         async with await engine.begin(spec, listing.addresses) as job:
             self._lists = {job.edition: listing}
-            self.now.job, self.now.denied = job, job.denied
+            self.now.job, self.now.denied, self.now.listing = job, job.denied, listing
             self._say("")
             if self._paused:
                 await job.pause()
@@ -167,7 +169,7 @@ class StandingJob:
         elif isinstance(report, Ended):
             self._say(report.text or "the engine has ended it")
         else:
-            self.now.denied = job.denied
+            self.now.denied, self.now.listing = job.denied, self._lists.get(report.edition)
 
     async def change(self, spec: Spec, listing: Listing) -> bool:
         """Without a stop: the old list is probed until the new one is in force. False: there is no job to change."""
@@ -178,6 +180,15 @@ class StandingJob:
         self._lists = {job.edition + 1: listing, **({job.edition: before} if before is not None else {})}
         await job.change(spec=spec, targets=listing.addresses)
         return True
+
+    def not_probed(self) -> Iterator[tuple[int, str]]:
+        """Rows of our list that the engine must not probe, and why; of very many the first."""
+        listing = self.now.listing
+        for one in self.now.denied if listing is not None else ():
+            for place in one.rows:
+                rows = listing.rows if listing is not None else None
+                if place != NOWHERE:
+                    yield (place if rows is None else rows[place]), one.text
 
     async def pause(self, paused: bool) -> None:
         self._paused = paused

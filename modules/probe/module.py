@@ -33,7 +33,7 @@ from .results import PACKETS, Results, Sink, row_of
 from .settings import Settings
 from .shape import Family, Resolver
 
-Which = Annotated[Literal["all", "bad", "missing", "junk"], Field("which of them")]
+Which = Annotated[Literal["all", "bad", "missing", "junk", "denied"], Field("which of them")]
 Most = Annotated[int, Field("rows at most", least=1, most=10_000)]
 Called = Annotated[str, Field("its label or address", pattern=r"[^\s\x00-\x1f]*", longest=253, complete="called")]
 
@@ -144,10 +144,13 @@ class ProbeModule(Captures):
 
     @command()
     async def targets(self, call: Call, which: Which = "all", most: Most = 100) -> list[Target] | list[Place]:
-        """The targets with how they are, the worst first; or lines that are none (`targets junk`)."""
+        """The targets with how they are, the worst first; lines that are none (junk); those the engine denies."""
         course = self.course
         if which == "junk":
             return [Place(one.place, one.why) for one in course.targets.junk[:most]]
+        if which == "denied":
+            denied = islice(course.job.not_probed() if course.by_engine else (), most)
+            return [Place(course.targets.called(row), why) for row, why in denied]
         rows = list(islice(course.judge.bad(), most))
         if which == "all":
             well = (row for row in range(len(course.targets)) if course.judge.level(row) is Level.ok)

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 
 from amon.engine.messages import Sample
 from amon.health import Health
+from amon.units import format_quantity
 
 from .answers import Monitor
 from .course import Course
 
 LATE_MOST = 0.05
 """Seconds: when one tick of a hundred is later, packets leave too late to be trusted in their time."""
+
+QUEUED_MOST = 32 * 2**20
+"""Bytes of results that wait in the engine: when there are more its clients are too slow, and it pauses their jobs."""
 
 
 def monitor_of(course: Course, sample: Sample | None, way: str) -> Monitor:
@@ -65,5 +69,8 @@ class Watch:
         if dropped:
             text = ", ".join(f"{count} at {name}" for name, count in sorted(dropped.items())[:5])
             yield "drops", Health.fair(f"the engine dropped packets itself: {text}", state="drops")
+        if sample.queued > QUEUED_MOST:
+            waiting = format_quantity(sample.queued, "B")
+            yield "queue", Health.fair(f"{waiting} of results wait in the engine until they are taken", state="full")
         if sample.late[1] / 1e9 > LATE_MOST:
             yield "pace", Health.fair(f"1 tick of 100 is {sample.late[1] / 1e9:.3g} s late", state="late")

@@ -11,10 +11,11 @@ from msgspec import structs
 
 from amon.clock import SystemClock
 from amon.engine.connection import Client
-from amon.engine.messages import SELF, STATES, Batch, Capture, Ended, Pause, Resume, State, Tally
+from amon.engine.messages import SELF, STATES, Batch, Capture, Ended, Pause, Resume, Sample, State, Tally
 from amon.health import Level
 from amon.testing import stage
 from modules.probe import ProbeModule, Settings
+from modules.probe.monitor import Watch
 from modules.probe.settings import Limits
 from tests.engine.process.scripted import TENANT, Doing, Engine, Script, ScriptedLoop
 from tests.modules.probe.probeworlds import Names
@@ -161,6 +162,15 @@ async def test_the_engine_tells_of_itself_as_data_and_growing_drops_as_health(tm
         engine.stop()
 
 
+def test_late_ticks_and_results_that_wait_are_parts_of_health() -> None:
+    sample = Sample(1.0, 1.0, 10, 9, 0.1, 1, Tally(), {}, late=(1000, 60_000_000, 90_000_000), queued=2**26)
+    parts = dict(Watch().look(sample))
+    assert parts["pace"].text == "1 tick of 100 is 0.06 s late"
+    assert parts["queue"].text == "64 MiB of results wait in the engine until they are taken"
+    assert dict(Watch().look(structs.replace(sample, late=(1000, 2000, 3000), queued=0))) == {}
+    assert dict(Watch().look(None)) == {}
+
+
 async def test_a_single_probe_goes_through_the_engine_at_the_highest_priority(tmp_path: Path) -> None:
     def taken(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
         loop.desk.send(client, rows(job, doing, [ANSWERED]))
@@ -185,13 +195,14 @@ async def test_a_capture_is_a_file_here_and_comes_as_text_that_makes_the_same_fi
         async with stage(ProbeModule, settings(engine.path), **world()) as site:
             await until(lambda: site.module.keeper.engine is not None)
             outcome = await site.ask("probe capture 1 target=192.0.2.1 --no-received")
-            assert (outcome.state, outcome.data["packets"], outcome.data["size"]) == ("done", 1, 8)
+            written = engine.loop.script.captured
+            assert (outcome.state, outcome.data["packets"], outcome.data["size"]) == ("done", 1, len(written))
             order = next(one for one in engine.loop.heard if isinstance(one, Capture))
             assert (order.address, order.sent, order.received) == (bytes(10) + b"\xff\xff\xc0\x00\x02\x01", True, False)
             name = outcome.data["name"]
             assert [row["name"] for row in (await site.ask("probe captured")).data] == [name]
             text = (await site.ask(f"probe captured {name}")).text
-            assert base64.b64decode(text) == b"engine-1"
+            assert base64.b64decode(text) == written
             assert (await site.ask("probe captured ZZZZ")).state == "refused"
             path = site.module.env.state / "captures" / f"{name}.pcap"
             assert path.stat().st_mode & 0o777 == 0o600

@@ -28,7 +28,7 @@ def lines() -> Iterator[str]:
 
 
 def typable() -> list[str]:
-    found = [line.replace(" [bad|missing|junk]", " bad").replace(" [TARGET] [MOST]", "") for line in lines()]
+    found = [line.replace(" [bad|missing|junk|denied]", " bad").replace(" [TARGET] [MOST]", "") for line in lines()]
     return sorted({line for line in found if "..." not in line})
 
 

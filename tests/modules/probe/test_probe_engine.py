@@ -92,3 +92,16 @@ async def test_a_capture_is_a_pcap_of_the_packets_that_went_and_came(engine: Pro
         assert (magic, link) == (0xA1B23C4D, 101)  # nanoseconds; raw IP
         assert data[24 + 16] >> 4 == 4
         assert (await site.ask("probe captured")).data[0]["packets"] == 6
+
+
+async def test_what_the_engine_must_not_probe_is_told_and_the_rest_is_probed(engine: Program) -> None:
+    targets = ("missing.example", "224.0.0.1 many", "127.0.0.1", "192.0.2.1 far")
+    async with stage(ProbeModule, settings(engine, *targets), **world()) as site:
+        await can_send(site)
+        await until(lambda: "denied" in site.health.parts)
+        assert site.health.parts["denied"].text.startswith("the engine does not probe 2 of 4: ")
+        rows = (await site.ask("probe targets denied")).data
+        assert [row["place"] for row in rows] == ["many", "far"]
+        assert all(row["why"] for row in rows)
+        await until(lambda: site.module.course.standing.seen[2])
+        assert (await site.ask("probe status")).data["denied"] == 2
