@@ -65,7 +65,9 @@ def _add_status(status: argparse.ArgumentParser) -> None:
 
 def _add_ping(ping: argparse.ArgumentParser) -> None:
     ping.add_argument("addresses", nargs="+", metavar="ADDRESS", help="IPv4 or IPv6, or a name")
-    ping.add_argument("-c", dest="count", type=_count, default=4, metavar="N", help="packets to each (default: 4)")
+    ping.add_argument(
+        "-c", dest="count", type=_count, default=4, metavar="N", help="packets to each; 0: until Ctrl-C (default: 4)"
+    )
     ping.add_argument(
         "-i", dest="interval", type=_seconds, default=1.0, metavar="S", help="seconds between two (default: 1)"
     )
@@ -96,7 +98,7 @@ def _within(least: float, most: float, whole: bool) -> Callable[[str], float]:
 
 
 def _count(text: str) -> int:
-    return int(_within(1, 1_000_000, True)(text))
+    return int(_within(0, 1_000_000, True)(text))
 
 
 def _seconds(text: str) -> float:

@@ -85,8 +85,8 @@ async def connect(
 
 
 class Engine:
-    """on_sample: called once a second with what the engine says of itself, all its cores together. on_change: when it went (with the reason) or has
-    come back (with an empty text)."""
+    """on_sample: called once a second with what the engine says of itself, all its cores together. on_change: when it
+    went (with the reason) or has come back (with an empty text)."""
 
     def __init__(self, path: Path | socket.socket, hello: Hello, times: Times, random: Random | None = None) -> None:
         self.on_sample: Callable[[Sample], None] | None = None

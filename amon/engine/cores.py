@@ -99,7 +99,7 @@ class Cores:
         self._asked = _Asked()
         self._told = ""
         self._failed = self._up = False
-        self._beat = 0.0
+        self._beat = self._looked = 0.0
         self._log = logging.getLogger("amon.engine.cores")
 
     def run(self) -> int:
@@ -175,6 +175,7 @@ class Cores:
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent says when
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it listens
             privileges.end_with_parent(signal.SIGTERM)
             if os.getppid() == parent:
                 for other in self._children:
@@ -232,6 +233,11 @@ class Cores:
             child.channel = None
 
     def _end_silent(self, now: float) -> None:
+        if now - self._looked > self._times.silent / 2:
+            # This process was stopped itself, and the others with it.
+            for child in self._children:
+                child.heard = now
+        self._looked = now
         for child in self._children:
             if child.pid and now - child.heard > self._times.silent:
                 self._log.error("core %d has said nothing for %g s: it is ended", child.number, self._times.silent)

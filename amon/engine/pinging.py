@@ -7,6 +7,7 @@ probed, with rights given up before the first packet.
 import asyncio
 import json as json_text
 import os
+import signal
 import socket
 import sys
 import threading
@@ -23,7 +24,7 @@ from amon.engine.client import Engine, Job, connect, packed
 from amon.engine.guard import Lists
 from amon.engine.linux.netlink import Netlink
 from amon.engine.loop import Loop, Rules
-from amon.engine.messages import SELF, STATES, Batch, Captured, Ended, Limits, Sample, Spec
+from amon.engine.messages import SELF, STATES, Batch, Captured, End, Ended, Limits, Sample, Spec
 from amon.engine.paths import Paths
 from amon.engine.ports import Ports, Wanted
 from amon.engine.process import ROUTED_WAYS, Opener, interfaces_of
@@ -41,7 +42,7 @@ _ANSWERED = STATES.index("answered")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for, in the words of ping(8). Times in seconds."""
+    """What is asked for, in the words of ping(8). Times in seconds. count: 0 until somebody says Ctrl-C."""
 
     addresses: Sequence[str]
     count: int = 4
@@ -82,7 +83,7 @@ def ping(wish: Wish) -> int:
         print(f"amon-engine ping: {visible(str(error))}", file=sys.stderr)
         return USAGE
     _summary(wish, targets, sample)
-    whole = all(one.ends.get("answered", 0) == wish.count for one in targets)
+    whole = all(one.ends.keys() == {"answered"} and one.sent >= wish.count for one in targets)
     return ANSWERED if whole else NOT_ALL
 
 
@@ -144,6 +145,7 @@ async def _ping(wish: Wish, targets: Sequence[Told], connected: socket.socket) -
         try:
             await asyncio.sleep(0)  # so that it is asked for first
             job = await engine.begin(_spec(wish), packed(one.address for one in targets))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _end, job)
             for denied in job.denied:
                 for row in denied.rows:
                     targets[row].denied = denied.text
@@ -157,8 +159,16 @@ async def _ping(wish: Wish, targets: Sequence[Told], connected: socket.socket) -
         return sample
 
 
+def _end(job: Job) -> None:
+    """What is under way is still waited for, and then all of it is summed up."""
+    for part in job.parts:
+        part.link.post(End(job.number))
+
+
 def _spec(wish: Wish) -> Spec:
-    return Spec(wish.interval, wish.count, timeout=wish.timeout, size=wish.size, df=wish.df, ttl=wish.ttl, priority=0)
+    return Spec(
+        wish.interval, wish.count or None, timeout=wish.timeout, size=wish.size, df=wish.df, ttl=wish.ttl, priority=0
+    )
 
 
 async def _capture(wish: Wish, engine: Engine, done: asyncio.Event) -> Captured | None:

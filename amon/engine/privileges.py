@@ -68,7 +68,8 @@ def drop(keep: Iterable[int]) -> frozenset[int]:
         # Without CAP_SETPCAP that set stays; it gives nothing by itself, and nothing new is run (below).
         if one not in left and _prctl_quietly(_PR_CAPBSET_READ, one) == 1:
             _prctl_quietly(_PR_CAPBSET_DROP, one)
-    _capset(left, left)
+    if not left == permitted() == effective():  # who has nothing need not be allowed to give it up
+        _capset(left, left)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     for thread in os.listdir("/proc/self/task"):  # noqa: PTH208
         more = effective(thread) - left

@@ -10,7 +10,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +58,7 @@ class Seat:
 
 
 class Process:
-    """listener: where clients come to. path: of the configuration, to be read again."""
+    """listener: where clients come to. drop: gives up rights."""
 
     def __init__(
         self,
@@ -67,8 +67,10 @@ class Process:
         listener: socket.socket,
         teller: Teller,
         seat: Seat | None = None,
+        drop: Callable[[Iterable[int]], frozenset[int]] = privileges.drop,
     ) -> None:
         self._loaded, self._settings, self._listener, self._teller = loaded, settings, listener, teller
+        self._drop = drop
         self._seat = seat or Seat()
         self._world = World()
         self._log = logging.getLogger("amon.engine.process")
@@ -132,7 +134,11 @@ class Process:
         if self._settings.lock_memory:
             keep.add(privileges.IPC_LOCK)  # else the next allocation could fail
         before = privileges.effective()
-        left = privileges.drop(keep)
+        try:
+            left = self._drop(keep)
+        except OSError as error:
+            text = f"rights cannot be given up: {error.strerror}; next: see SystemCallFilter= of the unit"
+            raise Failed(text) from None
         self._opener.given_up = before - left
         files = (
             "no new files" if privileges.forbid_new_files() else "files as its user may: this kernel has no landlock"

@@ -64,7 +64,7 @@ def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     "argv",
     [
-        [], ["rnu"], ["run", "--frob"], ["ping"], ["ping", "-c", "0", "x"], ["ping", "-i", "-1", "x"],
+        [], ["rnu"], ["run", "--frob"], ["ping"], ["ping", "-c", "-1", "x"], ["ping", "-i", "-1", "x"],
         ["ping", "-s", "15", "x"], ["ping", "-t", "256", "x"], ["ping", "--way", "fast", "x"],
     ],
 )  # fmt: skip

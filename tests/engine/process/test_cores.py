@@ -23,9 +23,9 @@ folder = sys.argv[1]
 stop = []
 def body(number, teller):
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    signal.signal(signal.SIGHUP, lambda *_: teller.ready("reloaded"))
     open(f"{folder}/{number}.{os.getpid()}", "w").close()
     CHILD
+    signal.signal(signal.SIGHUP, lambda *_: teller.ready("reloaded"))
     teller.ready("up")
     while not stop:
         if not os.path.exists(f"{folder}/silent.{os.getpid()}"):
@@ -128,6 +128,36 @@ async def test_a_child_that_says_nothing_is_ended_and_started_again(program: Pro
     assert code == 0
     assert "core 1 has said nothing for 3 s: it is ended" in said
     assert len(program.pids(0)) == 1
+
+
+async def test_a_parent_that_was_stopped_for_long_does_not_blame_its_children(program: Program) -> None:
+    await program.start(silent=1.0)
+    await program.notices.wait("READY=1")
+    children = program.pids(0) + program.pids(1)
+    pid = program.process.pid
+    for one in (pid, *children):
+        os.kill(one, signal.SIGSTOP)
+    stopped = asyncio.get_running_loop().time()
+    await until(lambda: asyncio.get_running_loop().time() - stopped > 1.5)
+    os.kill(pid, signal.SIGCONT)  # the children say nothing before it looks
+    await program.notices.wait("WATCHDOG=1")
+    for one in children:
+        os.kill(one, signal.SIGCONT)
+    code, said = await program.end()
+    assert (code, "has said nothing" in said) == (0, False)
+
+
+async def test_a_hangup_while_a_child_begins_does_not_end_it(program: Program) -> None:
+    begins = "open(f'{folder}/begins', 'w').close() if number else None"
+    wait = "[time.sleep(0.01) for _ in range(1000) if number and not os.path.exists(f'{folder}/go')]"
+    await program.start(f"{begins}; {wait}")
+    await until(lambda: (program.folder / "begins").exists())
+    program.process.send_signal(signal.SIGHUP)
+    await program.notices.wait("RELOADING=1")
+    (program.folder / "go").touch()
+    await program.notices.wait("READY=1")
+    code, said = await program.end()
+    assert (code, "could not begin" in said) == (0, False)
 
 
 async def test_a_child_that_cannot_begin_ends_all_of_it(program: Program) -> None:

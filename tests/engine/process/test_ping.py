@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -60,6 +61,20 @@ def test_what_may_never_be_probed_is_not_probed_here_either() -> None:
     assert done.returncode == 1
     assert "224.0.0.1: not probed: is multicast" in done.stdout
     assert "127.0.0.1: 1 sent, 1 answered" in done.stdout
+
+
+@pytest.mark.lab
+def test_a_ctrl_c_ends_it_with_the_summary(tmp_path: Path) -> None:
+    if not apart():
+        pytest.skip("no network namespaces: neither root nor user namespaces, or no iproute2")
+    words = [*apart(), *PROGRAM, "ping", "-i", "0.05", "-c", "0", "127.0.0.1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as program:
+        assert program.stdout is not None
+        assert "answered" in program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        said, complaint = program.communicate(timeout=20)
+    assert (program.returncode, complaint) == (0, "")
+    assert "answered; rtt" in said.splitlines()[-1]
 
 
 @pytest.mark.lab

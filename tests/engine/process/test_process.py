@@ -2,12 +2,14 @@
 interface is `lo`, and where there is no right for that either it runs all the same."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -15,11 +17,15 @@ import pytest
 
 from amon.engine import privileges
 from amon.engine.client import Gap, Times, connect
+from amon.engine.configuration import Loaded
 from amon.engine.messages import Spec
 from amon.engine.ports import Wanted
-from amon.engine.process import Opener, queues_of
+from amon.engine.process import Opener, Process, Seat, queues_of
+from amon.engine.settings import EngineSettings
 from amon.engine.shapes import WayRefused
 from amon.engine.ways.trial import Ways
+from amon.errors import Failed
+from amon.notify import Notify
 from tests.e2e.world import Notices
 from tests.waiting import until
 
@@ -211,6 +217,18 @@ async def test_memory_is_locked_or_it_says_what_that_takes(program: Program) -> 
             _, said = await program.process.communicate()
         assert program.process.returncode == 1
         assert "next: CAP_IPC_LOCK or LimitMEMLOCK= in the unit" in said.decode()
+
+
+def test_where_rights_cannot_be_given_up_it_does_not_go_on(tmp_path: Path) -> None:
+    def refuse(keep: Iterable[int]) -> frozenset[int]:
+        assert set(keep) == {privileges.NET_RAW}
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    loaded = Loaded(tmp_path / "engine.toml", EngineSettings())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        process = Process(loaded, EngineSettings(), listener, Notify(), Seat(), refuse)
+        with pytest.raises(Failed, match="rights cannot be given up: Operation not permitted; next: see System"):
+            process._give_up_rights()
 
 
 def refused(interface: str | None, way: str, ident: int, **more: object) -> Ways:
