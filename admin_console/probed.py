@@ -17,7 +17,7 @@ from amon.wire import SITES_MOST
 TAGS = ("probe", "probe4", "probe6")
 """Tags whose values are the addresses at which a site is probed."""
 _LONGEST = 256  # characters of the addresses of one site
-_MOST = 40_000  # characters of all: they travel in one message, and a signature is over it
+_MOST = 52_000  # characters of all: they travel in one message, and what is signed has 64 KiB at most
 
 
 async def probed(fleet: Fleet, line: str) -> dict[str, str]:
@@ -34,7 +34,9 @@ async def probed(fleet: Fleet, line: str) -> dict[str, str]:
     found = {name: addresses(fleet.sites[name]) for name in sorted(names) if name in fleet.sites}
     size = sum(len(name) + len(told) + 10 for name, told in found.items())
     if len(found) > SITES_MOST or size > _MOST:
-        raise Refused(f"this line names {len(found)} sites, more than one request tells of; name fewer of them")
+        raise Refused(
+            f"this line names {len(found)} sites, more than one request tells of; name fewer of them, in several lines"
+        )
     return found
 
 

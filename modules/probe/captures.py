@@ -74,7 +74,7 @@ class Captures(Services):
     async def captured(self, call: Call, name: Name = "") -> list[str] | list[Caught]:
         """The pcap file NAME as base64: amon run --save DIR SITE probe captured NAME; base64 -d DIR/SITE.txt >x.pcap"""
         if not name:
-            return [Caught(path.stem, _packets(path), path.stat().st_size) for path in self._files()]
+            return await asyncio.to_thread(self._listed)
         meant = [path for path in self._files() if path.stem.endswith(name)]
         if len(meant) != 1:
             said = "several captures end" if meant else "no capture ends"
@@ -82,6 +82,9 @@ class Captures(Services):
         data = await asyncio.to_thread(meant[0].read_bytes)
         text = await asyncio.to_thread(base64.encodebytes, data)
         return text.decode().splitlines()
+
+    def _listed(self) -> list[Caught]:
+        return [Caught(path.stem, _packets(path), path.stat().st_size) for path in self._files()]
 
     def names(self) -> list[str]:
         """For completion."""

@@ -44,7 +44,7 @@ class Lists:
 
     async def load(self) -> Targets | None:
         """The list as it is now; None while it is what it was."""
-        seen = self._stamps()
+        seen = await asyncio.to_thread(self._stamps)  # a file may lie on a server that does not answer
         again = self._resolved_at is not None and self._clock.monotonic() - self._resolved_at >= self._settings.resolve
         if seen == self._seen and not (again and self._resolved):
             return None

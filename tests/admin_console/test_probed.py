@@ -62,6 +62,28 @@ async def test_a_fleet_too_large_for_one_request_is_refused_with_the_next_step()
         await probed(fleet, "probe peers @all")
 
 
+async def test_the_largest_fleet_that_is_told_of_fits_into_a_signed_request_and_a_larger_one_is_refused() -> None:
+    tags = {"probe4": "255.255.255.255", "probe6": "2001:db8:1111:2222:3333:4444:5555:6666"}
+
+    async def told(count: int) -> dict[str, str]:
+        return await probed(
+            await fleet_of(**{f"site-of-a-name-{n:04}": tags for n in range(count)}), "probe peers @all"
+        )
+
+    count = 600
+    found = await told(count)
+
+    async def sign(message: bytes, namespace: str) -> str:
+        return "U1NIU0lH"
+
+    names = tuple(found)[:200]
+    job = Job(ID, "probe peers @all", names, probed=found, whole=count)
+    made = await signed(job, "alice@people.example", "ops@rooms.example", FakeClock(), sign)
+    assert len(read_envelope(unseal(made.sealed[names[0]]).body).request.sites) == count
+    with pytest.raises(Refused, match="in several lines"):
+        await told(900)
+
+
 def test_a_line_that_names_nobody_has_no_targets() -> None:
     assert named("service restart httpd") == []
 
