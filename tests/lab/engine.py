@@ -129,6 +129,10 @@ async def prober(
     try:
         await one.start()
         yield one
+    except Exception as error:
+        ended = one.process.returncode if one.process is not None else None
+        error.add_note(f"the engine (exit code {ended}) said: {one.log[-2000:]}")
+        raise
     finally:
         await one.stop()
 

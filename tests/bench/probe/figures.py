@@ -20,8 +20,8 @@ class Size:
     """How much is measured. addresses times rounds: probes of ours in one run. seconds: of the steady run."""
 
     repeats: int = 3
-    addresses: int = 65_536
-    rounds: int = 24
+    addresses: int = 16_384
+    rounds: int = 96
     peers: int = 250_000
     traces: int = 4_000
     seconds: float = 20.0
