@@ -163,7 +163,8 @@ class Keeper:
     # --- going on, and ending
 
     def tidy(self, now: int, held: Iterable[int]) -> bool:
-        """End what is over; tell how the others are. Whether an edition is gone."""
+        """End what is over; tell how the others are. Whether an edition is gone. Hand out first: of what is over
+        nothing is handed out any more."""
         tell = now - self._told >= TOLD_EVERY
         if tell:
             self._told = now

@@ -24,7 +24,7 @@ from amon.engine.guard import Guard, Lists
 from amon.engine.hearing import Hearer
 from amon.engine.jobs import Edition, Job, Jobs, List
 from amon.engine.keeping import Keeper
-from amon.engine.messages import VERSION, Ask, Capture, EndCapture, Hello, Limits, Sample, Spec, Welcome
+from amon.engine.messages import VERSION, Ask, Capture, EndCapture, Hello, Limits, Sample, Spec, Tally, Welcome
 from amon.engine.monitor import Monitor
 from amon.engine.orders import Orders
 from amon.engine.outbox import Out
@@ -150,24 +150,23 @@ class Loop:
             self._hear(now)
         self._sender.fill(now)
         sent = self._sender.publish(self._monotonic(), self._published)
-        self._monitor.sent(sent)
         self._sent += sent
         if self._sent >= DRAIN_AFTER or now >= self._drained + self._hearer.every:
-            self._drained, self._sent = now, 0
-            self._tell_table()
-            self._monitor.received(self._hearer.drain())
-            self._hearer.hand(self._monotonic(), self._apart)
+            self._take_in(now)
         if now - self._looked >= LOOK_EVERY or self._keeper.is_resolving or self._orders.is_preparing:
             self._look(now)
         if self._monitor.is_due(now):
-            self._tell(self.sample(now))
+            self._tell(self._described(self._monitor.sample, now))
 
     def sample(self, now: int) -> Sample:
-        """How the engine is. Begins a new span."""
+        """How the engine is: totals of this moment, rates of the last whole second."""
+        return self._described(self._monitor.between, now)
+
+    def _described(self, make: Callable[[int, int, Tally, dict[str, int]], Sample], now: int) -> Sample:
         for box in self._ports.outboxes:
             self._monitor.off(box.transmitter.errors())
         drops = {**self._ports.counters(), **{f"table {name}": count for name, count in self._table.strays.items()}}
-        sample = self._monitor.sample(now, now + self._apart, self._keeper.whole, drops)
+        sample = make(now, now + self._apart, self._keeper.whole, drops)
         editions = self._jobs.editions.values()
         return structs.replace(
             sample,
@@ -237,6 +236,7 @@ class Loop:
 
     def _published(self, out: Out) -> None:
         self._out.append(out)
+        self._monitor.sent(len(out.stamps))
         if len(self._captures) and len(out.stamps):
             self._captures.note_sent(out)  # now: the rows will be used again
 
@@ -250,6 +250,12 @@ class Loop:
         for one in out:
             if not len(one.stamps):
                 self._table.unsent(one.slots)
+
+    def _take_in(self, now: int) -> None:
+        self._drained, self._sent = now, 0
+        self._tell_table()
+        self._monitor.received(self._hearer.drain())
+        self._hearer.hand(self._monotonic(), self._apart)
 
     # --- the rest
 
@@ -265,6 +271,7 @@ class Loop:
         if now - self._looked >= LOOK_EVERY:
             self._looked = now
             self._captures.check(now)
+            self._take_in(now)
             if self._keeper.tidy(now, self._held):
                 self._captures.choose()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from amon.engine.messages import Sample, Tally
 from amon.engine.shapes import I64
@@ -26,7 +27,7 @@ class Monitor:
         self._late: list[int] = []
         self._errors: list[I64] = []
         self._stamps: tuple[int, int] | None = None
-        self.skipped_turns = 0
+        self._last: Sample | None = None
 
     def is_due(self, now: int) -> bool:
         return now - self._since >= SECOND
@@ -50,24 +51,33 @@ class Monitor:
             self._stamps = int(np.percentile(absolute, 50)), int(np.percentile(absolute, 99))
 
     def sample(self, now: int, wall: int, tally: Tally, drops: Mapping[str, int]) -> Sample:
-        """What happened since the last one. The caller fills in what it knows itself."""
+        """What happened since the last one, and begins a new span. The caller fills in what it knows itself."""
+        self._last = self._made(now, wall, tally, drops)
+        self._since, self._cpu, self._sent, self._received, self._late = now, _cpu(), 0, 0, []
+        return self._last
+
+    def between(self, now: int, wall: int, tally: Tally, drops: Mapping[str, int]) -> Sample:
+        """The last sample with the totals of this moment; before the first one, what happened until now. It begins no
+        span, so that who asks often takes nothing from the others, nor from the watchdog."""
+        if self._last is None:
+            return self._made(now, wall, tally, drops)
+        return structs.replace(self._last, at=wall / SECOND, tally=tally, drops=dict(drops), stamps=self._stamps)
+
+    def _made(self, now: int, wall: int, tally: Tally, drops: Mapping[str, int]) -> Sample:
         span = max(1, now - self._since)
-        cpu = _cpu()
         late = np.array(self._late or [0])
-        sample = Sample(
+        return Sample(
             at=wall / SECOND,
             span=span / SECOND,
             sent=self._sent,
             received=self._received,
-            cpu=(cpu - self._cpu) * SECOND / span,
+            cpu=(_cpu() - self._cpu) * SECOND / span,
             memory=_memory(),
             tally=tally,
             drops=dict(drops),
             late=(int(np.percentile(late, 50)), int(np.percentile(late, 99)), int(late.max())),
             stamps=self._stamps,
         )
-        self._since, self._cpu, self._sent, self._received, self._late = now, cpu, 0, 0, []
-        return sample
 
 
 def _cpu() -> float:

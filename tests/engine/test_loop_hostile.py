@@ -9,7 +9,21 @@ import pytest
 
 from amon.engine.caps import TenantCap
 from amon.engine.loop import Rules
-from amon.engine.messages import Begin, End, Ended, Limits, Pause, Ready, Refused, Spec, Taken, Targets, encode
+from amon.engine.messages import (
+    Ask,
+    Begin,
+    End,
+    Ended,
+    Limits,
+    Pause,
+    Ready,
+    Refused,
+    Sample,
+    Spec,
+    Taken,
+    Targets,
+    encode,
+)  # fmt: skip
 from amon.engine.orders import JOBS_MOST
 from amon.engine.server import Account
 from tests.engine.mirror import nothing
@@ -256,3 +270,34 @@ def test_no_tenant_takes_all_jobs_there_may_be(stage: Stage) -> None:
     again = stage.client()
     again.begin(Spec(interval=0.1), "192.0.2.1")
     assert isinstance(again.heard[-1], Taken)
+
+
+def test_who_asks_all_the_time_keeps_no_sample_from_the_others(stage: Stage) -> None:
+    client = stage.client()
+    stage.go_on(1)
+    before = len(stage.samples)
+    for _ in range(200):
+        client.say(Ask())
+        stage.go_on(0.02)
+    assert len(stage.samples) - before == 4
+    assert len([one for one in client.heard if isinstance(one, Sample)]) >= 200
+
+
+def test_a_job_ends_after_the_rows_of_all_its_probes_whenever_it_ends(stage: Stage) -> None:
+    client = stage.client()
+    stage.ground.hops.usable[0] = False
+    stage.ground.hops.version += 1
+    for job in range(40):
+        client.begin(Spec(interval=0.1, rounds=1), "192.0.2.1", job=job)
+        stage.turn(2 * MS)
+    stage.go_on(2)
+    assert {job: client.states(job) for job in range(40)} == {job: {"unsent": 1} for job in range(40)}
+
+
+def test_what_the_system_did_not_take_is_not_told_as_sent(stage: Stage) -> None:
+    stage.network.down = True
+    client = stage.client()
+    client.begin(Spec(interval=0.01), "192.0.2.1")
+    stage.go_on(3)
+    assert [one.sent for one in stage.samples] == [0] * len(stage.samples)
+    assert stage.samples[-1].tally.unsent > 100

@@ -20,6 +20,19 @@ def test_a_sample_is_of_the_time_since_the_last_one() -> None:
     assert first.cpu >= 0
 
 
+def test_who_asks_in_between_takes_nothing_from_the_next_sample() -> None:
+    monitor = Monitor(0)
+    monitor.sent(10)
+    assert monitor.between(SECOND // 2, 0, Tally(), {}).sent == 10
+    monitor.sent(10)
+    assert monitor.is_due(SECOND)
+    assert (monitor.sample(SECOND, 0, Tally(), {}).sent, monitor.is_due(SECOND)) == (20, False)
+    monitor.sent(99)
+    asked = monitor.between(3 * SECOND // 2, 7 * SECOND, Tally(sent=119), {"a": 1})
+    assert (asked.sent, asked.span, asked.at, asked.tally.sent, asked.drops) == (20, 1, 7, 119, {"a": 1})
+    assert monitor.sample(2 * SECOND, 0, Tally(), {}).sent == 99
+
+
 def test_lateness_is_told_as_median_almost_all_and_worst() -> None:
     monitor = Monitor(0)
     for late in range(1, 101):
