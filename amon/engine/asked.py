@@ -8,7 +8,7 @@ import asyncio
 import logging
 from array import array
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -83,6 +83,8 @@ class Job:
         self._orders = asyncio.Lock()
         self._paused = self._held = self._left = self._ending = False
         self._seq = 0
+        self._why = ""
+        """The last that was refused unasked: why the job may end soon."""
 
     @property
     def standing(self) -> bool:
@@ -90,13 +92,17 @@ class Job:
         return self.spec.rounds is None and not (self._ending or self._left or self.over)
 
     @property
+    def _probed(self) -> Iterator[Taken]:
+        return (part.taken for part in self.parts if part.taken is not None and not part.all_denied)
+
+    @property
     def targets(self) -> int:
-        return sum(part.taken.targets for part in self.parts if part.taken is not None)
+        return sum(taken.targets for taken in self._probed)
 
     @property
     def rate(self) -> float:
         """Packets per second it comes to."""
-        return sum(part.taken.rate for part in self.parts if part.taken is not None)
+        return sum(taken.rate for taken in self._probed)
 
     @property
     def denied(self) -> tuple[Denied, ...]:
@@ -187,10 +193,9 @@ class Job:
             if self.edition:
                 self._take(Taken(self.number, self.targets, self.rate, self.denied, part.following.edition))
         elif isinstance(report, Refused):
-            if not part.fail(RefusedError(report.text)):
-                self._log.warning("job %d goes on as it was: %s", self.number, report.text)
-            elif part.taken is None:
-                part.begun = False
+            if not part.refuse(report.text):
+                self._log.warning("job %d: %s", self.number, report.text)
+                self._why = report.text
         elif isinstance(report, Batch):
             self._take(structs.replace(part.placed(report), seq=self._seq))
             self._seq += 1
@@ -198,7 +203,7 @@ class Job:
             part.state = report
             self._take_state()
         else:
-            part.ended = report
+            part.ended = structs.replace(report, text=report.text or self._why)
             self._settle()
 
     def lose(self, link: Link, at: float, why: str) -> None:
@@ -318,12 +323,14 @@ class Job:
         return structs.replace(self.spec, rate=self.spec.rate * length / len(self.addresses))
 
     async def _wait_taken(self) -> None:
-        """Of several refusals the first is told, once all have answered: then all know what became of it."""
-        answers = [part.answer for part in self.parts if part.answer is not None]
+        """All have answered then. An engine that may probe nothing of its share refuses it; that others may counts."""
+        answers = {part.link: part.answer for part in self.parts if part.answer is not None}
         if answers:
-            await asyncio.wait(answers)
-        for one in answers:
-            one.result()
+            await asyncio.wait(answers.values())
+        taken = any(part.live for part in self.parts)
+        for part in self.parts:
+            if part.link in answers and not (taken and part.all_denied):
+                answers[part.link].result()
 
 
 def _forget(answer: "asyncio.Future[Taken] | None") -> None:

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from amon.engine.link import Link
 from amon.engine.messages import Batch, Denied, Ended, State, Taken, Tally
-from amon.errors import Invalid
+from amon.errors import Invalid, Refused
 
 Address = IPv4Address | IPv6Address | str
 
@@ -23,6 +23,9 @@ _SLICE = 20_000
 """Addresses that are hashed before others on the loop have their turn."""
 NOWHERE = 0xFFFF_FFFF
 """The place of a target that is not in the list: an engine that says so is wrong."""
+_ALL_DENIED = "none of the targets may be probed"
+"""How an engine begins to say so."""
+_ROWS_SHOWN = 1000
 _LISTS_MOST = 16
 """Lists whose last probes may still come home."""
 
@@ -93,6 +96,8 @@ class Part:
     ended: Ended | None = None
     answer: "asyncio.Future[Taken] | None" = None
     lost: tuple[float, str] | None = None
+    all_denied: str = ""
+    """Why the engine probes nothing of its share, if it does not; the shares of others are none of its business."""
 
     @property
     def live(self) -> bool:
@@ -107,6 +112,9 @@ class Part:
     @property
     def denied(self) -> list[Denied]:
         """By place in the whole list."""
+        if self.all_denied:
+            index = self.following.index or ()
+            return [Denied(self.all_denied, len(index), tuple(index[:_ROWS_SHOWN]))]
         if self.taken is None:
             return []
         listed = self.lists[self.taken.edition]
@@ -118,12 +126,21 @@ class Part:
         self.lists.clear()
 
     def take(self, taken: Taken) -> None:
-        self.taken = taken
+        self.taken, self.all_denied = taken, ""
         self.lists[taken.edition] = self.following
         while len(self.lists) > _LISTS_MOST:
             del self.lists[next(iter(self.lists))]
         if self.answer is not None and not self.answer.done():
             self.answer.set_result(taken)
+
+    def refuse(self, text: str) -> bool:
+        """Whether somebody waited for an answer, and has this one now."""
+        if text.startswith(_ALL_DENIED):
+            self.all_denied = text.partition(": ")[2] or text
+        waited = self.fail(Refused(text))
+        if waited and self.taken is None:
+            self.begun = False
+        return waited
 
     def fail(self, error: Exception) -> bool:
         """Whether somebody waited for an answer, and has this one now."""

@@ -16,15 +16,16 @@ import psutil
 import pytest
 
 from amon.engine import privileges
-from amon.engine.client import Gap, Times, connect
+from amon.engine.client import Gap, Times, connect, packed
 from amon.engine.configuration import Loaded
 from amon.engine.messages import Spec
 from amon.engine.ports import Wanted
 from amon.engine.process import Opener, Process, Seat, queues_of
 from amon.engine.settings import EngineSettings
 from amon.engine.shapes import WayRefused
+from amon.engine.shares import whose
 from amon.engine.ways.trial import Ways
-from amon.errors import Failed
+from amon.errors import Failed, Refused
 from amon.notify import Notify
 from tests.e2e.world import Notices
 from tests.waiting import until
@@ -272,6 +273,7 @@ def test_a_configuration_that_cannot_be_run_ends_with_78(tmp_path: Path) -> None
 
 CORES = sorted(os.sched_getaffinity(0))[:2]
 SEVERAL = TEXT.replace('way = "ping"', f'way = "ping"\ncores = {CORES}')
+FIRST = whose(packed(["127.0.0.1"]), 2)
 several_cores = pytest.mark.skipif(len(CORES) < 2, reason="this machine has one core only")
 
 
@@ -311,11 +313,25 @@ async def test_a_core_that_dies_comes_back_and_only_its_targets_have_a_gap(progr
 
 
 @several_cores
+async def test_a_core_that_may_probe_nothing_of_its_share_does_not_spoil_the_job(program: Program) -> None:
+    await program.start(SEVERAL)
+    async with connect(program.socket, "ops", times=QUICK) as engine:
+        addresses = ["127.0.0.1", *(f"192.0.2.{n}" for n in range(64) if whose(packed([f"192.0.2.{n}"]), 2) != FIRST)]
+        job = await engine.begin(Spec(rounds=1), addresses)
+        assert (job.targets, sum(one.count for one in job.denied)) == (1, len(addresses) - 1)
+        assert [row for one in job.denied for row in one.rows] == list(range(1, len(addresses)))
+        with pytest.raises(Refused, match="none of the targets may be probed"):
+            await engine.begin(Spec(rounds=1), addresses[1:])
+    assert (await program.end())[0] == 0
+
+
+@several_cores
 async def test_a_hangup_reaches_every_core(program: Program) -> None:
     await program.start(SEVERAL)
     async with connect(program.socket, "ops", times=QUICK) as engine:
         job = await engine.begin(Spec(), [f"127.0.0.{n}" for n in range(1, 65)])
-        program.write(SEVERAL.replace('way = "ping"', 'way = "ping"\ndeny = ["127.0.0.0/27"]'))
+        program.write(SEVERAL.replace('way = "ping"', 'way = "ping"\ndeny = ["127.0.0.0/26"]'))
         program.process.send_signal(signal.SIGHUP)
-        await until(lambda: sum(one.count for one in job.denied) == 31)
+        await until(lambda: sum(one.count for one in job.denied) == 63)
+        assert job.targets == 1
     assert (await program.end())[0] == 0
