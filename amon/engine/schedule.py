@@ -69,9 +69,8 @@ class Schedule:
         self._events = len(order) * self._ttls * spec.flows  # of one round, in one lane
         self._interval = interval_of(spec, len(order))
         self._step = self._interval / self._events
-        # Packets of a burst with a gap are lanes beside each other; without one they are one event's.
-        lanes = spec.burst if spec.gap else 1
-        self._repeat = spec.burst // lanes
+        # The packets of a burst are lanes beside each other, so that a part of it may go where not all of it may.
+        lanes = spec.burst
         self._offset = (np.arange(lanes) * round(spec.gap * SECOND)).astype(np.int64)
         self._last = None if spec.rounds is None else min(spec.rounds * self._events, _EVENTS_MOST)
         self._cursor = np.zeros(lanes, np.int64)
@@ -112,7 +111,7 @@ class Schedule:
     def skip(self, before: int) -> int:
         """Pass over all that is due before this moment. Returns how many packets that were."""
         ends = np.maximum(self._ends(before), self._cursor)
-        skipped = int((ends - self._cursor).sum()) * self._repeat
+        skipped = int((ends - self._cursor).sum())
         self._cursor = ends
         late = int(np.searchsorted(self._later.due, before)) if len(self._later) else 0
         self._later = self._later[late:]
@@ -129,8 +128,8 @@ class Schedule:
         whole = int(counts.sum())
         if not whole:
             return _NONE
-        if whole * self._repeat > most:
-            counts = self._cut(counts, most // self._repeat)
+        if whole > most:
+            counts = self._cut(counts, most)
         lanes = np.repeat(np.arange(len(counts)), counts)
         within = np.arange(len(lanes)) - np.repeat(np.cumsum(counts) - counts, counts)
         events = self._cursor[lanes] + within
@@ -159,10 +158,6 @@ class Schedule:
         told = Events(target, number, ttl, flow, self._due(events, self._offset[lanes]))
         if self._ttls > 1:
             told = told[ttl <= self.reach[target]]
-        if self._repeat > 1:
-            again = np.repeat(np.arange(len(told)), self._repeat)
-            told = told[again]
-            told.number += (np.arange(len(again)) % self._repeat).astype(np.uint32)
         if self._jitter:
             told.due = told.due + self._random.integers(0, self._jitter, len(told))
         return told if len(lanes) == 1 or len(self._offset) == 1 else _sorted(told)

@@ -1,5 +1,6 @@
 """What a client may say, however odd, ends no engine and costs nobody else anything."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from ipaddress import ip_address
@@ -301,3 +302,16 @@ def test_what_the_system_did_not_take_is_not_told_as_sent(stage: Stage) -> None:
     stage.go_on(3)
     assert [one.sent for one in stage.samples] == [0] * len(stage.samples)
     assert stage.samples[-1].tally.unsent > 100
+
+
+@pytest.mark.parametrize(("rate", "in_flight"), [(1000, 4096), (10_000, 50)])
+def test_a_burst_larger_than_what_may_go_at_once_goes_bit_by_bit(rate: float, in_flight: int) -> None:
+    stage = Stage(Limits(rate, 10e6, in_flight))
+    client = stage.client()
+    client.begin(Spec(interval=1.0, rounds=2, burst=500), "192.0.2.1")
+    stage.go_on(8)
+    tally = client.end()
+    check(tally)
+    assert tally.answered == 1000
+    assert Counter(row["number"] for row in client.rows()) == dict.fromkeys(range(1000), 1)
+    stage.close()
