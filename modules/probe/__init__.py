@@ -6,7 +6,7 @@ itself, `results` for the port by which results go to whoever keeps them, and do
 """
 
 from .module import ProbeModule
-from .results import Column, Results, Sink
+from .results import Column, Gap, Results, Sink
 from .settings import Settings
 
-__all__ = ["Column", "ProbeModule", "Results", "Settings", "Sink"]
+__all__ = ["Column", "Gap", "ProbeModule", "Results", "Settings", "Sink"]

@@ -22,7 +22,7 @@ from .engines import EngineKeeper, Listing, StandingJob
 from .judge import Judge
 from .kinds import KINDS, rtt_of
 from .lists import Lists
-from .results import Results, Sink, Window, of_engine, of_measured
+from .results import Gap, Results, Sink, Window, of_engine, of_measured
 from .schedules import RATE_MOST, Rounds, Runner, stretched
 from .settings import Settings
 from .shape import Measurement, World
@@ -58,7 +58,8 @@ class Course:
         self._clock, self._log, self._changed = clock, log, changed
         self._sinks: list[Sink] = [self.window, *([sink] if sink is not None else [])]
         self.runner = Runner(clock, self._measure, random, jitter=settings.jitter / 100)
-        self.job = StandingJob(keeper, clock, log, self._take, changed)
+        self.job = StandingJob(keeper, clock, log, self._take, changed, self._gap)
+        self._paused_at = 0.0
         self.by_engine = False
         self._work: asyncio.Task[None] | None = None
         self._pending: list[tuple[int, Measurement]] = []
@@ -77,8 +78,13 @@ class Course:
         return self.runner.paused
 
     async def pause(self, paused: bool) -> None:
+        now = self._clock.time()
+        if paused and not self.paused:
+            self._paused_at = now
+        elif self.paused and not paused:
+            self._gap(self._paused_at, now, "paused")
         self.runner.paused = paused
-        self.heard_at = None
+        self.heard_at = None if paused else self._clock.monotonic()
         await self.job.pause(paused)
 
     async def run(self) -> None:
@@ -111,8 +117,7 @@ class Course:
             moved = await asyncio.to_thread(_moved, before, targets)
             self.standing.take_over(known, moved)
             self.judge.look(moved.values(), self._clock.time())
-        for sink in self._sinks:
-            sink.listed(self._name, targets)
+        self._hand(lambda sink: sink.listed(self._name, targets))
         if not (self.by_engine and len(targets) and await self._changed_job()):
             await self._begin()
 
@@ -179,6 +184,18 @@ class Course:
         if news is not None and self.judge.look(set(news), self._clock.time()):
             self._tell()
 
+    def _gap(self, begin: float, end: float, why: str) -> None:
+        self._hand(lambda sink: sink.gap(Gap(self._name, begin, end, why)))
+
+    def _hand(self, give: Callable[[Sink], None]) -> None:
+        """What keeps results must not end what makes them."""
+        for sink in self._sinks:
+            try:
+                give(sink)
+            except Exception:
+                self.bugs += 1
+                self._log.exception("results could not be handed on")
+
     def _tell(self) -> None:
         """A whole list may change its level within a second: that is told a few times and not for each target."""
         if self._telling is None:
@@ -195,12 +212,7 @@ class Course:
 
     def _emit(self, results: Results) -> None:
         self.heard_at = self._clock.monotonic()
-        for sink in self._sinks:
-            try:
-                sink.take(results)
-            except Exception:  # what keeps results must not end what makes them
-                self.bugs += 1
-                self._log.exception("results could not be handed on")
+        self._hand(lambda sink: sink.take(results))
 
     async def _measure(self, row: int) -> None:
         """One visit from this loop."""

@@ -119,16 +119,17 @@ class JobNow:
 
 
 class StandingJob:
-    """One job without an end. take: gets each batch. told: called when its state is another."""
+    """One job without an end. take: gets each batch. told: called when its state is another. gap: with begin, end
+    (epoch seconds) and why, where the engine was away."""
 
     def __init__(
         self, keeper: EngineKeeper, clock: Clock, log: logging.Logger,
-        take: Callable[[Batch, Listing], None], told: Callable[[], None],
+        take: Callable[[Batch, Listing], None], told: Callable[[], None], gap: Callable[[float, float, str], None],
     ) -> None:  # fmt: skip
         self.now = JobNow()
         self._lists: dict[int, Listing] = {}
         self._keeper, self._clock, self._log = keeper, clock, log
-        self._take, self._told = take, told
+        self._take, self._told, self._gap = take, told, gap
         self._paused = False
 
     async def run(self, spec: Spec, listing: Listing) -> None:
@@ -166,6 +167,7 @@ class StandingJob:
         elif isinstance(report, Gap):
             self.now.gaps += 1
             self._log.warning("the engine probed nothing from %.0f to %.0f: %s", report.begin, report.end, report.text)
+            self._gap(report.begin, report.end, report.text)
         elif isinstance(report, Ended):
             self._say(report.text or "the engine has ended it")
         else:

@@ -283,6 +283,9 @@ class ProbeModule(Captures):
         passed, told = self.course.counting.passed, self.book.of(call.account)
         old = age(max(0.0, self.env.clock.time() - told.at))
         said = [f"other sites: told by {told.by} {old} ago"] if self.env.settings.mesh and told.version else []
+        if gaps := self.course.window.gaps:
+            long = age(sum(one.end - one.begin for one in gaps))
+            said.append(f"{len(gaps)} gaps, together {long}; the last: {gaps[-1].why}"[:300])
         said += [f"of {passed} results only the counts are looked at: too many a second"] if passed else []
         return said + ([f"{self.course.bugs} bugs: see the log of the site"] if self.course.bugs else [])
 

@@ -75,6 +75,20 @@ class Sink(Protocol):
 
     def take(self, results: Results) -> None: ...
 
+    def gap(self, gap: "Gap") -> None:
+        """Who sees no rows of this time must not take it for loss."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Nothing was measured between these moments (epoch seconds), for reasons of ours."""
+
+    instance: str
+    begin: float
+    end: float
+    why: str
+
 
 _UNITS = {"sent": "ns", "rtt": "ns", "mtu": "B"}
 
@@ -126,6 +140,10 @@ class Window:
         self._held: deque[Results] = deque()
         self.size = self.rows = self.taken = self.let_go = 0
         self.targets = Targets()
+        self.gaps: deque[Gap] = deque(maxlen=100)
+
+    def gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
 
     def listed(self, instance: str, targets: Targets) -> None:
         self.targets = targets

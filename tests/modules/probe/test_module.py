@@ -13,7 +13,7 @@ from amon.convert import from_data
 from amon.errors import Problem
 from amon.health import Level
 from amon.testing import stage
-from modules.probe import ProbeModule, Results, Settings
+from modules.probe import Gap, ProbeModule, Results, Settings
 from modules.probe.settings import Demand, Limits
 from modules.probe.targets import Targets
 from modules.probe.tcp import Settings as Tcp
@@ -33,12 +33,16 @@ class Kept:
     def __init__(self) -> None:
         self.lists: list[Targets] = []
         self.results: list[Results] = []
+        self.gaps: list[Gap] = []
 
     def listed(self, instance: str, targets: Targets) -> None:
         self.lists.append(targets)
 
     def take(self, results: Results) -> None:
         self.results.append(results)
+
+    def gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
 
 
 def world(**more: Any) -> dict[str, Any]:
@@ -173,13 +177,17 @@ async def test_a_pause_is_planned_kept_over_a_restart_and_ended_by_resume(tmp_pa
         assert (await site.ask("probe pause")).state == "done"
         assert site.presence.show == "xa"
         assert (await site.ask("probe pause")).state == "refused"
-    async with stage(ProbeModule, made, state=tmp_path, **world()) as site:
+    sink = Kept()
+    async with stage(ProbeModule, made, state=tmp_path, **world(sink=sink)) as site:
         assert "paused by owner@example.org" in site.presence.status
         await until(lambda: len(site.module.course.targets))
         assert site.module.course.paused
         assert (await site.ask("probe ping 127.0.0.1 -c 1")).state == "done"  # on demand goes on
         assert "would: probe 1 targets" in (await site.ask("probe resume", dry_run=True)).text
         assert (await site.ask("probe resume")).state == "done"
+        assert [(one.instance, one.why) for one in sink.gaps] == [("probe", "paused")]
+        assert sink.gaps[0].end > sink.gaps[0].begin > 1e9
+        assert "the last: paused" in str((await site.ask("probe status")).data["notes"])
         await until(lambda: site.module.course.runner.begun)
         assert (await site.ask("probe resume")).state == "refused"
 

@@ -65,6 +65,8 @@ async def test_targets_are_probed_by_the_engine_and_a_restart_of_it_is_survived(
         await engine.start(engine.path.read_text())
         await until(lambda: course.window.taken > seen + 100)
         await until(lambda: "engine" not in site.health.parts)
+        (gap,) = course.window.gaps
+        assert 0 < gap.end - gap.begin < 60
 
 
 async def test_single_probes_and_mtr_go_through_the_engine(engine: Program) -> None:
