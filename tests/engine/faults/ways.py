@@ -50,6 +50,7 @@ async def scene(
 
 @asynccontextmanager
 async def engine(way: str, end: End, *, limits: Limits = MUCH, keep_rights: bool = False) -> AsyncIterator[Prober]:
+    """keep_rights: all of them, also CAP_IPC_LOCK, which stands for the unit's LimitMEMLOCK=."""
     with folder() as place:
         if way == "ping":
             let_everybody_ping(end.space)
@@ -59,7 +60,13 @@ async def engine(way: str, end: End, *, limits: Limits = MUCH, keep_rights: bool
         else:
             interface = end.interface if way in LINK else ""
             async with prober(
-                place, end.space, interface=interface, way=way, limits=limits, keep_rights=keep_rights
+                place,
+                end.space,
+                interface=interface,
+                way=way,
+                limits=limits,
+                keep_rights=keep_rights,
+                lock_memory=keep_rights,
             ) as one:
                 yield one
 
