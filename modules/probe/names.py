@@ -42,41 +42,41 @@ def family_of(address: str) -> socket.AddressFamily:
 
 
 class SystemResolver:
-    """As this host's configuration says, read anew when it changed. make: gives the resolver, aiodns if not given."""
+    """As this host's configuration says, read anew each time. make: gives the resolver, aiodns if not given.
+
+    One for each name: c-ares keeps answers for up to an hour, and what a probe tells of a name would be old.
+    """
 
     def __init__(self, make: Callable[[], Any] | None = None, within: float = 5.0) -> None:
         self._make = make or _aiodns
         self._within = within
-        self._resolver: Any = None
 
     async def addresses(self, name: str, family: Family) -> Sequence[str]:
         found = literal(name, family)
         if found is not None:
             return (found,)
-        self._resolver = self._resolver or self._make()
-        said = await self._ask(name, FAMILIES[family])
+        resolver = self._make()
+        try:
+            said = await self._ask(resolver, name, FAMILIES[family])
+        finally:
+            await resolver.close()
         nodes = list(dict.fromkeys(_text(node.addr) for node in said.nodes[:ADDRESSES_MOST]))
         if not nodes:
             raise Stop("failed", f"{name} has no {'' if family == 'any' else f'IPv{family} '}address")
         return nodes
 
-    async def _ask(self, name: str, family: int) -> Any:
+    async def _ask(self, resolver: Any, name: str, family: int) -> Any:
         import aiodns
 
         try:
             async with asyncio.timeout(self._within):
-                return await self._resolver.getaddrinfo(name, family=family, type=socket.SOCK_STREAM)
+                return await resolver.getaddrinfo(name, family=family, type=socket.SOCK_STREAM)
         except TimeoutError:
             raise Stop("unmeasured", f"no name server answered about {name} in {self._within:g} s") from None
         except aiodns.error.DNSError as fault:
             raise _failure(name, fault) from None
         except (UnicodeError, ValueError):
             raise Stop("failed", f"{clean(name)} is not a name") from None
-
-    async def close(self) -> None:
-        if self._resolver is not None:
-            await self._resolver.close()
-            self._resolver = None
 
 
 def _aiodns() -> Any:

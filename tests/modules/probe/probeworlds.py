@@ -39,8 +39,8 @@ def world(names: Mapping[str, Sequence[str]] | None = None, clock: Clock | None 
 
 
 @asynccontextmanager
-async def tcp_server(serve: Serve, port: int = 0, **options: Any) -> AsyncIterator[int]:
-    """A server on a port of 127.0.0.1. serve: may close, or stay until the test ends."""
+async def tcp_server(serve: Serve, port: int = 0, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[int]:
+    """A server on a port of `host`. serve: may close, or stay until the test ends."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +54,7 @@ async def tcp_server(serve: Serve, port: int = 0, **options: Any) -> AsyncIterat
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_server(served, "127.0.0.1", port, **options)
+    server = await asyncio.start_server(served, host, port, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -83,10 +83,10 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def udp_server(answer: Answer) -> AsyncIterator[int]:
-    """A port of 127.0.0.1 that answers a datagram with these."""
+async def udp_server(answer: Answer, host: str = "127.0.0.1") -> AsyncIterator[int]:
+    """A port of `host` that answers a datagram with these."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(answer), local_addr=("127.0.0.1", 0))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(answer), local_addr=(host, 0))
     try:
         yield transport.get_extra_info("sockname")[1]
     finally:

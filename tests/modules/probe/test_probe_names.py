@@ -5,11 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiodns
+import dns.message
+import dns.rrset
 import pytest
 from pycares import errno as ares
 
 from modules.probe.names import ADDRESSES_MOST, SystemResolver, literal, sockaddr
 from modules.probe.shape import Stop
+from tests.modules.probe.probeworlds import udp_server
 
 
 class Answers:
@@ -87,20 +90,30 @@ async def test_name_servers_that_do_not_work_say_nothing_about_the_target() -> N
 
 @pytest.mark.parametrize("name", ["\ud800", "a..b", "x" * 300])
 async def test_what_is_no_name_is_a_failure(name: str) -> None:
-    one = SystemResolver()
-    try:
-        assert (await refused(one, name))[0] == "failed"
-    finally:
-        await one.close()
+    assert (await refused(SystemResolver(), name))[0] == "failed"
+
+
+async def test_an_answer_is_not_kept_for_the_next_probe() -> None:
+    asked: list[bytes] = []
+
+    def answer(data: bytes) -> list[bytes]:
+        query = dns.message.from_wire(data)
+        asked.append(data)
+        reply = dns.message.make_response(query)
+        reply.answer.append(dns.rrset.from_text(query.question[0].name, 3600, "IN", "A", "192.0.2.1"))
+        return [reply.to_wire()]
+
+    async with udp_server(answer) as port:
+        one = SystemResolver(lambda: aiodns.DNSResolver(nameservers=[f"127.0.0.1:{port}"]))
+        for _ in range(2):
+            assert await one.addresses("www.example.org", 4) == ["192.0.2.1"]
+    assert len(asked) == 2
 
 
 async def test_localhost_needs_no_server() -> None:
     one = SystemResolver()
-    try:
-        assert set(await one.addresses("localhost", "any")) <= {"::1", "127.0.0.1"}
-        assert await one.addresses("localhost", 4) == ["127.0.0.1"]
-    finally:
-        await one.close()
+    assert set(await one.addresses("localhost", "any")) <= {"::1", "127.0.0.1"}
+    assert await one.addresses("localhost", 4) == ["127.0.0.1"]
 
 
 def test_a_zone_that_is_not_here_is_told() -> None:

@@ -16,7 +16,7 @@ from amon.fields import Field
 from amon.testing import FakeClock
 from modules.probe import dns, http, ntp, ping, shape, tcp, trace, udp
 from modules.probe.shape import Measurement, Step, Stop, Trial, columns_of
-from tests.modules.probe.probeworlds import world
+from tests.modules.probe.probeworlds import tcp_server, udp_server, world
 
 KINDS = [
     (dns, dns.Dns),
@@ -199,3 +199,24 @@ def test_without_the_extra_all_is_imported_and_the_probes_that_need_it_name_it()
         "127.0.0.1: unmeasured: dns is not installed: pip install 'amon[probe]'",
         "http://127.0.0.1/: unmeasured: h11 is not installed: pip install 'amon[probe]'",
     ], done.stderr
+
+
+async def test_each_service_is_probed_over_ipv6_as_over_ipv4() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.read()
+
+    here = world({"www.example.org": ["::1"]})
+    async with tcp_server(serve, host="::1") as port, udp_server(lambda data: [data], host="::1") as udp_port:
+        found: list[Measurement] = [
+            await http.measure(f"http://[::1]:{port}/", http.Settings(), here),
+            await http.measure(f"http://www.example.org:{port}/", http.Settings(family=6), here),
+            await tcp.measure("::1", tcp.Settings(port=port, banner=True, family=6), here),
+            await udp.measure("::1", udp.Settings(port=udp_port, count=1), here),
+            # An echo is no answer to these, but it comes.
+            await dns.measure("::1", dns.Settings(port=udp_port, timeout=0.1), here),
+            await ntp.measure("::1", ntp.Settings(port=udp_port, timeout=0.1), here),
+        ]
+    assert [one.address for one in found] == ["::1"] * 6
+    assert [one.good for one in found] == [True] * 4 + [False] * 2, found
+    assert [getattr(one, "bogus", 0) for one in found] == [0, 0, 0, 0, 1, 1]
