@@ -8,6 +8,7 @@ import numpy as np
 
 from amon.engine.frames import spec as packet_of
 from amon.engine.hearing import Hearer
+from amon.engine.hops import HOPS_MOST
 from amon.engine.jobs import Edition, Job, Jobs, List
 from amon.engine.messages import Ended, Limits, Refused, Spec, State, Taken, Tally
 from amon.engine.paths import Paths
@@ -117,18 +118,17 @@ class Keeper:
         """Ask for the next hops of a few addresses more. Whether a list is ready to be probed now."""
         if not self._resolving:
             return False
-        work = self._resolving[0]
+        work = self._resolving.popleft()
         edition = work.edition
         if self._jobs.editions.get(edition.row) is not edition:
-            self._resolving.popleft()
             return False
         first, end = work.done, min(work.done + RESOLVED_AT_ONCE, edition.count)
         rows = slice(edition.base + first, edition.base + end)
         self._targets.hop[rows] = self._paths.resolve(edition.list.high[first:end], edition.list.low[first:end])
         work.done = end
         if end < edition.count:
+            self._resolving.append(work)  # a short list is not to wait for a long one
             return False
-        self._resolving.popleft()
         if not self._resolving:
             self._paths.keep(self._hops_in_use())
         return self._ready(edition)
@@ -157,8 +157,10 @@ class Keeper:
         return True
 
     def _hops_in_use(self) -> U16:
-        pieces = [self._targets.hop[one.base : one.base + one.count] for one in self._jobs.editions.values()]
-        return np.unique(np.concatenate(pieces)) if pieces else np.empty(0, np.uint16)
+        used = np.zeros(HOPS_MOST + 1, np.bool_)  # ten times as fast as to sort millions
+        for one in self._jobs.editions.values():
+            used[self._targets.hop[one.base : one.base + one.count]] = True
+        return np.flatnonzero(used).astype(np.uint16)
 
     # --- going on, and ending
 

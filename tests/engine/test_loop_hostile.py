@@ -315,3 +315,14 @@ def test_a_burst_larger_than_what_may_go_at_once_goes_bit_by_bit(rate: float, in
     assert tally.answered == 1000
     assert Counter(row["number"] for row in client.rows()) == dict.fromkeys(range(1000), 1)
     stage.close()
+
+
+def test_a_short_list_does_not_wait_until_the_ways_of_a_long_one_are_found(stage: Stage) -> None:
+    slow, quick = stage.client(), stage.client("other")
+    hosts = [f"10.{number >> 8}.{number & 255}.1" for number in range(40_000)]
+    slow.begin(Spec(interval=60.0), *hosts)
+    quick.begin(Spec(interval=0.01), "192.0.2.1")
+    stage.go_on(0.1)
+    assert "192.0.2.1" in probed(stage)
+    assert not any(one.startswith("10.") for one in probed(stage))
+    stage.until(lambda: any(one.startswith("10.") for one in probed(stage)))
