@@ -64,6 +64,7 @@ class Course:
         self._work: asyncio.Task[None] | None = None
         self._pending: list[tuple[int, Measurement]] = []
         self._seq = 0
+        self._running = self.targets  # what the rounds under way are of; the list itself may be newer
         self._telling: asyncio.TimerHandle | None = None
         self._untold = False
 
@@ -140,6 +141,7 @@ class Course:
         if not len(self.targets):
             return
         self.heard_at = self._clock.monotonic()
+        self._running = self.targets
         if self.by_engine:
             work = self.job.run(self._spec(), await asyncio.to_thread(Listing.of, self.targets))
         else:
@@ -216,7 +218,7 @@ class Course:
 
     async def _measure(self, row: int) -> None:
         """One visit from this loop."""
-        targets, kind = self.targets, self.settings.kind
+        targets, kind = self._running, self.settings.kind
         text = targets.address(row) or targets.text(row)
         try:
             made = await KINDS[kind].measure(text, getattr(self.settings, kind), self._world())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -343,3 +344,29 @@ def test_a_whole_configuration_is_read() -> None:
 def test_mistakes_are_told_with_their_place(written: dict[str, object], says: str) -> None:
     _, problems = read(**written)
     assert any(one.startswith(says) for one in problems), problems
+
+
+async def test_while_a_list_changes_nobody_is_probed_in_the_place_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    sink = Kept()
+
+    def more(before: int) -> bool:
+        return len(sink.lists) > before
+
+    async with tcp_server(lambda reader, writer: asyncio.sleep(0)) as port:
+        made = settings(files=(path,), kind="tcp", tcp=Tcp(port=port, timeout=1), interval=0.1)
+        path.write_text("".join(f"127.0.0.{n}\n" for n in range(1, 6)))
+        async with stage(ProbeModule, made, **world(sink=sink)) as site:
+            course = site.module.course
+            for turn in range(8):
+                before = len(sink.lists)
+                await until(lambda: course.window.taken)
+                path.write_text("".join(f"127.0.{turn + 1}.{n}\n" for n in range(1, 2 + turn % 5)))
+                course.stir.set()
+                await until(partial(more, before))
+            await until(lambda: sink.results[-1].revision == sink.lists[-1].revision)
+            assert course.bugs == 0
+    for one in sink.results:
+        of = next(listed for listed in sink.lists if listed.revision == one.revision)
+        asked = one.columns["address"].values()
+        assert [of.address(row) for row in one.columns["target"].values()] == list(asked)
