@@ -23,6 +23,7 @@ _numbers = itertools.count()
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("ip") is None, reason="makes network namespaces: needs root and iproute2"
 )
+needs_tun = pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="needs /dev/net/tun (modprobe tun)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.namespaces import needs_root
+from tests.lab.namespaces import needs_root, needs_tun
 from tests.lab.tun import Fate, address, answer, behind, one_in, router, scripted, silent, unreachable
 
-pytestmark = [pytest.mark.lab, needs_root]
+pytestmark = [pytest.mark.lab, needs_root, needs_tun]
 FATES: list[Fate] = [answer(), silent(), answer(times=2), unreachable(1), behind(2, answer()), one_in(3)]
 
 

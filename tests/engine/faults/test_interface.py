@@ -11,11 +11,11 @@ from amon.engine.client import Engine
 from amon.engine.messages import Spec
 from tests.engine.faults.standing import Standing, standing
 from tests.engine.faults.ways import LINK, engine, scene
-from tests.lab.namespaces import End, namespaces, needs_root
+from tests.lab.namespaces import End, namespaces, needs_root, needs_tun
 from tests.lab.tun import Behind, addresses, answer, answering, device, scripted, set_up
 from tests.waiting import until
 
-pytestmark = [pytest.mark.lab, needs_root]
+pytestmark = [pytest.mark.lab, needs_root, needs_tun]
 TARGETS = [*addresses(4, 0, 5), *addresses(6, 0, 5)]
 SPEC = Spec(interval=0.1, timeout=0.5)
 

@@ -7,12 +7,12 @@ import pytest
 from amon.engine.messages import Sample, Spec
 from tests.engine.faults.ways import LINK, engine, scene
 from tests.lab.accounts import Book, book_of
-from tests.lab.namespaces import needs_root, pair
+from tests.lab.namespaces import needs_root, needs_tun, pair
 from tests.lab.responder import responder
 from tests.lab.tun import addresses, answer, garbage, silent
 from tests.waiting import until
 
-pytestmark = [pytest.mark.lab, needs_root]
+pytestmark = [pytest.mark.lab, needs_root, needs_tun]
 TARGETS, TIMES = 200, 800
 """Answers that come while the engine is suspended: more than any of its buffers holds."""
 

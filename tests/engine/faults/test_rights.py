@@ -9,10 +9,10 @@ from amon.engine.messages import Spec
 from tests.engine.faults.ways import LINK, folder, let_everybody_ping, scene
 from tests.lab.accounts import book_of
 from tests.lab.engine import prober
-from tests.lab.namespaces import needs_root
+from tests.lab.namespaces import needs_root, needs_tun
 from tests.lab.tun import addresses, answer, scripted, silent
 
-pytestmark = [pytest.mark.lab, needs_root]
+pytestmark = [pytest.mark.lab, needs_root, needs_tun]
 SPEC = Spec(interval=0.2, rounds=3, timeout=0.4)
 TARGETS = [one for place in (0, 1) for family in (4, 6) for one in addresses(family, place, 5)]
 AF_PACKET, AF_XDP = 17, 44

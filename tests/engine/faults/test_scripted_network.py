@@ -11,7 +11,7 @@ import pytest
 from amon.engine.messages import Spec, State, Tally
 from tests.engine.faults.ways import WAYS, scene
 from tests.lab.accounts import Book, book_of
-from tests.lab.namespaces import needs_root
+from tests.lab.namespaces import needs_root, needs_tun
 from tests.lab.tun import (
     Fate,
     about_another,
@@ -29,7 +29,7 @@ from tests.lab.tun import (
     wrong_sum,
 )  # fmt: skip
 
-pytestmark = [pytest.mark.lab, needs_root]
+pytestmark = [pytest.mark.lab, needs_root, needs_tun]
 EACH, ROUNDS = 4, 3
 SENT = EACH * ROUNDS
 SPEC = Spec(interval=0.4, rounds=ROUNDS, timeout=0.5)
