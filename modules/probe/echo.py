@@ -105,7 +105,8 @@ def _rows(batch: Batch, address: str) -> list[Reply]:
                 flow=value("flow", row),
                 state=state,
                 source=source if heard else "",
-                rtt=value("rtt", row) / 1e9 if heard else None,
+                # Raw, it may be below nothing where the way is shorter than the error of a stamp.
+                rtt=max(0, value("rtt", row)) / 1e9 if heard else None,
                 hops=value("hops", row),
                 kind=value("type", row),
                 code=value("code", row),

@@ -141,6 +141,12 @@ async def test_sizes_that_only_a_socket_could_send_are_left_out_where_none_may()
     assert (pinged.state, pinged.mtu, pinged.mtu_by) == ("good", 2000, "at least"), pinged.explain()
 
 
+async def test_no_round_trip_is_shorter_than_nothing() -> None:
+    engine = Engine(batch([{"state": ANSWERED, "rtt": -700}, {"state": ANSWERED, "rtt": 900}]), Ended(1, Tally()))
+    found = await ping.measure(HOST, ping.Settings(count=2), world(engine=engine))
+    assert found.rtts == (0.0, 9e-07)
+
+
 async def test_columns_of_another_length_than_the_rows_are_no_crash() -> None:
     whole = batch([{"state": ANSWERED, "rtt": 5, "source": 7}])
     engine = Engine(whole, Ended(1, Tally()))
