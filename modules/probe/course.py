@@ -5,16 +5,15 @@ files, groups, peers ─ Lists ─► Targets ─► StandingJob (engine) or Run
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 from msgspec import structs
 
-from amon.clock import Clock
 from amon.engine.messages import Batch, Spec
 from amon.health import Health
+from amon.module import Env
 from amon.tasks import wait_event
 
 from . import ping
@@ -38,12 +37,13 @@ _SILENT = 3  # intervals without any result, and half a minute: then nothing is 
 
 
 class Course:
-    """name: of the instance. world: makes what one measurement is given. sink: gets the results beside the window."""
+    """world: makes what one measurement is given. sink: gets the results beside the window."""
 
     def __init__(
-        self, name: str, settings: Settings, lists: Lists, keeper: EngineKeeper, world: Callable[[], World],
-        clock: Clock, log: logging.Logger, changed: Callable[[], None], sink: Sink | None, random: Random,
+        self, env: Env[Settings], lists: Lists, keeper: EngineKeeper, world: Callable[[], World], sink: Sink | None,
+        random: Random,
     ) -> None:  # fmt: skip
+        name, settings, clock, log, changed = env.name, env.settings, env.clock, env.log, env.changed
         self.settings = settings
         self.targets = Targets()
         self.window = Window(settings.keep)
@@ -56,6 +56,7 @@ class Course:
         self.stir = asyncio.Event()
         self._name, self._keeper, self._world = name, keeper, world
         self._clock, self._log, self._changed = clock, log, changed
+        self._spawn = env.spawn
         self._sinks: list[Sink] = [self.window, *([sink] if sink is not None else [])]
         self.runner = Runner(clock, self._measure, random, jitter=settings.jitter / 100)
         self.job = StandingJob(keeper, clock, log, self._take, changed, self._gap)
@@ -147,14 +148,12 @@ class Course:
         else:
             rounds = await asyncio.to_thread(Rounds, self.targets, self.interval, self._name)
             work = self.runner.run(rounds)
-        self._work = asyncio.create_task(work, name=f"{self._name}: schedule")
+        self._work = self._spawn(work, name="schedule")  # its crash is the instance's
 
     async def _end(self) -> None:
         if self._work is not None:
             self._work.cancel()
             await asyncio.wait((self._work,))
-            if not self._work.cancelled() and (bug := self._work.exception()) is not None:
-                self._log.error("the schedule broke", exc_info=bug)
             self._work = None
         await self.runner.close()
 

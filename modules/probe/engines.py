@@ -111,6 +111,8 @@ class JobNow:
     tally: Tally = field(default_factory=Tally)
     held: bool = False
     gaps: int = 0
+    odd: int = 0
+    """Batches that made no sense."""
     trouble: str = ""
     batches: int = 0
     denied: tuple[Denied, ...] = ()
@@ -159,8 +161,7 @@ class StandingJob:
     def _hear(self, report: Taken | Batch | State | Ended | Gap, job: Job) -> None:
         if isinstance(report, Batch):
             self.now.batches += 1
-            if (listing := self._lists.get(report.edition)) is not None:
-                self._take(listing.placed(report), listing)
+            self._hear_batch(report)
         elif isinstance(report, State):
             self.now.tally, self.now.held = report.tally, report.held
             self._told()
@@ -172,6 +173,17 @@ class StandingJob:
             self._say(report.text or "the engine has ended it")
         else:
             self.now.denied, self.now.listing = job.denied, self._lists.get(report.edition)
+
+    def _hear_batch(self, batch: Batch) -> None:
+        """One that makes no sense is passed over: whatever is at that socket, it is another process."""
+        listing = self._lists.get(batch.edition)
+        if listing is None:
+            return
+        try:
+            self._take(listing.placed(batch), listing)
+        except (ValueError, TypeError, KeyError, IndexError, OverflowError) as odd:
+            self.now.odd += 1
+            self._log.warning("a batch of the engine makes no sense: %s", odd)
 
     async def change(self, spec: Spec, listing: Listing) -> bool:
         """Without a stop: the old list is probed until the new one is in force. False: there is no job to change."""

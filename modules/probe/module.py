@@ -53,9 +53,7 @@ class ProbeModule(Captures):
         settings = env.settings
         family: Family = getattr(getattr(settings, settings.kind), "family", "any")
         lists = Lists(settings, family, self.book, self.resolver, env.clock, env.log)
-        self.course = Course(
-            env.name, settings, lists, self.keeper, self.world, env.clock, env.log, env.changed, sink, self.random
-        )
+        self.course = Course(env, lists, self.keeper, self.world, sink, self.random)
         self._watch = Watch()
         self._echo: EchoServer | None = None
         self._echo_fault = ""
@@ -286,6 +284,8 @@ class ProbeModule(Captures):
         if gaps := self.course.window.gaps:
             long = age(sum(one.end - one.begin for one in gaps))
             said.append(f"{len(gaps)} gaps, together {long}; the last: {gaps[-1].why}"[:300])
+        if odd := self.course.job.now.odd:
+            said.append(f"{odd} batches of the engine made no sense: see the log of the site")
         said += [f"of {passed} results only the counts are looked at: too many a second"] if passed else []
         return said + ([f"{self.course.bugs} bugs: see the log of the site"] if self.course.bugs else [])
 

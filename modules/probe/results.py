@@ -90,16 +90,19 @@ class Gap:
     why: str
 
 
+_SIZES = {code: array(code).itemsize for code in set(COLUMNS.values())}
 _UNITS = {"sent": "ns", "rtt": "ns", "mtu": "B"}
 
 
 def of_engine(batch: Batch, instance: str, revision: int, seq: int) -> Results:
-    """No row is looked at."""
-    columns = {
-        name: Column(COLUMNS[name], data, _UNITS.get(name, ""))
-        for name, data in batch.columns.items()
-        if name in COLUMNS
-    }
+    """No row is looked at. ValueError for columns that cannot be of so many rows."""
+    known = ((name, data) for name, data in batch.columns.items() if name in COLUMNS)
+    columns = {name: Column(COLUMNS[name], data, _UNITS.get(name, "")) for name, data in known}
+    if batch.rows < 1 or not {"target", "state"} <= columns.keys() or len(batch.sources) % 16:
+        raise ValueError(f"{batch.rows} rows of {', '.join(columns) or 'nothing'}")
+    for name, column in columns.items():
+        if len(column.data) not in (_SIZES[column.type], _SIZES[column.type] * batch.rows):
+            raise ValueError(f"column {name} has {len(column.data)} B for {batch.rows} rows")
     return Results(instance, PACKETS, revision, seq, batch.rows, columns, batch.sources)
 
 
@@ -188,7 +191,8 @@ def row_of(results: Results, row: int, targets: Targets) -> dict[str, Any]:
     made["target"] = targets.called(place) if place < len(targets) else ""
     if "source" in made:
         source = made["source"]
-        made["source"] = made["target"] if source == SELF else unpacked(results.sources[16 * source : 16 * source + 16])
+        address = results.sources[16 * source : 16 * source + 16]
+        made["source"] = made["target"] if source == SELF else unpacked(address) if len(address) == 16 else ""
     if results.kind == PACKETS:
         state = made.get("state", len(STATES))
         made["state"] = STATES[state] if state < len(STATES) else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from msgspec import structs
 
 from amon.clock import SystemClock
@@ -227,3 +228,32 @@ async def test_without_an_engine_there_is_nothing_to_capture(tmp_path: Path) -> 
     async with stage(ProbeModule, Settings(), **world()) as site:
         outcome = await site.ask("probe capture")
         assert (outcome.state, "there is no packet engine here" in outcome.text) == ("refused", True)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"target": b"\0\0\0"},  # of no whole number
+        {"target": b""},
+        {"target": array("I", [0]).tobytes(), "state": b"\xff", "rtt": b"\0"},
+        {"target": array("I", [0, 0]).tobytes(), "state": b"\x01", "rtt": array("q", [2**62]).tobytes(), "sent": b""},
+        {"what": b"ever"},
+    ],
+)
+async def test_a_batch_that_makes_no_sense_is_passed_over_and_the_next_one_is_not(
+    tmp_path: Path, columns: dict[str, bytes]
+) -> None:
+    def taken(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
+        loop.desk.send(client, Batch(job, 0, 3, columns, edition=doing.edition))
+        loop.desk.send(client, rows(job, doing, [ANSWERED]))
+
+    engine = Engine(tmp_path / "engine", Script(taken=taken))
+    try:
+        async with stage(ProbeModule, settings(engine.path, "192.0.2.1"), **world()) as site:
+            await until(lambda: site.module.course.window.rows)
+            assert site.node.instances()[-1].restarts == 0
+            assert "1 batches of the engine made no sense" in str((await site.ask("probe status")).data["notes"])
+            for line in ("status", "latest", "latest 192.0.2.1", "targets"):
+                assert (await site.ask(f"probe {line}")).state == "done", line
+    finally:
+        engine.stop()
