@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from amon.engine.connection import Client
+from amon.engine.events import Events
 from amon.engine.messages import Denied, JobId, Spec, State, Tally
-from amon.engine.schedule import SECOND, Events, Schedule
+from amon.engine.schedule import SECOND, Schedule
 from amon.engine.shapes import I64, U8, U32, U64
 
 ROWS_SHOWN = 1000

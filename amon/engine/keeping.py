@@ -24,6 +24,8 @@ RESOLVED_AT_ONCE = 256
 NEIGHBOURS_WITHIN = SECOND
 """ns a new list waits for its next hops to answer; then those that have not are unsent."""
 TOLD_EVERY = SECOND
+MOVED_MOST = 1_000_000
+"""Probes of a job that wait because jitter moved them: 18 bytes each."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,9 @@ class Keeper:
         if rate > limits.rate:
             wanted = f"{count:,} targets every {spec.interval:g} s come to {rate:,.0f} packets/s"
             return f"{wanted}, and {job.client.tenant} may send {limits.rate:,.0f}; next: a longer interval, or `rate`"
+        moved = rate * spec.jitter * interval_of(spec, count) / SECOND
+        if moved > MOVED_MOST:
+            return f"its jitter makes {moved:,.0f} probes wait, {MOVED_MOST:,} may at a time; next: a smaller jitter"
         if rate * spec.timeout > limits.in_flight and spec.rounds is None:
             wanted = f"{rate:,.0f} packets/s that wait {spec.timeout:g} s for an answer are {rate * spec.timeout:,.0f}"
             return f"{wanted} under way, and {limits.in_flight:,} may be; next: a shorter timeout"

@@ -5,52 +5,16 @@ distances: for each TTL all targets (TTL-major: a router sees the probes of one 
 `order`. Event `e` is at `start + e * interval / (n * k)`. The packets of a burst follow at `gap`.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from amon.engine.events import Events, Later, sorted_by_due
 from amon.engine.messages import Spec
-from amon.engine.shapes import I64, U8, U32, Bools
+from amon.engine.shapes import I64, U32
 
 SECOND = 1_000_000_000
 ROUND_MOST = 366 * 86400 * SECOND
 """ns that a round may take: with it every moment and every number of an event fits 64 bits."""
 _EVENTS_MOST = 2**62
-
-
-@dataclass(slots=True)
-class Events:
-    """Columns of one length, by due time. target: place in the job's list; number: see `messages.COLUMNS`."""
-
-    target: U32
-    number: U32
-    ttl: U8
-    flow: U8
-    due: I64
-
-    def __len__(self) -> int:
-        return len(self.due)
-
-    def __getitem__(self, which: slice | I64 | Bools) -> "Events":
-        return Events(self.target[which], self.number[which], self.ttl[which], self.flow[which], self.due[which])
-
-    @staticmethod
-    def none() -> "Events":
-        return _NONE
-
-    def joined(self, others: "Events") -> "Events":
-        if not len(self) or not len(others):
-            return self if len(self) else others
-        pairs = zip(self._columns(), others._columns(), strict=True)
-        return Events(*(np.concatenate(pair) for pair in pairs))  # type: ignore[arg-type]
-
-    def _columns(self) -> tuple[U32, U32, U8, U8, I64]:
-        return self.target, self.number, self.ttl, self.flow, self.due
-
-
-_NONE = Events(
-    np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, np.int64)
-)
 
 
 class Schedule:
@@ -75,7 +39,7 @@ class Schedule:
         self._last = None if spec.rounds is None else min(spec.rounds * self._events, _EVENTS_MOST)
         self._cursor = np.zeros(lanes, np.int64)
         self._jitter = round(2 * spec.jitter * self._interval)
-        self._later = Events.none()
+        self._later = Later()
         self.reach = np.full(int(order.max()) + 1, 255, np.uint8)
         """By place in the list: the TTL at which the target itself answered; it is not probed beyond."""
 
@@ -95,17 +59,15 @@ class Schedule:
         open_lanes = self._cursor < self._last if self._last is not None else np.ones(len(self._cursor), bool)
         dues = self._due(self._cursor[open_lanes], self._offset[open_lanes])
         found = [int(dues.min())] if len(dues) else []
-        if len(self._later):
-            found.append(int(self._later.due[0]))
+        if (later := self._later.next_due()) is not None:
+            found.append(later)
         return min(found)
 
     def take(self, until: int, most: int) -> Events:
         """What is due before this moment and was not taken yet, by due time; at most so many packets."""
         if self._jitter:
-            self._later = _sorted(self._later.joined(self._fresh(until, 1 << 20)))
-            count = min(most, int(np.searchsorted(self._later.due, until)))
-            taken, self._later = self._later[:count], self._later[count:]
-            return taken
+            self._later.put(self._fresh(until, 1 << 20))
+            return self._later.take(until, most)
         return self._fresh(until, most)
 
     def skip(self, before: int) -> int:
@@ -113,21 +75,19 @@ class Schedule:
         ends = np.maximum(self._ends(before), self._cursor)
         skipped = int((ends - self._cursor).sum())
         self._cursor = ends
-        late = int(np.searchsorted(self._later.due, before)) if len(self._later) else 0
-        self._later = self._later[late:]
-        return skipped + late
+        return skipped + self._later.drop(before)
 
     def slip(self, by: int) -> None:
         """All that is not taken yet is due so many ns later."""
         self._start += by
-        self._later.due = self._later.due + by if len(self._later) else self._later.due
+        self._later.slip(by)
 
     def _fresh(self, until: int, most: int) -> Events:
         ends = self._ends(until)
         counts = np.maximum(ends - self._cursor, 0)
         whole = int(counts.sum())
         if not whole:
-            return _NONE
+            return Events.none()
         if whole > most:
             counts = self._cut(counts, most)
         lanes = np.repeat(np.arange(len(counts)), counts)
@@ -160,7 +120,7 @@ class Schedule:
             told = told[ttl <= self.reach[target]]
         if self._jitter:
             told.due = told.due + self._random.integers(0, self._jitter, len(told))
-        return told if len(lanes) == 1 or len(self._offset) == 1 else _sorted(told)
+        return told if len(lanes) == 1 or len(self._offset) == 1 else sorted_by_due(told)
 
     def _due(self, events: I64, offset: I64) -> I64:
         rounds, place = np.divmod(events, self._events)
@@ -176,10 +136,6 @@ class Schedule:
         place -= (place > 0) & (((place - 1) * self._step).astype(np.int64) >= rest)
         ends: I64 = np.maximum(rounds * self._events + np.minimum(place, self._events), 0)
         return ends if self._last is None else np.minimum(ends, self._last)
-
-
-def _sorted(events: Events) -> Events:
-    return events[np.argsort(events.due, kind="stable")]
 
 
 def interval_of(spec: Spec, targets: int) -> int:

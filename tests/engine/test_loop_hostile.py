@@ -326,3 +326,13 @@ def test_a_short_list_does_not_wait_until_the_ways_of_a_long_one_are_found(stage
     assert "192.0.2.1" in probed(stage)
     assert not any(one.startswith("10.") for one in probed(stage))
     stage.until(lambda: any(one.startswith("10.") for one in probed(stage)))
+
+
+def test_a_jitter_that_takes_more_memory_than_a_job_may_is_refused(stage: Stage) -> None:
+    client = stage.client()
+    client.begin(Spec(interval=86400.0, burst=1000, jitter=0.5), *(f"192.0.2.{host}" for host in range(200)))
+    assert not any(isinstance(one, Refused) for one in client.heard)
+    hosts = [f"10.{number >> 8}.{number & 255}.1" for number in range(3000)]
+    client.begin(Spec(interval=86400.0, burst=1000, jitter=0.5), *hosts, job=2)
+    (refused,) = [one for one in client.heard if isinstance(one, Refused)]
+    assert refused.text == ("its jitter makes 1,500,000 probes wait, 1,000,000 may at a time; next: a smaller jitter")
