@@ -5,6 +5,8 @@ import gc
 import os
 import select
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -412,18 +414,18 @@ def test_one_turn_takes_only_so_many_orders(room: Room) -> None:
 class Door(Room):
     """A desk with a socket that anybody may come to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, address: str) -> None:
         super().__init__()
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(str(path))
+        self.listener.bind(address)
         self.listener.listen(20)
-        self.path = path
+        self.address = address
         self.desk.close()
         self.desk = Desk(self.listener, (Account("ops"),), LIMIT)
 
     def knock(self) -> socket.socket:
         end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        end.connect(str(self.path))
+        end.connect(self.address)
         end.setblocking(False)
         self.ends.append(end)
         return end
@@ -435,7 +437,7 @@ class Door(Room):
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Door]:
-    door = Door(tmp_path / "socket")
+    door = Door(str(tmp_path / "socket"))
     yield door
     door.close()
 
@@ -475,3 +477,36 @@ def test_the_desk_costs_no_descriptor_more_after_many_clients(door: Door) -> Non
         door.read()
         door.read()
     assert open_count() == before
+
+
+VISITOR = """
+import os, socket, sys
+address, hello, *groups = sys.argv[1:]
+one = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+os.setgroups([int(group) for group in groups])
+os.setresgid(7, 7, 7)
+os.setresuid(7, 7, 7)
+one.connect("\\0" + address)
+one.send(bytes.fromhex(hello))
+sys.stdout.buffer.write(one.recv(4096))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be in other groups at will")
+@pytest.mark.parametrize(("groups", "may"), [((1, 54321), True), ((1, 54322), False), ((), False)])
+def test_a_group_that_is_not_his_first_one_counts_too(groups: tuple[int, ...], may: bool) -> None:
+    address = f"amon-test-{os.getpid()}"
+    door = Door(f"\0{address}")
+    door.desk.reload([Account("ops", gids=frozenset({54321}))])
+    hello = encode(Hello(VERSION, "ops"))
+    words = [sys.executable, "-c", VISITOR, address, hello.hex(), *map(str, groups)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as visitor:
+        while visitor.poll() is None:
+            select.select([door.desk.fileno()], [], [], 0.1)
+            for said in door.read():
+                if isinstance(said.order, Hello):
+                    door.desk.send(said.client, Refused(f"welcome, uid {said.client.peer.uid}"))
+        assert visitor.stdout is not None
+        answer = visitor.stdout.read()
+    door.close()
+    assert (b"welcome, uid 7" if may else b"user 7 may not speak for tenant 'ops'") in answer
