@@ -5,6 +5,7 @@ asm-generic/socket.h.
 """
 
 import array
+import ctypes
 import os
 import socket
 import struct
@@ -42,11 +43,15 @@ class Peer:
 def peer_of(connected: socket.socket) -> Peer:
     """With the supplementary groups, which SO_PEERCRED leaves out."""
     pid, uid, gid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    try:
-        raw = connected.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * _GROUPS_MOST)
-    except OSError:
-        raw = b""
-    return Peer(pid, uid, frozenset((gid & 0xFFFF_FFFF, *struct.unpack(f"{len(raw) // 4}I", raw))))
+    return Peer(pid, uid, frozenset((gid & 0xFFFF_FFFF, *_groups_of(connected))))
+
+
+def _groups_of(connected: socket.socket) -> tuple[int, ...]:
+    """By the C library: Python's getsockopt takes 256 groups at most. Before Linux 4.13 there is no such option."""
+    found, size = (ctypes.c_uint32 * _GROUPS_MOST)(), ctypes.c_uint32(4 * _GROUPS_MOST)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fault = libc.getsockopt(connected.fileno(), socket.SOL_SOCKET, SO_PEERGROUPS, found, ctypes.byref(size))
+    return () if fault else tuple(found[: size.value // 4])
 
 
 class Client:
