@@ -492,10 +492,11 @@ sys.stdout.buffer.write(one.recv(4096))
 """
 
 
+MEMBERSHIPS = [((1, 54321), True), (range(54_000, 55_000), True), ((1, 54322), False), ((), False)]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be in other groups at will")
-@pytest.mark.parametrize(
-    ("groups", "may"), [((1, 54321), True), (range(54_000, 55_000), True), ((1, 54322), False), ((), False)]
-)
+@pytest.mark.parametrize(("groups", "may"), MEMBERSHIPS)
 def test_a_group_that_is_not_his_first_one_counts_too(groups: Sequence[int], may: bool) -> None:
     address = f"amon-test-{os.getpid()}"
     door = Door(f"\0{address}")
