@@ -6,6 +6,7 @@ from time import monotonic_ns
 import numpy as np
 
 from amon.engine.decode import ECHO, ERROR, EXCEEDED, decode
+from amon.engine.shapes import I64
 from amon.engine.stamps import interpolate
 from amon.engine.ways.trial import Ways
 from tests.engine import scalar
@@ -25,6 +26,8 @@ from tests.engine.ways.alone import (
 
 Open = Callable[[], Ways]
 ICMP = {4: 20, 6: 40}
+CLOCKS = 1_000_000
+"""ns by which two clocks that are read one after the other may seem apart."""
 
 
 def answers_come_in_order(open_: Open, count: int = 1500) -> None:
@@ -49,14 +52,14 @@ def answers_come_in_order(open_: Open, count: int = 1500) -> None:
             assert not any(sender.counters().values())
 
 
-def _stamps_can_be(begin: int, sent: np.ndarray, came: np.ndarray) -> None:
+def _stamps_can_be(begin: int, sent: I64, came: I64) -> None:
+    """All lie between the first call and now, each by the same clock. How near they are to the kernel's is told by
+    `Transmitter.errors`: where the process is held up in a call, an answer may be older than its probe."""
     assert len(sent) == len(came)
     assert (np.diff(sent) >= 0).all()
-    assert begin <= sent[0]
-    assert came.max() <= monotonic_ns()
-    # An interpolated stamp may be later than the answer, but never by more than its batch took.
-    assert (came - sent).min() > -50_000_000
-    assert np.median(came - sent) > 0
+    now = monotonic_ns()
+    for stamps in (sent, came):
+        assert begin - CLOCKS <= stamps.min() <= stamps.max() <= now + CLOCKS
 
 
 def sizes_and_headers_are_the_rows(open_: Open) -> None:
@@ -91,8 +94,8 @@ def _header(packet: bytes) -> tuple[object, ...]:
 
 def errors_are_told(open_: Open) -> None:
     """Time exceeded, too big, unreachable: who says it, about which probe, and which MTU."""
-    for family in (4, 6):
-        with cabled(), opened(open_()) as ways:
+    with cabled(), opened(open_()) as ways:
+        for family in (4, 6):
             taken = Taken(ways.receivers)
             told = [
                 request(family, 70_001, target=BEYOND[family], ttl=1),

@@ -14,7 +14,7 @@ from amon.engine.linux.packetring import BLOCK
 from amon.engine.shapes import WayRefused
 from amon.engine.ways.packet import PacketTransmitter, RingReceiver
 from amon.engine.ways.trial import Ways, open_ways
-from tests.engine.netns import cable, ip
+from tests.engine.netns import cable, ip, sysctl
 from tests.engine.ways.alone import (
     BEYOND,
     IDENT,
@@ -220,8 +220,8 @@ def _tap(queue: int) -> Iterator[int]:
     descriptor = os.open("/dev/net/tun", os.O_RDWR)
     try:
         fcntl.ioctl(descriptor, 0x400454CA, struct.pack("16sH22x", b"tap", 0x0002 | 0x1000))
+        sysctl("net.ipv6.conf.tap.disable_ipv6", "1")  # which would send frames of its own
         ip(f"link set tap txqueuelen {queue} up")
-        ip("link set tap addrgenmode none")
         yield descriptor
     finally:
         os.close(descriptor)
