@@ -31,6 +31,7 @@ from .targets import Targets
 LOOK_EVERY = 10.0
 """Seconds between two looks at files and at what was better for a while."""
 _FLUSH_AFTER, _FLUSH_ROWS = 1.0, 256  # of measurements of this loop, as one batch
+_BREATH = 5000  # targets that are looked at in one turn of the loop
 _MOVED_MOST = 100_000  # targets; of longer lists nothing is taken over into the next
 _TELL_EVERY = 1.0  # seconds between two news of health that come from results
 _SILENT = 3  # intervals without any result, and half a minute: then nothing is known
@@ -100,13 +101,22 @@ class Course:
                 elif self._wants_engine() != self.by_engine and self.targets.group:
                     await self._begin()
                 self.flush()
-                if self.judge.look_again(self._clock.time()) or found is not None:
+                if await self._look_again() or found is not None:
                     self._changed()
                 await wait_event(self.stir, self._clock, LOOK_EVERY)
         finally:
             if self._telling is not None:
                 self._telling.cancel()
             await self._end()
+
+    async def _look_again(self) -> bool:
+        """At those that were better for a while; with a breath between when these are very many."""
+        judge, changed = self.judge, False
+        rows = judge.waiting()
+        for start in range(0, len(rows), _BREATH):
+            changed = judge.look(rows[start : start + _BREATH], self._clock.time()) or changed
+            await asyncio.sleep(0)
+        return changed
 
     # --- the list
 

@@ -64,9 +64,11 @@ class Judge:
 
     def look_again(self, now: float) -> bool:
         """At those that were better for a while."""
-        if not self._waiting:
-            return False
-        return self.look([row for row, since in enumerate(self._better) if since], now)
+        return self.look(self.waiting(), now)
+
+    def waiting(self) -> "array[int]":
+        """Rows that were better when they were looked at, and not for long enough."""
+        return array("I", (row for row, since in enumerate(self._better) if since)) if self._waiting else array("I")
 
     def level(self, row: int) -> Level:
         return Level(self._levels[row])
