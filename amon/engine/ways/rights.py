@@ -27,9 +27,16 @@ def refusal(what: str, error: OSError, capability: str = "", status: Path = Path
 
 
 def _rights(status: Path) -> tuple[int, bool]:
-    """Effective capabilities as a bit set, and whether a seccomp filter is in force (proc(5))."""
+    """Effective capabilities as a bit set, and whether a seccomp filter is in force (proc(5)).
+
+    None and no filter where that cannot be read, as with an engine that has given up to open files.
+    """
     held, filtered = 0, False
-    for line in status.read_text().splitlines():
+    try:
+        lines = status.read_text().splitlines()
+    except OSError:
+        return 0, False
+    for line in lines:
         name, _, value = line.partition(":")
         if name == "CapEff":
             held = int(value, 16)

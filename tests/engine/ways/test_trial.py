@@ -193,6 +193,11 @@ def _status(tmp_path: Path, capabilities: int, seccomp: int) -> Path:
     return path
 
 
+def test_a_refusal_is_told_also_where_no_file_can_be_read(tmp_path: Path) -> None:
+    error = OSError(errno.EPERM, os.strerror(errno.EPERM))
+    assert refusal("it", error, "CAP_NET_RAW", tmp_path / "gone").startswith("it: no right: needs CAP_NET_RAW")
+
+
 @pytest.mark.parametrize(
     ("number", "capabilities", "seccomp", "said"),
     [
