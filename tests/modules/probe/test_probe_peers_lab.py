@@ -1,4 +1,4 @@
-"""Probes against servers and beside tools of others: unbound, ntpsec, scamper. What is not installed is skipped."""
+"""Probes against servers and beside tools of others: unbound, ntpsec, scamper, icmplib. What is missing is skipped."""
 
 import asyncio
 import re
@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import icmplib  # type: ignore[import-untyped]
 import pytest
 
-from modules.probe import dns, ntp, trace
+from modules.probe import dns, ntp, ping, trace
 from modules.probe.shape import Measurement
 from tests.modules.probe.probeworlds import world
 from tests.modules.probe.routers import Routers, needs_network, travel
@@ -150,3 +151,23 @@ def test_scamper_sees_the_same_path() -> None:
     ours = [{hop.address, *(one.address for one in hop.others)} for hop in found.hops]
     path = next(line for line in said.splitlines() if "->" in line)
     assert [set(re.findall(r"[0-9.]+", part)) for part in path.split("->")] == ours
+
+
+@needs_network
+def test_icmplib_counts_and_sees_the_same() -> None:
+    routers = ["10.1.0.1", "10.2.0.1", "10.3.0.1"]
+    hops = [[router] for router in routers]
+
+    async def theirs() -> tuple[int, int, list[str]]:
+        host = await icmplib.async_ping("192.0.2.9", count=5, interval=0.05, timeout=1, privileged=True)
+        path = await asyncio.to_thread(icmplib.traceroute, "192.0.2.9", count=1, interval=0.01, timeout=1)
+        return host.packets_sent, host.packets_received, [hop.address for hop in path]
+
+    async def ours() -> tuple[int, int, list[str]]:
+        counted = await ping.measure("192.0.2.9", ping.Settings(count=5, interval=0.05, timeout=1), world())
+        path = await trace.measure("192.0.2.9", trace.Settings(count=1, timeout=1), world())
+        return counted.sent, counted.answered, [hop.address for hop in path.hops]
+
+    assert (
+        travel(Routers(hops), theirs) == travel(Routers(hops), ours) == (5, 5, [*(one for (one,) in hops), "192.0.2.9"])
+    )

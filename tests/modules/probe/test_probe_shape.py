@@ -177,7 +177,7 @@ def test_a_step_reads_in_milliseconds() -> None:
 
 _WITHOUT = """
 import asyncio, sys
-for name in ("dns", "h11", "icmplib", "numpy"):
+for name in ("dns", "h11", "numpy"):
     sys.modules[name] = None  # as if it were not installed
 from amon.clock import SystemClock
 from modules.probe import dns, http, ntp, ping, tcp, trace, udp
