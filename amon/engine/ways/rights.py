@@ -29,7 +29,7 @@ def refusal(what: str, error: OSError, capability: str = "", status: Path = Path
 def _rights(status: Path) -> tuple[int, bool]:
     """Effective capabilities as a bit set, and whether a seccomp filter is in force (proc(5)).
 
-    None and no filter where that cannot be read, as with an engine that has given up to open files.
+    No right and no filter where that cannot be read: an engine may have given up opening files.
     """
     held, filtered = 0, False
     try:
