@@ -11,7 +11,7 @@ import secrets
 import select
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +33,7 @@ from amon.engine.ports import Ports
 from amon.engine.schedule import SECOND
 from amon.engine.sending import Sender
 from amon.engine.server import Desk, Said
+from amon.engine.shapes import U64
 from amon.engine.stamps import clocks_apart
 from amon.engine.table import Table
 from amon.engine.targets import Targets
@@ -91,7 +92,8 @@ class Loop:
         self._caps = Caps(rules.limits, rules.tenants, CRAFT_BURST)
         self._gate = Gate(rules.limits, rules.tenants, GATE_BURST)
         self._broadcasts = paths.broadcasts()
-        self._guard = Guard(rules.lists, rules.deny, self._broadcasts)
+        self._guard: Future[Guard] = Future()
+        self._guard.set_result(Guard(rules.lists, rules.deny, self._broadcasts))
         self._jobs = Jobs(EDITIONS_MOST)
         self._captures = Captures(desk, self._jobs, lambda: self._apart)
         self._sender = Sender(
@@ -137,7 +139,8 @@ class Loop:
         self._rules = replace(rules, limits=self._fitting(rules.limits), tenants={**tenants, **rules.tenants})
         for one in (self._caps, self._gate):
             one.change(self._rules.limits, self._rules.tenants)
-        self._guard = Guard(rules.lists, rules.deny, self._broadcasts)
+        # Long lists take seconds: they are made aside, and what is judged from now on waits for them there.
+        self._guard = self._executor.submit(Guard, rules.lists, rules.deny, self._broadcasts)
         for job in self._jobs:
             if job.client.tenant not in rules.tenants:
                 self._jobs.stop(job)
@@ -284,7 +287,7 @@ class Loop:
         before, now = self._broadcasts, self._paths.broadcasts()
         if not all(np.array_equal(one, other) for one, other in zip(before, now, strict=True)):
             self._broadcasts = now
-            self._guard = self._guard.with_broadcasts(now)
+            self._guard = self._executor.submit(_with_broadcasts, self._guard, now)
             self._orders.judge_again()
 
     def _tell(self, sample: Sample) -> None:
@@ -318,6 +321,10 @@ class Loop:
             now = self._monotonic()
         self._monitor.woke(max(0, now - wake))
         self._turned = now
+
+
+def _with_broadcasts(making: "Future[Guard]", broadcasts: tuple[U64, U64]) -> Guard:
+    return making.result().with_broadcasts(broadcasts)
 
 
 def _cells(in_flight: int) -> int:

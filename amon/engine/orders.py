@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import assert_never
 
 import numpy as np
@@ -38,7 +38,7 @@ JOBS_OF_ALL = 4096
 
 
 class Orders:
-    """executor: a thread where long lists are made ready; `poll` takes them from there.
+    """executor: one thread where long lists are made ready; `poll` takes them from there. guard: of this moment.
 
     started: told of a list that is to be probed from now on. resumed: told of a job that was paused. others: told of
     what is not about jobs, and of a client that has gone.
@@ -48,7 +48,7 @@ class Orders:
         self,
         desk: Desk,
         jobs: Jobs,
-        guard: Callable[[], Guard],
+        guard: "Callable[[], Future[Guard]]",
         executor: Executor,
         started: Callable[[Job, Spec, List], None],
         resumed: Callable[[Job], None],
@@ -195,8 +195,10 @@ class Orders:
             self._desk.send(job.client, Ended(job.ident, Tally(), text))
 
 
-def prepare(addresses: bytes, guard: Guard, tenant: str, seed: str) -> List:
-    """What may be probed of a list, in the order of probing. Takes about a second for a million."""
+def prepare(addresses: bytes, making: "Future[Guard]", tenant: str, seed: str) -> List:
+    """What may be probed of a list, in the order of probing. Takes about a second for a million. making: the guard; if
+    it is not done, it is before this in the same thread's queue."""
+    guard = making.result()
     high, low = unpack(addresses)
     verdicts = guard.judge(tenant, high, low)
     allowed = np.flatnonzero(verdicts == 0)

@@ -2,9 +2,10 @@
 
 import socket
 from collections import Counter
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from ipaddress import ip_address
-from typing import cast
+from typing import Any, cast
 
 from amon.engine.caps import TenantCap
 from amon.engine.guard import Lists
@@ -46,6 +47,33 @@ def packed(*addresses: str) -> bytes:
     return b"".join((b"\0" * 10 + b"\xff\xff" if one.version == 4 else b"") + one.packed for one in found)
 
 
+class Later(Executor):
+    """A thread that works when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, do: Callable[..., Any], /, *args: Any, **more: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.waiting.append((future, lambda: do(*args, **more)))
+        return future
+
+    def work(self) -> None:
+        for future, do in self.waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_result(do())
+        self.waiting.clear()
+
+
+class AtOnce(Later):
+    """No thread at all, so that a test goes the same way each time."""
+
+    def submit(self, do: Callable[..., Any], /, *args: Any, **more: Any) -> "Future[Any]":
+        future = super().submit(do, *args, **more)
+        self.work()
+        return future
+
+
 class Stage:
     """A loop whose time goes on as a test says, and a client at its desk."""
 
@@ -59,7 +87,7 @@ class Stage:
         self.ports = Ports([Wanted(ROUTED)], self.ground.hops, b"amon test", self.network.open)
         self.loop = Loop(
             "E1", "amon test", rules, self.desk, cast(Paths, self.ground), self.ports, self.samples.append, self.clock,
-            executor,
+            executor or AtOnce(),
         )  # fmt: skip
         self.clients: list[Peer] = []
         self.others: list[Stage] = []
