@@ -1,7 +1,8 @@
 """ICMP sockets, which need no right at all where net.ipv4.ping_group_range has one's group: icmp(7).
 
 The kernel sets the id (our ident: the socket is bound to it) and the checksum, and hands over only answers to it.
-ICMP errors come through the socket's error queue (ip(7), IP_RECVERR) and are made again to what they were.
+ICMP errors come through the socket's error queue (ip(7), IP_RECVERR) and are made again to what they were. Of IPv6
+packets that found a full queue the kernel says nothing here; the interface counts them (tx_dropped, `tc -s qdisc`).
 """
 
 import errno

@@ -1,5 +1,6 @@
 """Scenes that every way plays alike: what is sent comes back, looks as it should, and routers are heard."""
 
+import subprocess
 from collections.abc import Callable
 from time import monotonic_ns
 
@@ -19,6 +20,7 @@ from tests.engine.ways.alone import (
     Taken,
     cabled,
     captured,
+    load,
     opened,
     request,
     send,
@@ -120,3 +122,28 @@ def errors_are_told(open_: Open) -> None:
                 assert taken.column("nonce")[row] == one.nonce
                 quoted = taken.column("quoted_high")[row], taken.column("quoted_low")[row]
                 assert quoted == scalar.halves(one.target)
+
+
+def full_queues_are_waited_for(open_: Open, families: tuple[int, ...] = (4, 6)) -> None:
+    """ENOBUFS: the rest is published again, none is lost but what the queue still held when it was taken away."""
+    with cabled(), opened(open_()) as ways:
+        for family in families:
+            taken = Taken(ways.receivers)
+            sender = ways.transmitters[family]
+            # So slow that only what goes at once and what fits into the queue is taken.
+            _tc("add", "root", "tbf", "rate", "1kbit", "burst", "1600", "limit", "1600")
+            lengths = load(sender, [request(family, slot) for slot in range(100)])
+            first = sender.publish(lengths)
+            assert 0 < first.sent < 100
+            assert (first.failed, sender.counters()) == (0, {"ENOBUFS": 1})
+            _tc("del", "root")
+            queued = first.sent - taken.take()
+            assert sender.publish(lengths[first.sent :]).sent == 100 - first.sent
+            taken.take_all(100 - queued)
+            found = taken.column("slot")
+            assert found == sorted(set(found))
+            assert set(range(first.sent, 100)) <= set(found)
+
+
+def _tc(verb: str, *words: str) -> None:
+    subprocess.run(["tc", "qdisc", verb, "dev", "near", *words], check=True, timeout=10)

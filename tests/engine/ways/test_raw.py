@@ -1,6 +1,5 @@
 """Raw sockets on a cable between namespaces and on loopback, both families."""
 
-import subprocess
 from typing import Any
 
 from amon.engine.shapes import Transmitter
@@ -22,7 +21,12 @@ from tests.engine.ways.alone import (
     settle,
     wait_until,
 )  # fmt: skip
-from tests.engine.ways.scenes import answers_come_in_order, errors_are_told, sizes_and_headers_are_the_rows
+from tests.engine.ways.scenes import (
+    answers_come_in_order,
+    errors_are_told,
+    full_queues_are_waited_for,
+    sizes_and_headers_are_the_rows,
+)
 
 
 def _open() -> Ways:
@@ -119,24 +123,7 @@ def test_an_interface_may_go_and_come_back() -> None:
 
 @alone
 def test_a_full_queue_stops_it_in_the_middle_and_it_goes_on_there() -> None:
-    with cabled(), opened(_open()) as ways:
-        for family in (4, 6):
-            taken = Taken(ways.receivers)
-            sender = ways.transmitters[family]
-            # So slow that only what goes at once and what fits into the queue is taken.
-            _tc("add", "root", "tbf", "rate", "1kbit", "burst", "1600", "limit", "1600")
-            lengths = load(sender, [request(family, slot) for slot in range(100)])
-            first = sender.publish(lengths)
-            assert 0 < first.sent < 100
-            assert (first.failed, sender.counters()) == (0, {"ENOBUFS": 1})
-            _tc("del", "root")
-            queued = first.sent - len(_came(taken))
-            assert sender.publish(lengths[first.sent :]).sent == 100 - first.sent
-            # What the queue held is dropped with it, and nothing else is.
-            wait_until(lambda taken=taken, queued=queued: taken.take() >= 100 - queued)  # type: ignore[misc]
-            found = taken.column("slot")
-            assert found == sorted(set(found))
-            assert set(range(first.sent, 100)) <= set(found)
+    full_queues_are_waited_for(_open)
 
 
 @alone
@@ -173,12 +160,3 @@ def _one_is_lost(sender: Transmitter, family: int, how: dict[str, Any], why: str
     told = sender.publish(lengths)
     assert (told.sent, told.failed, told.why) == (1, 1, why)
     assert sender.publish(lengths[2:]).sent == 1
-
-
-def _came(taken: Taken) -> list[int]:
-    taken.take()
-    return taken.column("slot")
-
-
-def _tc(verb: str, *words: str) -> None:
-    subprocess.run(["tc", "qdisc", verb, "dev", "near", *words], check=True, timeout=10)
