@@ -1,9 +1,11 @@
 """An engine that is suspended, killed, or told other rules: no burst, no gap in the phases, nothing unaccounted for."""
 
 import asyncio
+import os
 import signal
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +13,11 @@ from amon.engine.client import Times
 from amon.engine.messages import STATES, Spec
 from tests.engine.faults.standing import Standing, most_within, standing
 from tests.engine.faults.ways import engine, folder, scene
+from tests.lab.accounts import balanced
 from tests.lab.engine import MUCH, Value, prober
 from tests.lab.namespaces import needs_root, needs_tun, pair
 from tests.lab.responder import responder
-from tests.lab.tun import addresses, answer
+from tests.lab.tun import addresses, answer, scripted
 from tests.waiting import until
 
 pytestmark = [pytest.mark.lab, needs_root, needs_tun]
@@ -135,3 +138,27 @@ async def test_a_lower_rate_by_a_reload_holds_from_then_on() -> None:
     last = sorted(at for at, _, _ in job.ends[ordered:])
     assert most_within(last, 1.0) <= 500 * 1.06 + 1
     assert job.book.tally.skipped > 0
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+async def test_of_two_cores_one_is_killed_and_begins_again_while_the_other_probes_on() -> None:
+    """Each probes its share; the parent starts the dead one anew, and the client begins that share again."""
+    targets = addresses(4, 0, 40)
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    with scripted([answer()]) as (end, script), folder() as place:
+        lab = prober(place, end.space, interface=end.interface, way="packet+ring", cores=cores)
+        times = Times(first=0.05, most=0.2)
+        async with lab as one, one.client(times) as client:
+            async with standing(client, Spec(interval=0.1, timeout=0.5), targets) as job:
+                await job.wait("answered", 80)
+                children = [int(pid) for pid in Path(f"/proc/{one.pid}/task/{one.pid}/children").read_text().split()]
+                os.kill(children[0], signal.SIGKILL)
+                await until(lambda: job.book.gaps, 30)
+                before = dict(script.seen)
+                await until(lambda: all(script.seen[each] > count + 5 for each, count in before.items()))
+            gaps = len(job.book.gaps)
+    assert len(children) == len(cores)
+    assert gaps == 1
+    tally = job.book.tally
+    balanced(tally)
+    assert len(script.seen) == len(targets)
