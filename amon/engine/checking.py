@@ -98,6 +98,9 @@ def check(path: Path, world: World, *, offline: bool = False, attempt: Try | Non
     return Report(path, tuple(problems), tuple(notes), ways, privileges.named(privileges.effective() & OURS))
 
 
+_UNTRIED = (
+    "xdp: not tried: it puts a program on the interface; next: dedicated = true, on a host that is there to probe"
+)
 OURS = frozenset(privileges.NAMES)
 
 
@@ -135,7 +138,8 @@ def try_way(interface: str, settings: EngineSettings) -> WayFound:
     except WayRefused as refused:
         return WayFound("", (str(refused),))
     ways.close()
-    return WayFound(ways.name, tuple(ways.notes))
+    untried = interface and settings.way == "auto" and not settings.dedicated and ways.name == "xsk+ring"
+    return WayFound(ways.name, (*([_UNTRIED] if untried else []), *ways.notes))
 
 
 def _exists(interface: str) -> bool:

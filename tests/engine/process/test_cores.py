@@ -75,6 +75,8 @@ async def program(tmp_path: Path) -> AsyncIterator[Program]:
     if program.process.returncode is None:
         program.process.kill()
         await program.process.communicate()
+    for pid in alive(program.pids(0) + program.pids(1)):
+        os.kill(pid, signal.SIGKILL)
 
 
 def alive(pids: list[int]) -> list[int]:

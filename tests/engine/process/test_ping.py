@@ -115,3 +115,21 @@ def test_a_name_that_is_none_is_told() -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("amon-engine ping: 'no such name': ")
+
+
+VETH = "ip link add amon-a type veth peer name amon-b && ip link set amon-a up && ip link set amon-b up && exec "
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(("more", "way"), [("", "xsk+ring"), ("dedicated = true\n", "xdp")])
+def test_check_finds_the_way_that_the_engine_would_take(tmp_path: Path, more: str, way: str) -> None:
+    if not apart() or os.geteuid() != 0:
+        pytest.skip("needs root and iproute2")
+    path = tmp_path / "engine.toml"
+    path.write_text(f'socket = "{tmp_path}/socket"\ninterfaces = ["amon-a"]\n{more}[tenants.ops]\n')
+    words = [*apart(), "sh", "-c", VETH + '"$@"', "sh", *PROGRAM, "check", "--json", "--config", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout
+    told = json.loads(done.stdout)["ways"]
+    assert (told["amon-a"]["way"], told["routed"]["way"]) == (way, "raw")
+    assert [note.partition(":")[0] for note in told["amon-a"]["notes"]] == (["xdp"] if way != "xdp" else [])
