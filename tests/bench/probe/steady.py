@@ -16,7 +16,7 @@ from tests.bench.probe.grounds import Ground
 from tests.bench.probe.timed import CORE
 from tests.lab.engine import Value, prober
 
-LIMITS: Mapping[str, Value] = {"rate": 20_000.0, "bytes": 10_000_000, "in_flight": 40_000}
+LIMITS: Mapping[str, Value] = {"rate": 12_000.0, "bytes": 10_000_000, "in_flight": 16_384}
 _SETTLING = 3.0
 
 
