@@ -129,7 +129,7 @@ class Ports:
             ident = 0x8000 | secrets.randbits(15)
         try:
             ways = self._open_way(wanted, ident)
-        except WayRefused as refused:
+        except (WayRefused, OSError) as refused:  # the interface may go while it is opened
             if self._refused.get(wanted.interface) != str(refused):
                 self._log.warning("%s: %s", wanted.interface or "routed", refused)
             self._refused[wanted.interface] = str(refused)

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from errno import ENODEV
 
 import numpy as np
 import pytest
@@ -23,11 +24,14 @@ class Opener:
     def __init__(self) -> None:
         self.network = Network(lambda: 0)
         self.refuses: set[str] = set()
+        self.breaks: set[str] = set()
         self.opened: list[tuple[str, int]] = []
 
     def __call__(self, wanted: Wanted, ident: int) -> Ways:
         if wanted.interface in self.refuses:
             raise WayRefused("no right to it")
+        if wanted.interface in self.breaks:
+            raise OSError(ENODEV, "No such device")
         self.opened.append((wanted.interface, ident))
         sender = MirrorSender(self.network)
         if wanted.interface:
@@ -44,6 +48,18 @@ def ground() -> Iterator[Ground]:
 
 def gone(out: Out) -> None:
     raise AssertionError("nothing waited")
+
+
+def test_an_interface_that_goes_while_its_way_is_opened_is_tried_again(ground: Ground) -> None:
+    opener = Opener()
+    opener.breaks = {"lo"}
+    ports = Ports([Wanted("lo")], ground.hops, b"", opener)
+    assert ports.ways == {}
+    assert ports.notes == ("lo: [Errno 19] No such device",)
+    opener.breaks = set()
+    ports.refresh(AGAIN, gone)
+    assert ports.ways["lo"] == "mirror"
+    ports.close()
 
 
 def test_what_an_interface_can_send_by_itself_goes_through_it_and_the_rest_is_routed(ground: Ground) -> None:
