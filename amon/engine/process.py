@@ -10,6 +10,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from amon.engine.loop import Loop, Rules
 from amon.engine.messages import Sample
 from amon.engine.paths import Paths
 from amon.engine.ports import Ports, Wanted, sizes
-from amon.engine.server import Desk
+from amon.engine.server import Bounds, Desk
 from amon.engine.settings import EngineSettings
 from amon.engine.shapes import WayRefused
 from amon.engine.ways.trial import Ways, open_ways
@@ -34,6 +35,8 @@ from amon.errors import Failed, Problem
 OK, FAILED = 0, 1
 ROUTED_WAYS = ("raw", "ping")
 """Those that leave it to the system how a packet goes."""
+NOTED_FOR, NOTES_MOST = 60.0, 200
+"""Seconds, and how many notes are remembered; beyond that nothing new is logged."""
 STATUS_EVERY = 10
 """Samples, one each second, between two words to the service manager."""
 
@@ -80,7 +83,7 @@ class Process:
         self._stopping = self._hung_up = False
         self._reading: Reading | None = None
         self._samples = 0
-        self._notes: tuple[str, ...] = ()
+        self._notes: dict[str, float] = {}
 
     def run(self) -> None:
         """Until it is told to stop. `Failed` if it cannot begin."""
@@ -91,7 +94,8 @@ class Process:
             self._settle_in()
             paths, ports = self._open(closing)
             self._give_up_rights()
-            self._desk = Desk(self._listener, self._loaded.accounts)
+            bounds = Bounds.under(limits_of(self._settings, self._seat.share).in_flight)
+            self._desk = Desk(self._listener, self._loaded.accounts, bounds)
             closing.callback(self._desk.close)
             rules = rules_of(self._settings, self._seat.share)
             identity = identity_of(self._settings, self._world.host())
@@ -183,10 +187,13 @@ class Process:
         self._teller.ready(text)
 
     def _tell_notes(self, notes: tuple[str, ...]) -> None:
+        """Once, and again after a minute without it: some come and go with each job."""
+        now = time.monotonic()
         for note in notes:
-            if note not in self._notes:
+            if note not in self._notes and len(self._notes) < NOTES_MOST:
                 self._log.warning("%s", note)
-        self._notes = notes
+            self._notes[note] = now
+        self._notes = {note: at for note, at in self._notes.items() if now - at < NOTED_FOR}
 
     def _stop(self) -> None:
         self._stopping = True

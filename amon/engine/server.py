@@ -16,6 +16,9 @@ from amon.engine.connection import Client, Gone, Unreadable, peer_of
 from amon.engine.messages import MESSAGE_MOST, VERSION, AnyOrder, Capture, Captured, Hello, Refused, Report, encode
 
 _SECOND = 1_000_000_000
+_MOST = 4 * 1024 * 1024
+_ROW = 48
+"""Bytes of a row of a batch, and some for where it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Bounds:
 
     hello: seconds until it has said hello. clients, same_user: connections at once, of all and of one user. faults:
     messages that are no orders before it is closed. rate, burst: orders per second. full: bytes it has not read before
-    its jobs are held back; with twice as much it is not heard either, with four times as much it is closed.
+    its jobs are held back; with twice as much it is not heard either. most: bytes before it is closed; what was under
+    way when it was held still comes. pause: seconds without a new client after one could not be taken.
     """
 
     hello: float = 5.0
@@ -43,6 +47,13 @@ class Bounds:
     rate: float = 2000.0
     burst: float = 2000.0
     full: int = 1024 * 1024
+    most: int = _MOST
+    pause: float = 1.0
+
+    @classmethod
+    def under(cls, in_flight: int) -> "Bounds":
+        """For an engine that may have so many packets under way: each may end in two rows, lost and late."""
+        return cls(most=_MOST + 2 * _ROW * in_flight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Desk:
         self._accounts = {one.name: one for one in accounts}
         self._clients: dict[int, Client] = {}
         self._gone: list[Client] = []
-        self._turn = 0
+        self._turn = self._shut_until = 0
         self._buffer = bytearray(MESSAGE_MOST)
         self._epoll = select.epoll()
         self._log = logging.getLogger("amon.engine.desk")
@@ -92,11 +103,11 @@ class Desk:
         return client.queued >= self._bounds.full
 
     def send(self, client: Client, message: Report) -> None:
-        """Nothing happens if it has gone. One that is four times full is closed: it has stopped reading for good."""
+        """Nothing happens if it has gone. One that has far too much is closed: it has stopped reading for good."""
         if client.closed:
             return
         client.put(encode(message))
-        if client.queued > 4 * self._bounds.full:
+        if client.queued > self._bounds.most:
             self._log.warning("closed %s: it reads nothing", client)
             self._drop(client)
         else:
@@ -110,8 +121,8 @@ class Desk:
         """
         said: list[Said] = []
         ready = dict(self._epoll.poll(0))
-        if self._listener is not None and self._listener.fileno() in ready:
-            self._accept(now)
+        if self._listener is not None and (self._listener.fileno() in ready or 0 < self._shut_until <= now):
+            self._accept(self._listener, now)
         for number in ready.keys() & self._clients.keys():
             if ready[number] & select.EPOLLOUT:
                 self._clients[number].flush()
@@ -153,15 +164,19 @@ class Desk:
         self._gone.clear()
         self._epoll.close()
 
-    def _accept(self, now: int) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket, now: int) -> None:
+        if self._shut_until:
+            self._shut_until = 0
+            self._epoll.modify(listener.fileno(), select.EPOLLIN)
         for _ in range(16):
             try:
-                connected, _address = self._listener.accept()
+                connected, _address = listener.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # EMFILE: the next one may be lucky
-                self._log.warning("a client could not be taken: %s", error)
+            except OSError as error:  # EMFILE: it would be ready all the time, for nothing
+                self._log.warning("no client is taken for %g s: %s", self._bounds.pause, error.strerror)
+                self._shut_until = now + int(self._bounds.pause * _SECOND)
+                self._epoll.modify(listener.fileno(), 0)
                 return
             client = self.admit(connected, now)
             same = sum(one.peer.uid == client.peer.uid for one in self._clients.values())

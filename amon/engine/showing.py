@@ -17,6 +17,10 @@ from amon.text import visible
 from amon.units import format_quantity
 
 WELL, UNWELL, USAGE, NOT_THERE = 0, 1, 2, 3
+WATCHED = 1.0
+"""Seconds."""
+FEW = 0.001
+"""Of what was sent: more that was dropped since the start is a fault, whenever that was."""
 LATE = 20_000_000
 """ns: one tick in a hundred this late is more than a busy host."""
 
@@ -25,14 +29,14 @@ def status(config: Path, path: Path | None, tenant: str | None, *, json: bool = 
     """Exit code 0: well. 1: something is worth a look. 2: wrong question. 3: no engine there, or it does not answer."""
     try:
         path, tenants = _where(config, path, tenant)
-        welcome, sample = asyncio.run(_ask(path, tenants))
+        welcome, before, sample = asyncio.run(_ask(path, tenants))
     except (Refused, Invalid) as error:
         print(f"amon-engine status: {visible(str(error))}", file=sys.stderr)
         return USAGE
     except Failed as error:
         print(f"amon-engine status: {visible(str(error))}", file=sys.stderr)
         return NOT_THERE
-    faults = faults_of(sample)
+    faults = faults_of(before, sample)
     if json:
         data = {**msgspec.to_builtins(sample), "engine": welcome.engine, "faults": faults}
         print(json_text.dumps(data, ensure_ascii=False, indent=2))
@@ -54,7 +58,7 @@ def _where(config: Path, path: Path | None, tenant: str | None) -> tuple[Path, l
     return path or loaded.settings.socket, names
 
 
-async def _ask(path: Path, tenants: list[str]) -> tuple[Welcome, Sample]:
+async def _ask(path: Path, tenants: list[str]) -> tuple[Welcome, Sample, Sample]:
     refused: Refused | None = None
     for tenant in tenants:
         try:
@@ -65,8 +69,11 @@ async def _ask(path: Path, tenants: list[str]) -> tuple[Welcome, Sample]:
     raise refused or Invalid("no tenant is known; next: --tenant NAME")
 
 
-async def _both(engine: Engine) -> tuple[Welcome, Sample]:
-    return engine.welcome, await engine.sample()
+async def _both(engine: Engine) -> tuple[Welcome, Sample, Sample]:
+    """Two samples, so that what goes wrong just now is seen."""
+    before = await engine.sample()
+    await asyncio.sleep(WATCHED)
+    return engine.welcome, before, await engine.sample()
 
 
 def _who() -> str:
@@ -76,13 +83,16 @@ def _who() -> str:
         return str(os.getuid())
 
 
-def faults_of(sample: Sample) -> list[str]:
-    """What keeps it from being well. A drop may be a loss of ours, so it is one however long ago."""
+def faults_of(before: Sample, sample: Sample) -> list[str]:
+    """What keeps it from being well. One drop long ago is told, and no fault."""
     found = []
     if not sample.ways:
         found.append("no way to the network")
-    if any(sample.drops.values()):
-        found.append(f"{sum(sample.drops.values())} packets dropped on this host since the start")
+    dropped, earlier = sum(sample.drops.values()), sum(before.drops.values())
+    if dropped > earlier:
+        found.append(f"{dropped - earlier} packets dropped on this host within {WATCHED:g} s")
+    elif dropped > FEW * sample.tally.sent:
+        found.append(f"{dropped} packets dropped on this host since the start, of {sample.tally.sent} sent")
     if sample.late[1] > LATE:
         found.append(f"ticks are late: one in a hundred by {sample.late[1] / 1e6:.1f} ms")
     return found

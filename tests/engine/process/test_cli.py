@@ -243,7 +243,7 @@ def test_status_ends_with_1_and_says_why_when_it_is_not(engine: Engine, write: C
     done = amon_engine("status", "--json", "--config", write(GOOD))
     assert done.returncode == 1
     told = json.loads(done.stdout)
-    assert told["faults"] == ["no way to the network", "1 packets dropped on this host since the start"]
+    assert told["faults"] == ["no way to the network", "1 packets dropped on this host since the start, of 10 sent"]
     assert told["drops"] == {"eth0 full": 1}
 
 
@@ -264,6 +264,21 @@ def test_status_needs_no_configuration_if_it_is_told_all(engine: Engine) -> None
     assert json.loads(done.stdout)["engine"] == "engine-1"
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "sent", "faults"),
+    [
+        (5, 5, 10_000, []),
+        (5, 6, 10_000_000, ["1 packets dropped on this host within 1 s"]),
+        (50, 50, 10_000, ["50 packets dropped on this host since the start, of 10000 sent"]),
+    ],
+)
+def test_what_was_dropped_long_ago_and_little_is_no_fault(before: int, now: int, sent: int, faults: list[str]) -> None:
+    def sample(dropped: int) -> Sample:
+        return Sample(1, 1, 0, 0, 0.0, 0, Tally(sent=sent), {"eth0 full": dropped}, ways={"eth0": "raw"})
+
+    assert faults_of(sample(before), sample(now)) == faults
+
+
 def test_ticks_that_are_late_are_a_fault() -> None:
     one = Sample(1, 1, 0, 0, 0.0, 0, Tally(), {}, late=(0, 30_000_000, 40_000_000), ways={"eth0": "raw"})
-    assert faults_of(one) == ["ticks are late: one in a hundred by 30.0 ms"]
+    assert faults_of(one, one) == ["ticks are late: one in a hundred by 30.0 ms"]

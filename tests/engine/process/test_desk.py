@@ -1,6 +1,7 @@
 """The engine's desk: who may speak, and what a client can cost that is hostile, broken or asleep."""
 
 import array
+import errno
 import gc
 import os
 import select
@@ -35,7 +36,7 @@ from amon.engine.messages import (
 from amon.engine.server import Account, Bounds, Desk, Said
 
 SECOND = 1_000_000_000
-LIMIT = Bounds(clients=4, same_user=3, faults=3, rate=10, burst=20, full=50_000)
+LIMIT = Bounds(clients=4, same_user=3, faults=3, rate=10, burst=20, full=50_000, most=200_000)
 TOO_MANY = "too many clients are connected; next: close some"
 ACCOUNTS = (Account("ops"), Account("lab"))
 
@@ -414,9 +415,9 @@ def test_one_turn_takes_only_so_many_orders(room: Room) -> None:
 class Door(Room):
     """A desk with a socket that anybody may come to."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, listener: socket.socket | None = None) -> None:
         super().__init__()
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener = listener or socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(address)
         self.listener.listen(20)
         self.address = address
@@ -464,6 +465,37 @@ def test_too_many_clients_of_one_user_are_refused_and_the_others_stay(door: Door
     again = door.knock()
     door.read()
     assert not is_closed(again)
+
+
+class Exhausted(socket.socket):
+    """As where no descriptor is left. asked: how often somebody tried."""
+
+    broken, asked = True, 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.asked += 1
+        if self.broken:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_where_no_descriptor_is_left_nobody_is_taken_for_a_while_and_the_loop_sleeps(tmp_path: Path) -> None:
+    listener = Exhausted(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    door = Door(str(tmp_path / "socket"), listener)
+    end = door.knock()
+    for _ in range(5):
+        assert door.read() == []
+        assert not is_readable(door.desk)
+    assert listener.asked == 1
+    listener.broken = False
+    door.now += SECOND
+    end.send(encode(Hello(VERSION, "ops")))
+    assert [one.order for one in door.read() + door.read()] == [Hello(VERSION, "ops")]
+    door.close()
+
+
+def test_who_is_held_may_keep_all_that_was_under_way() -> None:
+    assert Bounds.under(500_000).most > 2 * 38 * 500_000 + Bounds().full
 
 
 def test_the_desk_costs_no_descriptor_more_after_many_clients(door: Door) -> None:

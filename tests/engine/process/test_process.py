@@ -20,7 +20,7 @@ from amon.engine.client import Gap, Times, connect, packed
 from amon.engine.configuration import Loaded
 from amon.engine.messages import Spec
 from amon.engine.ports import Wanted
-from amon.engine.process import Opener, Process, Seat, queues_of
+from amon.engine.process import NOTES_MOST, Opener, Process, Seat, queues_of
 from amon.engine.settings import EngineSettings
 from amon.engine.shapes import WayRefused
 from amon.engine.shares import whose
@@ -230,6 +230,17 @@ def test_where_rights_cannot_be_given_up_it_does_not_go_on(tmp_path: Path) -> No
         process = Process(loaded, EngineSettings(), listener, Notify(), Seat(), refuse)
         with pytest.raises(Failed, match="rights cannot be given up: Operation not permitted; next: see System"):
             process._give_up_rights()
+
+
+def test_a_note_that_comes_and_goes_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        process = Process(Loaded(tmp_path), EngineSettings(), listener, Notify(), Seat())
+        for notes in (("no route to 192.0.2.1",), (), ("no route to 192.0.2.1", "another")) * 3:
+            process._tell_notes(notes)
+        process._tell_notes(tuple(f"note {number}" for number in range(1000)))
+    said = [record.message for record in caplog.records]
+    assert said[:2] == ["no route to 192.0.2.1", "another"]
+    assert len(said) == NOTES_MOST
 
 
 def refused(interface: str | None, way: str, ident: int, **more: object) -> Ways:
