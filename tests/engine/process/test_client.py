@@ -371,7 +371,7 @@ def pour(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
 
 
 async def test_who_reads_slowly_has_his_job_paused_and_no_other_one(start: Start, tmp_path: Path) -> None:
-    engine_side = start(Script(taken=pour), bounds=Bounds(full=64 * 1024 * 1024))
+    engine_side = start(Script(taken=pour), bounds=Bounds(full=2**26, most=2**27))
     async with connect(tmp_path / "socket", "ops", times=QUICK) as engine:
         slow = await engine.begin(Spec(), ["192.0.2.1"])
         await until(lambda: Pause(1) in engine_side.loop.heard)
