@@ -35,8 +35,7 @@ class Hearer:
     @property
     def every(self) -> int:
         """ns between two drains."""
-        urgent = any(edition.spec.priority == 0 for edition in self._jobs.editions.values())
-        return DRAIN_SOON if urgent else DRAIN_EVERY
+        return DRAIN_SOON if self._jobs.urgent else DRAIN_EVERY
 
     def drain(self) -> int:
         """Take in what has come. Returns how many packets that were."""

@@ -148,7 +148,10 @@ class Jobs:
         self.editions: dict[int, Edition] = {}
         """By row."""
         self._rows: dict[str, I64] = {}
+        self._probed: dict[int, Edition] = {}
         self._tenants: Counter[str] = Counter()
+        self.urgent = 0
+        """Editions of jobs on demand: somebody waits for their answers."""
         self._listed = self._coming = 0
 
     def __iter__(self) -> Iterator[Job]:
@@ -204,9 +207,10 @@ class Jobs:
     def begin(self, edition: Edition) -> None:
         """It is the job's current one now; the one before waits for its last answers."""
         job = edition.job
-        if job.current is not None:
-            job.ending.append(job.current)
+        self._retire(job)
         job.current = edition
+        self._probed[edition.row] = edition
+        self.urgent += edition.spec.priority == 0
         job.editions += 1
         self.editions[edition.row] = edition
         self._listed += edition.count
@@ -216,7 +220,11 @@ class Jobs:
         """No packet more of it."""
         job.over = True
         self.fetch(job)
+        self._retire(job)
+
+    def _retire(self, job: Job) -> None:
         if job.current is not None:
+            del self._probed[job.current.row]
             job.ending.append(job.current)
             job.current = None
 
@@ -225,6 +233,7 @@ class Jobs:
         edition.job.ending.remove(edition)
         del self.editions[edition.row]
         self._listed -= edition.count
+        self.urgent -= edition.spec.priority == 0
         self._rows = {}
         self._free.append(edition.row)
 
@@ -236,7 +245,7 @@ class Jobs:
     @property
     def probed(self) -> list[Edition]:
         """What is probed now."""
-        return [job.current for job in self._jobs.values() if job.current is not None]
+        return list(self._probed.values())
 
 
 def denied_in(verdicts: U8, texts: Sequence[str]) -> tuple[Denied, ...]:
