@@ -20,6 +20,7 @@ from amon.units import format_quantity
 from .answers import Caught
 from .demand import Word
 from .services import Services
+from .shape import Stop
 from .targets import packed
 
 KEPT = 8
@@ -94,7 +95,10 @@ class Captures(Services):
         if target is None:
             return None
         ((_, host),) = self.meant(call, (target,), "any")
-        return packed((await self.resolver.addresses(host, "any"))[0])
+        try:
+            return packed((await self.resolver.addresses(host, "any"))[0])
+        except Stop as stop:
+            raise Refused(stop.reason) from None
 
     def _fresh(self, ident: str) -> Path:
         self._folder.mkdir(mode=0o700, exist_ok=True)

@@ -175,9 +175,10 @@ class ProbeModule(Captures):
     async def monitor(self, call: Call) -> Monitor:
         """How the probing itself goes: rates, lateness, drops and queues of the engine, or of this loop."""
         engine = self.keeper.engine
-        if engine is not None:
+        if engine is not None and not self.keeper.trouble:
             self.keeper.sample = await engine.sample()
-        return monitor_of(self.course, self.keeper.sample, self._way())
+        sample = None if self.keeper.trouble else self.keeper.sample
+        return monitor_of(self.course, sample, self._way())
 
     # --- pause and resume
 
@@ -274,6 +275,8 @@ class ProbeModule(Captures):
         engine = self.keeper.engine
         if engine is None or not self.course.by_engine:
             return "this agent"
+        if self.keeper.trouble:  # an engine that went has no ways; `notes` says why
+            return "packet engine (away)"
         ways = ", ".join(f"{name} {way}" for name, way in sorted(engine.welcome.ways.items()))
         return f"packet engine ({ways})" if ways else "packet engine"
 

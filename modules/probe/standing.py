@@ -107,14 +107,20 @@ def _brought(batch: Batch, standing: Standing) -> "array[int]":
         if place >= standing.size or state >= len(words):
             continue  # of a list that is gone
         if state == late:
-            standing.amend(place, rtt / 1e9)
+            standing.amend(place, _seconds(rtt))
         elif state == unsent:
             continue  # ours, not the target's
         else:
-            heard = rtt / 1e9 if state != 0 else None
+            # How long an error took says nothing of the target: "host unreachable" comes after seconds.
+            heard = _seconds(rtt) if state == answered else None
             standing.note(place, state == answered, heard, sent / 1e9, words[state])
         news.append(place)
     return news
+
+
+def _seconds(rtt: int) -> float:
+    """Raw, it may be below nothing where the way is shorter than the error of a stamp."""
+    return max(0, rtt) / 1e9
 
 
 def _whole(batch: Batch, name: str, rows: int) -> "Sequence[int]":

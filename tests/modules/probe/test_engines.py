@@ -128,6 +128,9 @@ async def test_an_engine_that_is_not_there_is_bad_news_where_one_is_wanted_and_f
         finally:
             engine.stop()
         await until(lambda: "engine" in site.health.parts)
+        for line in ("probe status", "probe monitor"):  # just now somebody looks
+            outcome = await site.ask(line)
+            assert (outcome.state, outcome.data["way"]) == ("done", "packet engine (away)")
 
 
 async def test_without_a_word_about_it_nobody_minds_that_there_is_no_engine(tmp_path: Path) -> None:
@@ -205,6 +208,8 @@ async def test_a_capture_is_a_file_here_and_comes_as_text_that_makes_the_same_fi
             text = (await site.ask(f"probe captured {name}")).text
             assert base64.b64decode(text) == written
             assert (await site.ask("probe captured ZZZZ")).state == "refused"
+            missing = await site.ask("probe capture 1 target=missing.example")
+            assert (missing.state, "missing.example" in missing.text) == ("refused", True)
             path = site.module.env.state / "captures" / f"{name}.pcap"
             assert path.stat().st_mode & 0o777 == 0o600
     finally:

@@ -16,7 +16,9 @@ from modules.probe.settings import Limits
 from modules.probe.standing import Counting, Standing
 from modules.probe.targets import Draft, Targets, packed
 
-ANSWERED, LOST, LATE, UNSENT = (STATES.index(name) for name in ("answered", "lost", "late", "unsent"))
+ANSWERED, LOST, LATE, UNSENT, UNREACHABLE = (
+    STATES.index(name) for name in ("answered", "lost", "late", "unsent", "unreachable")
+)
 
 
 def listed(*lines: str, group: str = "targets") -> Targets:
@@ -68,6 +70,15 @@ def test_a_batch_of_the_engine_is_counted_and_what_is_not_the_targets_fault_is_n
     assert standing.loss(1, 20) == 1.0  # late is lost, but its time is known
     assert standing.rtt[1] == pytest.approx(0.9)
     assert standing.loss(2, 20) is None
+
+
+def test_only_answers_tell_how_long_the_way_is() -> None:
+    standing, counting = Standing(2), Counting(Random(1))
+    rows = [(0, ANSWERED, 1.0), (0, UNREACHABLE, 3000.0), (0, ANSWERED, 1.0), (1, ANSWERED, -5.0)]
+    counting.take(batch(rows), standing, 0.0)
+    assert standing.rtt[0] == pytest.approx(0.001)
+    assert standing.loss(0, 3) == pytest.approx(1 / 3)
+    assert standing.rtt[1] == 0.0
 
 
 def test_of_more_rows_a_second_than_there_is_time_for_some_batches_are_looked_at_and_others_each_second() -> None:
