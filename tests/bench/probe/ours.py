@@ -27,6 +27,9 @@ NOBODY = 65534
 UNPRIVILEGED = (
     "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
 )  # fmt: skip
+IN_FLIGHT = 2**18
+"""As an operator would: the rate that can be had times `TIMEOUT`."""
+TIMEOUT = 0.2
 TRACED = 150_000
 """Probes per second that a trace asks for: more than the routers on this core can do."""
 
@@ -119,11 +122,11 @@ async def listen(job: Job, taken: Taken) -> None:
 
 
 async def at_full_speed(
-    ground: Ground, way: str, addresses: Sequence[str], rounds: int, *, words: tuple[str, ...] = (), timeout: float = 1
+    ground: Ground, way: str, addresses: Sequence[str], rounds: int, *, words: tuple[str, ...] = ()
 ) -> Flight:
     """Each of the addresses so many times, as fast as it goes. words: before the engine's own, as `setpriv ...`."""
     async with _engine(ground, way, words) as one:
-        return await fly(one, Spec(interval=len(addresses) / 4e6, rounds=rounds, timeout=timeout), addresses)
+        return await fly(one, Spec(interval=len(addresses) / 4e6, rounds=rounds, timeout=TIMEOUT), addresses)
 
 
 async def trace(path: Chain, addresses: Sequence[str]) -> Flight:
@@ -145,7 +148,7 @@ async def _engine(ground: Ground, way: str, words: tuple[str, ...] = ()) -> Asyn
         if words:
             Path(folder).chmod(0o755)
             shutil.chown(folder, NOBODY, NOBODY)
-        limits = MUCH if way != "ping" else {**MUCH, "in_flight": 32_768}
+        limits = {**MUCH, "in_flight": 32_768 if way == "ping" else IN_FLIGHT}
         lab = prober(Path(folder), ground.space, interface=interface, way=way, limits=limits, words=pinned)
         async with lab as one:
             yield one
