@@ -92,6 +92,7 @@ class Loop:
         self._name, self._identity, self._rules = name, identity, rules
         self._desk, self._paths, self._ports, self._on_sample = desk, paths, ports, on_sample
         self._log = logging.getLogger("amon.engine.loop")
+        self._in_flight_most = rules.limits.in_flight
         self._targets, self._table = Targets(), Table(_cells(rules.limits.in_flight), secrets.randbits(32))
         self._caps = Caps(rules.limits, rules.tenants, CRAFT_BURST)
         self._gate = Gate(rules.limits, rules.tenants, GATE_BURST)
@@ -284,8 +285,8 @@ class Loop:
                 self._captures.choose()
 
     def _fitting(self, limits: Limits) -> Limits:
-        """With no more packets under way than the table was made for."""
-        return structs.replace(limits, in_flight=min(limits.in_flight, self._table.size // 2))
+        """With no more packets under way than at the start: the table was made for these."""
+        return structs.replace(limits, in_flight=min(limits.in_flight, self._in_flight_most))
 
     def _know_broadcasts(self) -> None:
         """Of our own networks, which may be others now."""
