@@ -15,6 +15,7 @@ from amon.engine.messages import Batch, Spec
 from amon.health import Health
 from amon.module import Env
 from amon.tasks import wait_event
+from amon.units import age
 
 from . import ping
 from .engines import EngineKeeper, Listing, StandingJob
@@ -67,6 +68,7 @@ class Course:
         self._pending: list[tuple[int, Measurement]] = []
         self._seq = 0
         self._running = self.targets  # what the rounds under way are of; the list itself may be newer
+        self._not_asked, self._why_not = 0, ""
         self._telling: asyncio.TimerHandle | None = None
         self._untold = False
 
@@ -111,7 +113,10 @@ class Course:
 
     async def _look_again(self) -> bool:
         """At those that were better for a while; with a breath between when these are very many."""
-        judge, changed = self.judge, False
+        judge, before = self.judge, self._not_asked
+        # Here, every ten seconds: one packet that had no room must not make health flap.
+        self._not_asked = self.standing.count("unmeasured", "unsent")
+        changed = bool(before) != bool(self._not_asked)
         rows = judge.waiting()
         for start in range(0, len(rows), _BREATH):
             changed = judge.look(rows[start : start + _BREATH], self._clock.time()) or changed
@@ -247,7 +252,8 @@ class Course:
     def _note(self, row: int, made: Measurement) -> None:
         word = self.standing.word(made.state)
         if made.state == "unmeasured":
-            self.standing.state[row], self.standing.last[row] = word, made.at
+            self.standing.pass_over(row, made.at, word)
+            self._why_not = made.reason
         else:
             self.standing.note(row, made.good, rtt_of(made), made.at, word)
         if self.judge.look((row,), self._clock.time()):
@@ -274,9 +280,13 @@ class Course:
         if denied:
             text = f"the engine does not probe {denied} of {len(self.targets)}: {self.job.now.denied[0].text}"
             found.append(("denied", Health.fair(text[:300], state="denied")))
+        if self._not_asked:
+            why = "the engine cannot send to them; see its notes in `monitor`" if self.by_engine else self._why_not
+            text = f"{self._not_asked} of {len(self.targets)} cannot be probed from here: {why}"
+            found.append(("unmeasured", Health.fair(text[:300], state="unmeasured")))
         if self.interval > self.settings.interval:
             text = f"{len(self.targets)} targets every {self.settings.interval:g} s need the packet engine: "
-            text += f"at most {RATE_MOST:g} a second are visited without it, so each every {self.interval:.3g} s"
+            text += f"at most {RATE_MOST:g} a second are visited without it, so each every {age(self.interval)}"
             found.append(("schedule", Health.fair(text, state="slow")))
         elif self.silent:
             found.append(("schedule", Health.unknown(f"no result for {self.silent:.0f} s", state="silent")))

@@ -53,6 +53,17 @@ class Standing:
             self.last[place] = at
             self.state[place] = word
 
+    def pass_over(self, place: int, at: float, word: int) -> None:
+        """One that could not be made from here, which says nothing of the target."""
+        if at >= self.last[place]:
+            self.last[place] = at
+            self.state[place] = word
+
+    def count(self, *words: str) -> int:
+        """Targets whose newest probe came to one of these."""
+        states = self.state.tobytes()
+        return sum(states.count(self.words.index(word)) for word in words if word in self.words)
+
     def amend(self, place: int, rtt: float) -> None:
         """A reply that came too late: it was told as lost, and stays so; its time is known."""
         before = self.rtt[place]
@@ -108,8 +119,9 @@ def _brought(batch: Batch, standing: Standing) -> "array[int]":
             continue  # of a list that is gone
         if state == late:
             standing.amend(place, _seconds(rtt))
-        elif state == unsent:
-            continue  # ours, not the target's
+        elif state == unsent:  # ours, not the target's
+            standing.pass_over(place, sent / 1e9, words[state])
+            continue
         else:
             # How long an error took says nothing of the target: "host unreachable" comes after seconds.
             heard = _seconds(rtt) if state == answered else None

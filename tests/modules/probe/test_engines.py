@@ -22,7 +22,7 @@ from tests.engine.process.scripted import TENANT, Doing, Engine, Script, Scripte
 from tests.modules.probe.probeworlds import Names
 from tests.waiting import until
 
-ANSWERED, LOST = STATES.index("answered"), STATES.index("lost")
+ANSWERED, LOST, UNSENT = STATES.index("answered"), STATES.index("lost"), STATES.index("unsent")
 
 
 def world(**more: Any) -> dict[str, Any]:
@@ -138,6 +138,21 @@ async def test_without_a_word_about_it_nobody_minds_that_there_is_no_engine(tmp_
     async with stage(ProbeModule, made, **world()) as site:
         await until(lambda: site.module.course.runner.begun)
         assert set(site.health.parts) == {"127.0.0.1"}
+
+
+async def test_targets_that_the_engine_cannot_send_to_are_not_said_to_be_well(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", telling({1: UNSENT}))
+    try:
+        async with stage(ProbeModule, settings(engine.path, "192.0.2.1 gw", "192.0.2.2 gone"), **world()) as site:
+            course = site.module.course
+            await until(lambda: course.standing.count("unsent") == 1)
+            course.stir.set()  # it looks every ten seconds by itself
+            await until(lambda: "unmeasured" in site.health.parts)
+            assert site.health.parts["unmeasured"].text.startswith("1 of 2 cannot be probed from here: the engine")
+            last = {row["target"]: row["last"] for row in (await site.ask("probe targets")).data}
+            assert last == {"gw": "answered", "gone": "unsent"}
+    finally:
+        engine.stop()
 
 
 async def test_what_the_engine_refuses_is_told(tmp_path: Path) -> None:

@@ -92,6 +92,20 @@ async def test_a_service_that_does_not_answer_is_bad_news_in_presence() -> None:
             assert "connect" in (await site.ask("probe latest shop 1")).data[0]["text"]
 
 
+async def test_targets_that_cannot_be_asked_from_here_are_not_said_to_be_well() -> None:
+    made = settings("127.0.0.1", "127.0.0.2", sources=("192.0.2.77",))  # no address of this host
+    async with stage(ProbeModule, made, **world()) as site:
+        course = site.module.course
+        await until(lambda: course.standing.count("unmeasured") == 2)
+        course.stir.set()  # it looks every ten seconds by itself
+        await until(lambda: "unmeasured" in site.health.parts)
+        told = site.health.parts["unmeasured"]
+        assert (told.level, "2 of 2 cannot be probed from here: " in told.text) == (Level.warning, True)
+        assert "assign" in told.text
+        assert {row["last"] for row in (await site.ask("probe targets")).data} == {"unmeasured"}
+        assert not course.judge.bad_count  # it says nothing of them
+
+
 async def test_junk_and_names_without_address_are_told_and_the_rest_is_probed(tmp_path: Path) -> None:
     path = tmp_path / "eu.txt"
     path.write_text("127.0.0.1 one\nwhat is this\nme.example\nmissing.example\n127.0.0.1\n")
