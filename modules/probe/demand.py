@@ -15,6 +15,7 @@ from amon.command import Call, command
 from amon.errors import Refused
 from amon.fields import Field
 from amon.module import Env, Module
+from amon.units import age
 
 from . import ping, trace
 from .answers import Story
@@ -200,8 +201,8 @@ class OnDemand(Module[Settings]):
         if call.sites:
             return Known(tamed(call.sites)[0], True)
         told = self.book.of(call.account)
-        days = (self.env.clock.time() - told.at) / 86_400
-        return Known(told.sites, False, f"that {told.by} told of {days:.1f} days ago")
+        old = age(max(0.0, self.env.clock.time() - told.at))
+        return Known(told.sites, False, f"that {told.by} told of {old} ago")
 
 
 _MOST = 16

@@ -9,6 +9,7 @@ import logging
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import structs
@@ -167,7 +168,8 @@ class StandingJob:
             self._told()
         elif isinstance(report, Gap):
             self.now.gaps += 1
-            self._log.warning("the engine probed nothing from %.0f to %.0f: %s", report.begin, report.end, report.text)
+            begin, end = (datetime.fromtimestamp(one, UTC).strftime("%H:%M:%SZ") for one in (report.begin, report.end))
+            self._log.warning("the engine probed nothing from %s to %s: %s", begin, end, report.text)
             self._gap(report.begin, report.end, report.text)
         elif isinstance(report, Ended):
             self._say(report.text or "the engine has ended it")

@@ -106,7 +106,8 @@ class Caps:
     def hold(self, rate: float, lasts: float) -> Iterator[None]:
         """Room for one more, of so many a second, for so many seconds; `Refused` where there is none."""
         if rate > self._rate:
-            raise Refused(f"that is {rate:g} packets a second; on demand at most {self._rate:g} are sent here")
+            said = f"that is {rate:g} packets a second; on demand at most {self._rate:g} are sent here"
+            raise Refused(f"{said}; ask for fewer targets, or for less often (-i)")
         if lasts > self._longest:
             raise Refused(f"that takes {lasts:g} s; on demand at most {self._longest:g} s are taken; ask for less")
         if self.under_way >= self._at_once or self._taken + rate > self._rate * 1.000001:

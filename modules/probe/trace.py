@@ -77,7 +77,8 @@ class Trace(Measurement):
 
     def explain(self) -> list[str]:
         # Not super(): it does not work in a dataclass with slots.
-        return [*map(str, self.hops), *Measurement.explain(self)]
+        head, *story = Measurement.explain(self)
+        return [head, *map(str, self.hops), *story]
 
 
 async def measure(target: str, settings: Settings, world: World) -> Trace:

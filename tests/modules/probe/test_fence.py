@@ -48,7 +48,7 @@ async def test_a_name_is_judged_by_its_addresses_and_the_allowed_ones_are_left()
 
 def test_what_is_under_way_together_is_bounded_in_rate_time_and_number() -> None:
     caps = Caps(rate=100, at_once=2, longest=60)
-    with pytest.raises(Refused, match=r"101 packets a second; on demand at most 100"):
+    with pytest.raises(Refused, match=r"101 packets a second; on demand at most 100 .*\(-i\)"):
         caps.hold(101, 1).__enter__()
     with pytest.raises(Refused, match=r"takes 61 s; on demand at most 60 s"):
         caps.hold(1, 61).__enter__()

@@ -130,7 +130,7 @@ async def test_a_chat_uses_the_peers_that_were_told_last_and_says_how_old_they_a
         await ask(site, "probe peers @all", FLEET)
         assert "desy (127.0.0.2): 1 of 1 answered" in await site.say("probe ping @desy -c 1 -i 0.01")
         said = await site.say("probe ping @fnal -c 1")
-        assert f"no site is called 'fnal' among the 4 that {OWNER} told of 0.0 days ago" in said
+        assert f"no site is called 'fnal' among the 4 that {OWNER} told of 0 s ago" in said
         assert "only a console knows tags and health" in await site.say("probe ping @tag:tier=1")
         assert "comes with a console" in await site.say("probe peers @all")
         clock.advance(STALE + 1)

@@ -1,6 +1,7 @@
 """An instance and a real engine process beside it, on loopback: standing jobs, single probes, captures, a restart."""
 
 import base64
+import re
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,7 +48,9 @@ async def can_send(site: Any) -> None:
         pytest.skip("no right to send ICMP here: neither CAP_NET_RAW nor net.ipv4.ping_group_range")
 
 
-async def test_targets_are_probed_by_the_engine_and_a_restart_of_it_is_survived(engine: Program) -> None:
+async def test_targets_are_probed_by_the_engine_and_a_restart_of_it_is_survived(
+    engine: Program, caplog: pytest.LogCaptureFixture
+) -> None:
     targets = [f"127.0.0.{n} t{n}" for n in range(1, 101)]
     async with stage(ProbeModule, settings(engine, *targets), **world()) as site:
         await can_send(site)
@@ -67,6 +70,7 @@ async def test_targets_are_probed_by_the_engine_and_a_restart_of_it_is_survived(
         await until(lambda: "engine" not in site.health.parts)
         (gap,) = course.window.gaps
         assert 0 < gap.end - gap.begin < 60
+        assert re.search(r"probed nothing from \d\d:\d\d:\d\dZ to \d\d:\d\d:\d\dZ", caplog.text)
 
 
 async def test_single_probes_and_mtr_go_through_the_engine(engine: Program) -> None:

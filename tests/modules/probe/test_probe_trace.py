@@ -73,7 +73,11 @@ async def test_networks_are_told_per_hop_and_on_the_way() -> None:
     assert [(hop.asn, hop.network) for hop in found.hops] == [(64501, "NET"), (64501, "NET"), (64502, "NET"), (0, "")]
     assert found.networks == "AS64501 AS64502"
     assert table.made == 1
-    assert "10.2.0.1 AS64502 NET" in found.explain()[2]
+    head, *story = found.explain()
+    assert head.startswith(f"{HOST}: 4 hops")
+    # The rows stand below the line that says what they are of: all of them keep their place in the column.
+    assert [row[:5] for row in story[:4]] == ["  1  ", "  2  ", "  3  ", "  4  "]
+    assert "10.2.0.1 AS64502 NET" in story[2]
 
 
 async def test_a_silent_hop_is_a_row_of_its_own_and_part_of_the_route() -> None:
