@@ -1,8 +1,8 @@
 """The other side of UDP echo: sends back what allowed peers send, and can be used against nobody.
 
-Sources: RFC 862; CERT CA-1996-01 (two echo servers that keep each other busy), RFC 2827 on forged sources. Never more
-bytes than came, only to peers that are named, at a bounded rate for each and for all, and not to the port of another
-service or of another echo server.
+Sources: RFC 862; ip(7) and RFC 3542, 6 (which of our addresses was asked); CERT CA-1996-01 (two echo servers that keep
+each other busy), RFC 2827 on forged sources. Never more bytes than came, only to peers that are named, at a bounded
+rate for each and for all, and not to the port of another service or of another echo server.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ PEERS_MOST = 4096
 """Peers whose rates are remembered; the one that was silent longest is forgotten first."""
 LEAST_PORT = 1024
 """Below live services, and some of them answer everything."""
+_IP_PKTINFO = 8  # ip(7); the standard library has no name for it yet
+_ANCILLARY = socket.CMSG_SPACE(20)  # struct in6_pktinfo, the larger one
 
 
 @dataclass(slots=True)
@@ -112,16 +114,25 @@ class EchoServer:
     def _drain(self, sock: socket.socket) -> None:
         for _ in range(AT_ONCE):
             try:
-                data, peer = sock.recvfrom(DATAGRAM_MOST)
+                data, ancillary, _, peer = sock.recvmsg(DATAGRAM_MOST, _ANCILLARY)
             except OSError:  # nothing more; or an ICMP error, which is of an earlier answer
                 return
             verdict = self.verdict(str(peer[0]).partition("%")[0], peer[1])
             if verdict == "answered":
                 try:
-                    sock.sendto(data, peer)
+                    sock.sendmsg([data], _from_where_it_was_asked(ancillary), 0, peer)
                 except OSError:
                     verdict = "unsent"
             setattr(self._counts, verdict, getattr(self._counts, verdict) + 1)
+
+
+def _from_where_it_was_asked(ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """A host has several addresses, and who asked one of them takes no answer from another. Of which interface, the
+    routes say."""
+    return [
+        (level, kind, told[:16] + bytes(4) if level == socket.IPPROTO_IPV6 else bytes(4) + told[4:])
+        for level, kind, told in ancillary
+    ]
 
 
 def _bound(address: str, port: int) -> socket.socket:
@@ -130,6 +141,9 @@ def _bound(address: str, port: int) -> socket.socket:
         sock.setblocking(False)
         if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.bind(sockaddr(address, port))
     except BaseException:
         sock.close()

@@ -152,6 +152,17 @@ async def test_a_probe_and_the_server_understand_each_other() -> None:
         server.close()
 
 
+async def test_a_host_with_several_addresses_answers_from_the_one_that_was_asked() -> None:
+    server = EchoServer(SystemClock(), lambda host: True)
+    await server.start()
+    try:
+        for address in ("127.0.0.1", "127.0.0.9", "::1"):
+            found = await measure(address, Settings(port=server.port, count=2, interval=0.01), world())
+            assert (found.good, found.answered) == (True, 2), found.explain()
+    finally:
+        server.close()
+
+
 async def test_never_more_bytes_go_out_than_came_in() -> None:
     server = EchoServer(SystemClock(), lambda host: True)
     await server.start(("127.0.0.1",))
