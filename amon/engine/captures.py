@@ -17,7 +17,7 @@ from amon.engine.shapes import NETWORK, U16, Packets
 from amon.engine.table import Table
 
 CAPTURES_MOST = 8
-"""At once, of all clients: each copies what it takes."""
+"""At once, of all clients: each copies what it takes. No tenant may have more than half of them."""
 _WRITTEN_WITHIN = 1.0  # seconds
 
 
@@ -86,6 +86,8 @@ class Captures:
     def _objection(self, client: Client, order: Order) -> str:
         if len(self._running) >= CAPTURES_MOST:
             return f"{CAPTURES_MOST} captures run already; next: wait until one has ended"
+        if sum(whose.tenant == client.tenant for whose, _ in self._running) >= CAPTURES_MOST // 2:
+            return f"{CAPTURES_MOST // 2} captures of tenant {client.tenant} run already; next: end one"
         if any(whose is client and one.order.capture == order.capture for whose, one in self._running):
             return f"capture {order.capture} runs already"
         if order.job is not None and self._jobs.find(client, order.job) is None:

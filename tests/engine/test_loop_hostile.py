@@ -3,15 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
+from socket import send_fds
 
 import pytest
 
 from amon.engine.caps import TenantCap
+from amon.engine.captures import CAPTURES_MOST
 from amon.engine.loop import Rules
 from amon.engine.messages import (
     Ask,
     Begin,
+    Capture,
+    Captured,
     End,
+    EndCapture,
     Ended,
     Limits,
     Pause,
@@ -326,3 +332,23 @@ def test_a_jitter_that_takes_more_memory_than_a_job_may_is_refused(stage: Stage)
     client.begin(Spec(interval=86400.0, burst=1000, jitter=0.5), *hosts, job=2)
     (refused,) = [one for one in client.heard if isinstance(one, Refused)]
     assert refused.text == ("its jitter makes 1,500,000 probes wait, 1,000,000 may at a time; next: a smaller jitter")
+
+
+def test_no_tenant_takes_all_captures_there_may_be(stage: Stage, tmp_path: Path) -> None:
+    one, other = stage.client(), stage.client("other")
+    for number in range(CAPTURES_MOST // 2 + 1):
+        with (tmp_path / f"{number}.pcap").open("wb") as file:
+            send_fds(one.socket, [encode(Capture(number))], [file.fileno()])
+            send_fds(other.socket, [encode(Capture(number))], [file.fileno()])
+        stage.turn(5 * MS)
+    stage.go_on(0.5)
+    for client, name in ((one, "t"), (other, "other")):
+        (refused,) = [report for report in client.heard if isinstance(report, Captured)]
+        assert refused.capture == CAPTURES_MOST // 2
+        assert refused.text in (
+            f"{CAPTURES_MOST // 2} captures of tenant {name} run already; next: end one",
+            f"{CAPTURES_MOST} captures run already; next: wait until one has ended",
+        )
+        for number in range(CAPTURES_MOST // 2):
+            client.say(EndCapture(number))
+    stage.until(lambda: all(len([x for x in c.heard if isinstance(x, Captured)]) == 5 for c in (one, other)))
