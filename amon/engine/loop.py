@@ -35,6 +35,7 @@ from amon.engine.schedule import SECOND
 from amon.engine.sending import Sender
 from amon.engine.server import Desk, Said
 from amon.engine.shapes import U64
+from amon.engine.spacing import Spacing
 from amon.engine.stamps import clocks_apart
 from amon.engine.table import Table
 from amon.engine.targets import Targets
@@ -102,8 +103,9 @@ class Loop:
         self._jobs = Jobs(EDITIONS_MOST)
         self._captures = Captures(desk, self._jobs, lambda: self._apart)
         self._sender = Sender(
-            self._jobs, self._targets, self._table, paths, ports, self._caps, self._gate, self._is_held
-        )
+            self._jobs, self._targets, self._table, paths, ports, self._caps, self._gate,
+            Spacing(lambda tenant: self._rules.tenants[tenant].limits, GATE_BURST / 2), self._is_held,
+        )  # fmt: skip
         self._hearer = Hearer(self._jobs, self._targets, self._table, ports, desk, self._captures)
         self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer, monotonic)
         self._executor = executor or ThreadPoolExecutor(1, "lists")

@@ -17,6 +17,7 @@ from amon.engine.outbox import Out, Outbox
 from amon.engine.paths import Paths
 from amon.engine.ports import Ports
 from amon.engine.shapes import I64, U16, U32, Probes
+from amon.engine.spacing import Spacing
 from amon.engine.table import Table
 from amon.engine.targets import Targets
 
@@ -29,7 +30,8 @@ SLACK = 250_000_000
 
 
 class Sender:
-    """is_held: whether who has begun this job does not take its results now."""
+    """spacing: of tenants that send side by side. is_held: whether who has begun this job does not take its results
+    now."""
 
     def __init__(
         self,
@@ -40,24 +42,27 @@ class Sender:
         ports: Ports,
         caps: Caps,
         gate: Gate,
+        spacing: Spacing,
         is_held: Callable[[Edition], bool],
     ) -> None:
         self._jobs, self._targets, self._table = jobs, targets, table
         self._paths, self._ports, self._caps, self._gate = paths, ports, caps, gate
-        self._is_held = is_held
+        self._spacing, self._is_held = spacing, is_held
         self._nonces = Nonces()
-        self._waiting = no_probes()
+        self._waiting = no_probes()  # for a row or a slot
+        self._spaced = no_probes()  # for a moment at which their tenant's cap lets them go
         self._until = 0
         self._turn = 0
         self._packets: U32 = np.zeros(256, np.uint32)  # by row of an edition: its packet, as crafters count them
         self._timeouts: I64 = np.zeros(256, np.int64)
+        self._sizes: U16 = np.zeros(256, np.uint16)
         self._tenants: list[str] = []
         self._tenant_of: U16 = np.zeros(256, np.uint16)  # row in the list above
 
     @property
     def ahead(self) -> int:
         """Probes taken from their schedules and not sent."""
-        return len(self._waiting) + sum(box.waiting for box in self._ports.outboxes)
+        return len(self._waiting) + len(self._spaced) + sum(box.waiting for box in self._ports.outboxes)
 
     def begins(self, edition: Edition) -> None:
         """To be called before an edition is probed."""
@@ -65,11 +70,12 @@ class Sender:
         if row >= len(self._packets):
             self._packets = np.resize(self._packets, 2 * row)
             self._timeouts = np.resize(self._timeouts, 2 * row)
+            self._sizes = np.resize(self._sizes, 2 * row)
             self._tenant_of = np.resize(self._tenant_of, 2 * row)
         if edition.tenant not in self._tenants:
             self._tenants.append(edition.tenant)
         self._packets[row], self._timeouts[row] = edition.packet, edition.timeout
-        self._tenant_of[row] = self._tenants.index(edition.tenant)
+        self._tenant_of[row], self._sizes[row] = self._tenants.index(edition.tenant), edition.size
         self._until = 0
 
     def stir(self) -> None:
@@ -82,13 +88,15 @@ class Sender:
         starts = [edition.next_due for edition in self._jobs.probed if not self._rests(edition)]
         if starts:
             moments.append(max(min(starts), self._until) - AHEAD // 2)
+        if len(self._spaced):
+            moments.append(self._until - AHEAD // 2)
         return min(moments, default=None)
 
     def fill(self, now: int) -> None:
         """Craft what is due soon."""
         if now < self._until - AHEAD // 2 and not len(self._waiting):
             return
-        pieces = [self._waiting] if len(self._waiting) else []
+        pieces = [piece for piece in (self._waiting, self._spaced) if len(piece)]
         room = min([AT_ONCE, *(len(box.memory) // 2 for box in self._ports.outboxes)]) - len(self._waiting)
         for edition in self._in_turn(now + AHEAD):
             if room <= 0:
@@ -99,7 +107,8 @@ class Sender:
                 room -= len(taken)
         # Where there was room, all that is due until then has been taken.
         self._until = now + AHEAD if room > 0 else 0
-        self._waiting = self._craft(joined(pieces)) if pieces else self._waiting
+        if pieces:
+            self._waiting = self._craft(self._space(joined(pieces), now))
 
     def publish(self, now: int, each: Callable[[Out], None]) -> int:
         """Send the frames whose moment has come. each: told of every run of them."""
@@ -139,10 +148,28 @@ class Sender:
         mine = int(counts["in_flight"][rows].sum()) + int(counts["ahead"][rows].sum())
         return min(self._caps.in_flight(tenant) - mine, self._caps.in_flight() - self._table.busy)
 
-    def _craft(self, probes: Probes) -> Probes:
-        """Returns those for which there was no row or no slot."""
+    def _space(self, probes: Probes, now: int) -> Probes:
+        """Those that go until `now + AHEAD`, in order; the others are kept."""
         if len(self._jobs.editions) > 1:
             probes = probes[np.argsort(probes.due, kind="stable")]
+        if len(self._tenants) == 1:
+            return probes
+        tenants, due = self._tenant_of[probes.job], probes.due.copy()
+        goes = np.zeros(len(probes), np.bool_)
+        for number in np.unique(tenants).tolist():
+            rows = np.flatnonzero(tenants == number)
+            sizes = self._sizes[probes.job[rows]]
+            moments = self._spacing.space(self._tenants[number], due[rows], sizes, now, now + AHEAD)
+            rows = rows[: len(moments)]
+            goes[rows], due[rows] = True, moments
+        self._spaced, probes = probes[~goes], probes[goes]
+        probes.due = due[goes]
+        return probes[np.argsort(probes.due, kind="stable")]
+
+    def _craft(self, probes: Probes) -> Probes:
+        """Returns those for which there was no row or no slot."""
+        if not len(probes):
+            return probes
         boxes = self._ports.outbox_of[self._targets.hop[probes.target]]
         if (boxes == boxes[0]).all():
             return self._into(self._box(int(boxes[0])), probes)

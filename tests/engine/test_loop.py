@@ -175,6 +175,24 @@ def test_jobs_that_together_want_too_much_share_the_cap_and_never_exceed_it(stag
         assert most <= 1000 * window / SECOND + 1000 * GATE_BURST + 1
 
 
+def test_a_burst_of_one_tenant_does_not_make_another_wait(stage: Stage) -> None:
+    stage = stage.another(Limits(rate=1000, bytes=10e6, in_flight=4096))
+    one, other = stage.client(), stage.client("other")
+    other.begin(Spec(interval=0.05), "192.0.2.2")
+    stage.go_on(0.5)
+    one.begin(Spec(interval=0.5, burst=200), "192.0.2.1")
+    begin = len(stage.network.sent)
+    stage.go_on(2)
+    quiet = packed("192.0.2.2")[-4:]
+    times = [when for when, packet in stage.network.sent[begin:] if packet[16:20] == quiet]
+    assert len(times) >= 38
+    assert max(np.diff(times)) < 80 * MS
+    for client in (one, other):
+        tally = client.end()
+        check(tally)
+        assert tally.skipped == 0
+
+
 def test_what_is_urgent_goes_before_what_is_not(stage: Stage) -> None:
     stage = stage.another(Limits(rate=1000, bytes=10e6, in_flight=4096))
     client = stage.client()
