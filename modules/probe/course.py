@@ -20,7 +20,7 @@ from amon.units import age
 from . import ping
 from .engines import EngineKeeper, Listing, StandingJob
 from .judge import Judge
-from .kinds import KINDS, rtt_of
+from .kinds import COUNTS, KINDS, rtt_of
 from .lists import Lists
 from .results import Gap, Results, Sink, Window, of_engine, of_measured
 from .schedules import RATE_MOST, Rounds, Runner, stretched
@@ -50,7 +50,8 @@ class Course:
         self.targets = Targets()
         self.window = Window(settings.keep)
         self.standing = Standing(0)
-        self.judge = Judge(settings.limits, self.targets, self.standing)
+        self._counts = settings.kind in COUNTS
+        self.judge = Judge(settings.limits, self.targets, self.standing, counts=self._counts)
         self.counting = Counting(random)
         self.lists = lists
         self.heard_at: float | None = None
@@ -129,7 +130,7 @@ class Course:
         self.flush()
         before, known = self.targets, self.standing
         self.targets, self.standing = targets, Standing(len(targets))
-        self.judge = Judge(self.settings.limits, targets, self.standing)
+        self.judge = Judge(self.settings.limits, targets, self.standing, counts=self._counts)
         if len(before) <= _MOVED_MOST and len(targets) <= _MOVED_MOST:
             moved = await asyncio.to_thread(_moved, before, targets)
             self.standing.take_over(known, moved)

@@ -30,9 +30,13 @@ class _Group:
 
 
 class Judge:
-    """The level of each target of a list, and since when (epoch seconds)."""
+    """The level of each target of a list, and since when (epoch seconds).
 
-    def __init__(self, limits: Limits, targets: Targets, standing: Standing) -> None:
+    counts: whether packets are counted, so that what is not good is lost. A page that says 500 is not good, and not lost.
+    """
+
+    def __init__(self, limits: Limits, targets: Targets, standing: Standing, *, counts: bool = True) -> None:
+        self._good, self._bad = ("no loss", "lost") if counts else ("good", "not good")
         self._limits = limits
         self._targets = targets
         self._standing = standing
@@ -143,7 +147,7 @@ class Judge:
         loss, rtt = self._standing.loss(row, self._limits.window), self._standing.rtt[row]
         if loss is None:
             return "not probed yet"
-        said = f"{100 * loss:.3g} % lost" if loss else "no loss"
+        said = f"{100 * loss:.3g} % {self._bad}" if loss else self._good
         return f"{said}, rtt {1000 * rtt:.3g} ms" if rtt else said
 
     def _group(self, group: _Group, size: int) -> Health:

@@ -10,6 +10,9 @@ KINDS: Mapping[str, ModuleType] = {
     "ping": ping, "trace": trace, "dns": dns, "http": http, "tcp": tcp, "udp": udp, "ntp": ntp,
 }  # fmt: skip
 
+COUNTS = ("ping", "udp")
+"""Those that count packets: what is not good of the others was asked, and perhaps answered, but not lost."""
+
 TIMES = ("rtt_median", "rtt", "connect", "delay", "seconds")
 """The one time that a kind is judged by: the first of these columns that it has."""
 

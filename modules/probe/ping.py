@@ -105,6 +105,7 @@ async def _ping(target: str, settings: Settings, trial: Trial[Ping]) -> None:
         trial.know(bad=counts.bad, dropped=counts.dropped)
         for note in counts.notes:
             trial.say(note)
+    _cut_short(heard, settings, trial)
     _judge(heard, settings, trial, version)
     if settings.pmtu and trial.known.answered:
         found = await search(address, settings.pmtu_most, settings.tos, settings.timeout, trial)
@@ -172,6 +173,13 @@ def line(reply: Reply, version: int) -> str:
         return f"{who}: {reply.state} by {reply.source} in {rtt}, TTL {reply.hops}"
     mtu = f", next link {reply.mtu} B" if reply.mtu else ""
     return f"{who}: {reply.source} says {icmp.text_of(version, reply.kind, reply.code)} after {rtt}{mtu}"
+
+
+def _cut_short(heard: Sequence[Reply], settings: Settings, trial: Trial[Ping]) -> None:
+    """Packets that were asked for and of which nothing was heard: the engine went away, or had no room for them."""
+    missing = settings.count * settings.burst - sum(one.state != "late" for one in heard)
+    if missing > 0:
+        trial.know(unsent=trial.known.unsent + missing)
 
 
 def _judge(heard: Sequence[Reply], settings: Settings, trial: Trial[Ping], version: int) -> None:

@@ -82,12 +82,12 @@ async def test_a_service_that_does_not_answer_is_bad_news_in_presence() -> None:
     async with tcp_server(lambda reader, writer: asyncio.sleep(60)) as port:
         made = settings("127.0.0.1 shop", kind="tcp", tcp=Tcp(port=port), limits=limits)
         async with stage(ProbeModule, made, **world()) as site:
-            await until(lambda: "no loss" in site.health.parts["shop"].text if site.health.parts else False)
+            await until(lambda: site.health.parts["shop"].text.startswith("good, ") if site.health.parts else False)
             assert site.presence.show == "available"
         gone = settings("127.0.0.1 shop", kind="tcp", tcp=Tcp(port=1, timeout=1), limits=limits)
         async with stage(ProbeModule, gone, **world()) as site:
             await until(lambda: site.presence.show == "dnd")
-            assert "shop 100 % lost" in site.presence.status
+            assert "shop 100 % not good" in site.presence.status
             assert (await site.ask("probe targets bad")).data[0]["level"] == "crit"
             assert "connect" in (await site.ask("probe latest shop 1")).data[0]["text"]
 

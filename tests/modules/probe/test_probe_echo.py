@@ -118,6 +118,15 @@ async def test_packets_that_the_engine_skipped_are_told() -> None:
     assert "the tenant's rate" in told
 
 
+async def test_a_probe_that_the_engine_left_in_the_middle_says_how_much_of_it_was_not_sent() -> None:
+    rows = [{"number": n, "state": ANSWERED, "rtt": 10**6} for n in range(3)]
+    engine = Engine(batch(rows), Ended(1, Tally(), "the engine has closed"))
+    found = await ping.measure(HOST, ping.Settings(count=5, burst=2), world(engine=engine))
+    assert (found.sent, found.answered, found.unsent, found.loss) == (3, 3, 7, 0.0)
+    assert "3 of 3 answered" in str(found)
+    assert "7 unsent" in str(found)
+
+
 async def test_what_the_engine_cannot_carry_goes_by_a_socket() -> None:
     engine = Engine(Ended(1, Tally()))
 
