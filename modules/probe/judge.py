@@ -32,7 +32,7 @@ class _Group:
 class Judge:
     """The level of each target of a list, and since when (epoch seconds).
 
-    counts: whether packets are counted, so that what is not good is lost. A page that says 500 is not good, and not lost.
+    counts: whether packets are counted, so that what is not good is lost. A page that says 500 is not lost.
     """
 
     def __init__(self, limits: Limits, targets: Targets, standing: Standing, *, counts: bool = True) -> None:
