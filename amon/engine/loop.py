@@ -41,12 +41,12 @@ from amon.engine.table import Table
 from amon.engine.targets import Targets
 
 TICK = 1_000_000
-TICK_MOST = 3_000_000
-AT_A_TICK = 32
+TICK_MOST = 5_000_000
+AT_A_TICK = 64
 """ns between two turns in which frames are published: so long that so many are due, within these bounds."""
 DRAIN_AFTER = 2048
 """Frames sent after which the receivers are looked at, however soon."""
-HEAR_EVERY = 5_000_000
+HEAR_EVERY = 20_000_000
 """ns between two looks at the desk where no turn ever rests."""
 CRAFT_BURST = 0.2
 GATE_BURST = 0.02

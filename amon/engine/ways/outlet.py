@@ -17,8 +17,10 @@ from amon.engine.linux.xsk import Socket
 from amon.engine.shapes import I64, LINK, NETWORK, STRIDE, U16, Span
 from amon.engine.ways.sending import ABSENT
 
-BATCH = 128
-"""Frames per kick. Fewer make stamps better (they are interpolated over a batch), more make it cheaper."""
+BATCH = 256
+FEW = 16
+"""Frames per kick. Fewer make stamps better (they are interpolated over a batch), more make it cheaper: the second
+where no more than a batch are to be sent, as there is time then."""
 BUDGET = 32
 """Frames that a kick sends at least, unless something stops it (TX_BATCH_SIZE of net/xdp/xsk.c)."""
 NOWHERE = 1 << 62
@@ -80,8 +82,9 @@ class Outlet:
         for there, here in self._ring.pieces(first, len(rows)):
             self._ring.addresses[there] = rows[here] * STRIDE + LINK
             self._ring.lengths[there] = lengths[here] + np.uint16(NETWORK - LINK)
+        batch = FEW if len(rows) <= BATCH else BATCH
         while done.taken < len(rows) and not done.error:
-            self._send_batch(first + done.taken, min(BATCH, len(rows) - done.taken), done)
+            self._send_batch(first + done.taken, min(batch, len(rows) - done.taken), done)
         return done
 
     def _send_batch(self, first: int, count: int, done: Done) -> None:
