@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -129,6 +130,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     for name in ("allow", "deny"):
         yield from _no_network(name, getattr(settings, name))
     yield from _no_network("echo.allow", settings.echo.allow)
+    yield from _no_address("sources", settings.sources)
     for path, lines in _lists(settings):
         draft = Draft()
         draft.read("", "", lines, urls=True)
@@ -141,6 +143,14 @@ def _no_network(path: str, texts: Iterable[str]) -> Iterator[Problem]:
             networks([text])
         except ValueError as wrong:
             yield Problem(f"{path}[{place}]", str(wrong))
+
+
+def _no_address(path: str, texts: Iterable[str]) -> Iterator[Problem]:
+    for place, text in enumerate(texts):
+        try:
+            ip_address(text)
+        except ValueError:
+            yield Problem(f"{path}[{place}]", f"{text!r} is no address of a host")
 
 
 def _lists(settings: Settings) -> Iterator[tuple[str, tuple[str, ...]]]:

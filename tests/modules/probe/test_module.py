@@ -349,6 +349,7 @@ def test_a_whole_configuration_is_read() -> None:
         ({"groups": {"eu": ["a b c"]}}, "groups.eu[0]: has 3 words"),
         ({"allow": ["192.0.2.0/33"]}, "allow[0]: '192.0.2.0/33' does not appear"),
         ({"echo": {"port": 7, "allow": ["300.0.0.0/8"]}}, "echo.allow[0]: '300.0.0.0/8' does not appear"),
+        ({"sources": ["192.0.2.1", "192.0.2"]}, "sources[1]: '192.0.2' is no address of a host"),
         ({"limits": {"loss_warn": "60 %"}}, "limits: loss_warn (60) must not be above loss_crit (50)"),
         ({"tenant": "a b"}, "tenant: must match"),
         ({"demand": {"rate": 1_000_000}}, "demand.rate: must be at most 10000"),
