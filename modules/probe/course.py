@@ -70,6 +70,7 @@ class Course:
         self._seq = 0
         self._running = self.targets  # what the rounds under way are of; the list itself may be newer
         self._not_asked, self._why_not = 0, ""
+        self._unsent, self._tally = 0, self.job.now.tally
         self._telling: asyncio.TimerHandle | None = None
         self._untold = False
 
@@ -114,15 +115,22 @@ class Course:
 
     async def _look_again(self) -> bool:
         """At those that were better for a while; with a breath between when these are very many."""
-        judge, before = self.judge, self._not_asked
+        judge, before = self.judge, (bool(self._not_asked), bool(self._unsent))
         # Here, every ten seconds: one packet that had no room must not make health flap.
         self._not_asked = self.standing.count("unmeasured", "unsent")
-        changed = bool(before) != bool(self._not_asked)
+        self._count_unsent()
+        changed = before != (bool(self._not_asked), bool(self._unsent))
         rows = judge.waiting()
         for start in range(0, len(rows), _BREATH):
             changed = judge.look(rows[start : start + _BREATH], self._clock.time()) or changed
             await asyncio.sleep(0)
         return changed
+
+    def _count_unsent(self) -> None:
+        """Since the look before: of most packets that it cannot send, for want of a route, the engine tells no rows."""
+        now, before = self.job.now.tally, self._tally
+        if now is not before:
+            self._unsent, self._tally = max(0, now.unsent - before.unsent), now
 
     # --- the list
 
@@ -285,6 +293,9 @@ class Course:
             why = "the engine cannot send to them; see its notes in `monitor`" if self.by_engine else self._why_not
             text = f"{self._not_asked} of {len(self.targets)} cannot be probed from here: {why}"
             found.append(("unmeasured", Health.fair(text[:300], state="unmeasured")))
+        elif self._unsent and self.by_engine:
+            text = f"the engine could not send {self._unsent} packets lately; why: {self._name} monitor"
+            found.append(("unmeasured", Health.fair(text, state="unmeasured")))
         if self.interval > self.settings.interval:
             text = f"{len(self.targets)} targets every {self.settings.interval:g} s need the packet engine: "
             text += f"at most {RATE_MOST:g} a second are visited without it, so each every {age(self.interval)}"

@@ -155,6 +155,27 @@ async def test_targets_that_the_engine_cannot_send_to_are_not_said_to_be_well(tm
         engine.stop()
 
 
+async def test_packets_that_the_engine_cannot_send_are_told_until_it_can_again(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", telling({}))
+    try:
+        async with stage(ProbeModule, settings(engine.path, "192.0.2.1", "192.0.2.2"), **world()) as site:
+            course = site.module.course
+            await until(lambda: course.job.now.tally.sent)
+            for unsent, is_told in ((0, False), (7, True), (7, False), (9, True), (0, False)):
+                course.job.now.tally = Tally(scheduled=20, sent=20 - unsent, unsent=unsent)
+                course.stir.set()  # it looks every ten seconds by itself
+                await until(lambda: ("unmeasured" in site.module.health().parts) is is_told)  # noqa: B023
+                course.stir.set()  # nothing new was heard: nothing else is told
+                await asyncio.sleep(0)
+                assert ("unmeasured" in site.module.health().parts) is is_told
+            course.job.now.tally = Tally(scheduled=20, sent=13, unsent=7)
+            course.stir.set()
+            await until(lambda: "unmeasured" in site.module.health().parts)
+            assert "could not send 7 packets" in site.module.health().parts["unmeasured"].text
+    finally:
+        engine.stop()
+
+
 async def test_what_the_engine_refuses_is_told(tmp_path: Path) -> None:
     engine = Engine(tmp_path / "engine", Script(refuse="over your share of 100 packets a second"))
     try:
