@@ -1,7 +1,7 @@
 """The packet engine as an instance holds it: looked for until it is there, and its standing job over all targets.
 
-The client (`amon.engine.client`) comes back by itself to an engine that went; what is here finds the first one, keeps
-what the engine says of itself, and turns batches into results.
+The client (`amon.engine.asking.client`) comes back by itself to an engine that went; what is here finds the first one,
+keeps what the engine says of itself, and turns batches into results.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import structs
 
 from amon.clock import Clock
-from amon.engine.client import NOWHERE, Engine, Gap, Job, connect
+from amon.engine.asking.client import NOWHERE, Engine, Gap, Job, connect
 from amon.engine.messages import Batch, Denied, Ended, Sample, Spec, State, Taken, Tally
 from amon.errors import Failed, Refused
 

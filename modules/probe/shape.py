@@ -106,7 +106,7 @@ def columns_of(kind: type[Measurement]) -> tuple[Column, ...]:
 
 
 class Job(Protocol):
-    """A job of the packet engine, see `amon.engine.client`."""
+    """A job of the packet engine, see `amon.engine.asking.client`."""
 
     @property
     def denied(self) -> Sequence[Denied]: ...

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amon.engine.capture import Capture
+from amon.engine.capture.capture import Capture
 from amon.engine.messages import Capture as Order
 from amon.engine.messages import Captured
 from amon.engine.shapes import NETWORK, SNAP, STRIDE, U8, U16, U32, Packets

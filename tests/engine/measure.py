@@ -12,12 +12,12 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from amon.engine.decode import decode
-from amon.engine.frames import Crafter, spec
-from amon.engine.nonces import Nonces
+from amon.engine.packets.decode import decode
+from amon.engine.packets.frames import Crafter, spec
+from amon.engine.packets.nonces import Nonces
+from amon.engine.packets.table import Table
+from amon.engine.packets.targets import Targets
 from amon.engine.shapes import NETWORK, SNAP, STRIDE, U8, U16, Packets, Probes
-from amon.engine.table import Table
-from amon.engine.targets import Targets
 from tests.engine.test_frames import Hops
 
 IDENT = 0xA403

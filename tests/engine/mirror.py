@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 import numpy as np
 
-from amon.engine.hops import Hops
+from amon.engine.paths.hops import Hops
 from amon.engine.shapes import I64, MAPPED, NETWORK, SNAP, STRIDE, U8, U16, U64, Packets, Published, Span
 from amon.engine.ways.trial import Ways
 

@@ -7,9 +7,7 @@ from concurrent.futures import Executor, Future
 from ipaddress import ip_address
 from typing import Any, cast
 
-from amon.engine.caps import TenantCap
-from amon.engine.guard import Lists
-from amon.engine.loop import Loop, Rules
+from amon.engine.desk.server import Account, Bounds, Desk
 from amon.engine.messages import (
     COLUMNS,
     STATES,
@@ -32,9 +30,11 @@ from amon.engine.messages import (
     encode,
     read_report,
 )  # fmt: skip
-from amon.engine.paths import Paths
-from amon.engine.ports import ROUTED, Ports, Wanted
-from amon.engine.server import Account, Bounds, Desk
+from amon.engine.paths.paths import Paths
+from amon.engine.rules.caps import TenantCap
+from amon.engine.rules.guard import Lists
+from amon.engine.turn.loop import Loop, Rules
+from amon.engine.turn.ports import ROUTED, Ports, Wanted
 from tests.engine.mirror import Ground, Network
 
 SECOND, MS = 1_000_000_000, 1_000_000

@@ -7,11 +7,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.engine.batches import ROWS_MOST, Rows, Waiting, seal
-from amon.engine.connection import Client, peer_of
-from amon.engine.jobs import Job
+from amon.engine.desk.connection import Client, peer_of
 from amon.engine.messages import COLUMNS, MESSAGE_MOST, SELF, Batch, Spec, encode, read_report
 from amon.engine.shapes import U64, Bools
+from amon.engine.turn.batches import ROWS_MOST, Rows, Waiting, seal
+from amon.engine.turn.jobs import Job
 
 SOURCES = st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 ONE = st.tuples(
@@ -26,7 +26,7 @@ Given = list[tuple[int, int, int, int, int, int, int, int, int, int, int, tuple[
 def job() -> Job:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        return Job(Client(ours, peer_of(ours), 0), 7, Spec(), Spec())
+        return Job(Client(ours, peer_of(ours), 0), 7, Spec())
 
 
 JOB = job()

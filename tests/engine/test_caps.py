@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amon.engine.caps import Caps, Gate, TenantCap
 from amon.engine.messages import Limits
+from amon.engine.rules.caps import Caps, Gate, TenantCap
 from amon.engine.shapes import STRIDE
 
 SECOND = 1_000_000_000

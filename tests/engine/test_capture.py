@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.engine.capture import NO_JOB, concerns
+from amon.engine.capture.capture import NO_JOB, concerns
+from amon.engine.capture.pcap import records
 from amon.engine.messages import Capture as Order
 from amon.engine.messages import Captured
-from amon.engine.pcap import records
 from amon.engine.shapes import SNAP
 from tests.engine.capturing import ECHO, ECHO6, EPOCH, REPLY, SECOND, Running, open_new, packet, read, received, sixteen
 from tests.waiting import until

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.engine.checksum import FLOWS, address_sum, checksum, flow_checksums, halves, text_sum
+from amon.engine.packets.checksum import FLOWS, address_sum, checksum, flow_checksums, halves, text_sum
 from tests.engine import scalar
 
 NUMBERS = st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=20)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amon.engine.decode import decode
 from amon.engine.messages import STATES
-from amon.engine.replies import ECHO, ERROR, EXCEEDED, FULL, LOW, NAMED, Replies
+from amon.engine.packets.decode import decode
+from amon.engine.packets.replies import ECHO, ERROR, EXCEEDED, FULL, LOW, NAMED, Replies
 from amon.engine.shapes import SNAP
 from tests.engine import scalar
 from tests.engine.packets import (

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amon.engine.decode import decode
-from amon.engine.replies import ECHO, ERROR, EXCEEDED, FULL
+from amon.engine.packets.decode import decode
+from amon.engine.packets.replies import ECHO, ERROR, EXCEEDED, FULL
 from amon.engine.shapes import SNAP, Packets
 from tests.engine import scalar
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.engine.events import NEAR, Events, Later
+from amon.engine.turn.events import NEAR, Events, Later
 
 
 def events(dues: list[int]) -> Events:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amon.engine.checksum import flow_checksums
-from amon.engine.frames import Crafter, spec
+from amon.engine.packets.checksum import flow_checksums
+from amon.engine.packets.frames import Crafter, spec
+from amon.engine.packets.targets import NO_HOP, Targets, unpack
 from amon.engine.shapes import LINK, NETWORK, STRIDE, U8, U64
-from amon.engine.targets import NO_HOP, Targets, unpack
 from tests.engine import scalar
 from tests.engine.test_targets import packed
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amon.engine.guard import NAMED, NEVER, Guard, Lists
+from amon.engine.rules.guard import NAMED, NEVER, Guard, Lists
 from amon.engine.shapes import U64
 from amon.errors import Invalid
 

@@ -7,9 +7,6 @@ from ipaddress import ip_address
 import numpy as np
 import pytest
 
-from amon.engine.caps import TenantCap
-from amon.engine.guard import Lists
-from amon.engine.loop import GATE_BURST, Rules
 from amon.engine.messages import (
     STATES,
     Ask,
@@ -28,6 +25,9 @@ from amon.engine.messages import (
     Targets,
     Welcome,
 )  # fmt: skip
+from amon.engine.rules.caps import TenantCap
+from amon.engine.rules.guard import Lists
+from amon.engine.turn.loop import GATE_BURST, Rules
 from tests.engine.mirror import echo, exceeded, nothing, reply
 from tests.engine.staged import LIMITS, MS, OPEN, SECOND, Stage, check, packed
 

@@ -8,9 +8,7 @@ from socket import send_fds
 
 import pytest
 
-from amon.engine.caps import TenantCap
-from amon.engine.captures import CAPTURES_MOST
-from amon.engine.loop import Rules
+from amon.engine.desk.server import Account
 from amon.engine.messages import (
     Ask,
     Begin,
@@ -29,8 +27,10 @@ from amon.engine.messages import (
     Targets,
     encode,
 )  # fmt: skip
-from amon.engine.orders import JOBS_MOST
-from amon.engine.server import Account
+from amon.engine.rules.caps import TenantCap
+from amon.engine.turn.captures import CAPTURES_MOST
+from amon.engine.turn.loop import Rules
+from amon.engine.turn.orders import JOBS_MOST
 from tests.engine.mirror import nothing
 from tests.engine.staged import LIMITS, MS, OPEN, Later, Peer, Stage, check, packed
 

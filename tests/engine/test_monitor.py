@@ -3,7 +3,7 @@
 import numpy as np
 
 from amon.engine.messages import Tally
-from amon.engine.monitor import SECOND, Monitor
+from amon.engine.turn.monitor import SECOND, Monitor
 
 
 def test_a_sample_is_of_the_time_since_the_last_one() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amon.engine.nonces import POOL, Nonces
+from amon.engine.packets.nonces import POOL, Nonces
 
 
 class Counting:

@@ -5,8 +5,8 @@ from ipaddress import ip_address
 import numpy as np
 import pytest
 
-from amon.engine.order import order
 from amon.engine.shapes import MAPPED, U64
+from amon.engine.turn.order import order
 
 
 def v4(*addresses: str) -> tuple[U64, U64]:

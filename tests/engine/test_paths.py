@@ -8,7 +8,6 @@ from ipaddress import IPv4Address
 import numpy as np
 import pytest
 
-from amon.engine.hops import HOPS_MOST, NO_HOP, NO_ROOM
 from amon.engine.linux.routes import Routes
 from amon.engine.linux.rtnetlink import (
     FAILED,
@@ -23,8 +22,9 @@ from amon.engine.linux.rtnetlink import (
     Neighbour,
     RouteChanged,
 )
-from amon.engine.neighbours import KEEP, PER_SECOND, RETRY_MOST, Key, Neighbours
-from amon.engine.paths import PAUSE, SETTLE, Paths
+from amon.engine.paths.hops import HOPS_MOST, NO_HOP, NO_ROOM
+from amon.engine.paths.neighbours import KEEP, PER_SECOND, RETRY_MOST, Key, Neighbours
+from amon.engine.paths.paths import PAUSE, SETTLE, Paths
 from amon.engine.shapes import MAPPED, U16, U64
 from amon.errors import Failed
 

@@ -18,7 +18,7 @@ import pytest
 
 from amon.engine.linux.netlink import Netlink
 from amon.engine.linux.rtnetlink import REACHABLE, STALE, Neighbour
-from amon.engine.paths import Paths
+from amon.engine.paths.paths import Paths
 from amon.engine.shapes import U64
 from tests.engine.netns import cable, ip, peer, play, process, sysctl
 from tests.waiting import until

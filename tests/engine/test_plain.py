@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amon.engine.plain import plain_replies
+from amon.engine.packets.plain import plain_replies
 from tests.engine import scalar
 from tests.engine.packets import ANYTHING, IDENT, ROUTER, received, request, with_chain, with_options
 

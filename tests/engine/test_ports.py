@@ -7,11 +7,11 @@ from errno import ENODEV
 import numpy as np
 import pytest
 
-from amon.engine.outbox import Out
-from amon.engine.ports import AGAIN, ROUTED, Ports, Wanted
+from amon.engine.packets.table import Table
+from amon.engine.packets.targets import NO_HOP, Targets
 from amon.engine.shapes import Probes, WayRefused
-from amon.engine.table import Table
-from amon.engine.targets import NO_HOP, Targets
+from amon.engine.turn.outbox import Out
+from amon.engine.turn.ports import AGAIN, ROUTED, Ports, Wanted
 from amon.engine.ways.trial import Ways
 from tests.engine.mirror import Ground, MirrorReceiver, MirrorSender, Network
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amon.engine.messages import Spec
-from amon.engine.schedule import SECOND, Schedule, beginning, interval_of
+from amon.engine.turn.schedule import SECOND, Schedule, beginning, interval_of
 
 START = 5_000_000_000
 Row = tuple[int, int, int, int, int]

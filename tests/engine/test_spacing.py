@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amon.engine.messages import Limits
-from amon.engine.spacing import Spacing
+from amon.engine.turn.spacing import Spacing
 
 MS = 1_000_000
 NOW = 7_000 * MS

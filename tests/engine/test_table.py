@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from amon.engine.cells import CHUNK
 from amon.engine.messages import STATES
-from amon.engine.replies import ECHO, ERROR, EXCEEDED, FULL, LOW, NAMED, Replies, none
+from amon.engine.packets.cells import CHUNK
+from amon.engine.packets.replies import ECHO, ERROR, EXCEEDED, FULL, LOW, NAMED, Replies, none
+from amon.engine.packets.table import Closed, Table
+from amon.engine.packets.targets import Targets
 from amon.engine.shapes import U32, Probes
-from amon.engine.table import Closed, Table
-from amon.engine.targets import Targets
 
 TIMEOUT = 1000
 

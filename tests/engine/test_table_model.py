@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from amon.engine.counts import COUNTS
-from amon.engine.replies import FULL, LOW, NAMED, Replies
+from amon.engine.packets.counts import COUNTS
+from amon.engine.packets.replies import FULL, LOW, NAMED, Replies
+from amon.engine.packets.table import Closed, Table
+from amon.engine.packets.targets import Targets
 from amon.engine.shapes import Probes
-from amon.engine.table import Closed, Table
-from amon.engine.targets import Targets
 from tests.engine.ledger import ENDS, JOBS, Ledger, Probe
 
 TARGETS = 3

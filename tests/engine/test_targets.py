@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.engine.targets import NO_HOP, Targets, family, pack, unpack
+from amon.engine.packets.targets import NO_HOP, Targets, family, pack, unpack
 from tests.engine import scalar
 
 ADDRESSES = st.lists(st.ip_addresses(), max_size=50)

@@ -8,8 +8,8 @@ import socket
 import struct
 from functools import cache
 
+from amon.engine.desk.server import Account, Bounds, Desk
 from amon.engine.messages import VERSION, AnyOrder, Captured, Hello, Refused, encode, read_report
-from amon.engine.server import Account, Bounds, Desk
 from tests.fuzz.target import Target, must
 
 _BOUNDS = Bounds(faults=1000)

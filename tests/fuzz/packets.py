@@ -7,11 +7,11 @@ import struct
 
 import numpy as np
 
-from amon.engine.decode import decode
-from amon.engine.replies import Replies
+from amon.engine.packets.decode import decode
+from amon.engine.packets.replies import Replies
+from amon.engine.packets.table import Table
+from amon.engine.packets.targets import Targets
 from amon.engine.shapes import Probes
-from amon.engine.table import Table
-from amon.engine.targets import Targets
 from tests.engine import scalar
 from tests.engine.packets import IDENT, THERE, received
 from tests.fuzz.target import Target, must

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from amon.engine.asked import Gap, Job
-from amon.engine.client import Engine
+from amon.engine.asking.asked import Gap, Job
+from amon.engine.asking.client import Engine
 from amon.engine.messages import COLUMNS, STATES, Batch, Ended, Spec, State, Taken, Tally
 
 

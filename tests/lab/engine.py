@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amon.engine.client import Engine, Times, connect
+from amon.engine.asking.client import Engine, Times, connect
 from tests.lab.namespaces import Namespace
 from tests.waiting import until
 
@@ -52,7 +52,7 @@ class Prober:
     async def start(self) -> None:
         """Until it listens. It has no pipe to us: nobody reads while it runs at full speed."""
         self.configure()
-        argv = [*self.space.words, *self.words, sys.executable, "-m", "amon.engine.cli", "run", "--config"]
+        argv = [*self.space.words, *self.words, sys.executable, "-m", "amon.engine.program.cli", "run", "--config"]
         with (self.folder / "engine.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *argv, str(self.folder / "engine.toml"), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amon.engine.asked import Job
+from amon.engine.asking.asked import Job
 from amon.engine.messages import SELF, STATES, Batch, Ended, Spec, Tally
 from tests.bench.ground import cpu_seconds
 from tests.bench.probe.grounds import Chain, Ground

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from amon.engine.asked import Job
-from amon.engine.client import Engine
+from amon.engine.asking.asked import Job
+from amon.engine.asking.client import Engine
 from amon.engine.messages import Batch, Spec, Tally
 from tests.lab.accounts import Book, column
 from tests.waiting import until

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from amon.engine.client import Engine
+from amon.engine.asking.client import Engine
 from amon.engine.messages import Spec
 from tests.engine.faults.standing import Standing, standing
 from tests.engine.faults.ways import LINK, engine, scene

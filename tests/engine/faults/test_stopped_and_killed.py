@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from amon.engine.client import Times
+from amon.engine.asking.client import Times
 from amon.engine.messages import STATES, Spec
 from tests.engine.faults.standing import Standing, most_within, standing
 from tests.engine.faults.ways import engine, folder, scene

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amon.engine.connection import Client
+from amon.engine.desk.connection import Client
+from amon.engine.desk.server import Account, Bounds, Desk, Said
 from amon.engine.messages import (
     AnyOrder,
     Ask,
@@ -32,7 +33,6 @@ from amon.engine.messages import (
     Targets,
     Welcome,
 )
-from amon.engine.server import Account, Bounds, Desk, Said
 
 TENANT = "ops"
 LIMITS = Limits(rate=1000, bytes=1e6, in_flight=1000)

@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from amon.engine.checking import WayFound, check
-from amon.engine.cli import _ways, main
-from amon.engine.configuration import World
 from amon.engine.messages import Sample, Tally
-from amon.engine.settings import EngineSettings
-from amon.engine.showing import faults_of
+from amon.engine.program.checking import WayFound, check
+from amon.engine.program.cli import _ways, main
+from amon.engine.program.configuration import World
+from amon.engine.program.settings import EngineSettings
+from amon.engine.program.showing import faults_of
 from amon.engine.ways.trial import WAYS
 from tests.engine.process.scripted import Engine, ScriptedLoop
 
 ROOT = Path(__file__).parents[3]
-UNIT = ROOT / "amon" / "engine" / "amon-engine.service"
-PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.cli import main; sys.exit(main())"]
+UNIT = ROOT / "amon" / "engine" / "program" / "amon-engine.service"
+PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.program.cli import main; sys.exit(main())"]
 GOOD = '[tenants.ops]\nusers = ["root"]\n'
 
 
@@ -42,7 +42,7 @@ def write(tmp_path: Path) -> Callable[[str], str]:
 
 def test_help_is_there_without_numpy_or_a_loop() -> None:
     looks = (
-        "import sys, amon.engine.cli as cli\ntry:\n    cli.main(['--help'])\nexcept SystemExit:\n"
+        "import sys, amon.engine.program.cli as cli\ntry:\n    cli.main(['--help'])\nexcept SystemExit:\n"
         "    print(sorted({'numpy', 'asyncio', 'msgspec', 'ctypes', 'tomllib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, timeout=20, cwd=ROOT)
@@ -52,7 +52,7 @@ def test_help_is_there_without_numpy_or_a_loop() -> None:
 
 def test_the_program_is_installed_under_its_name() -> None:
     (script,) = [one for one in entry_points(group="console_scripts") if one.name == "amon-engine"]
-    assert script.value == "amon.engine.cli:main"
+    assert script.value == "amon.engine.program.cli:main"
 
 
 def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_the_ways_to_choose_from_are_those_there_are() -> None:
 def test_without_numpy_it_says_what_to_install(command: str, write: Callable[[str], str]) -> None:
     without = (
         "import importlib.util as u, sys; find = u.find_spec; u.find_spec = lambda n, *a: None if n == 'numpy' else "
-        "find(n, *a); from amon.engine.cli import main; sys.exit(main())"
+        "find(n, *a); from amon.engine.program.cli import main; sys.exit(main())"
     )
     argv = ["run", "--config", write(GOOD)] if command == "run" else ["ping", "127.0.0.1"]
     done = subprocess.run([sys.executable, "-c", without, *argv], capture_output=True, text=True, cwd=ROOT, timeout=30)
@@ -145,7 +145,7 @@ def test_no_program_code_that_is_made_at_run_time_is_needed() -> None:
     """MemoryDenyWriteExecute= of the unit (prctl(2), PR_SET_MDWE)."""
     code = (
         "import ctypes, sys\nif ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):\n    sys.exit(77)\n"
-        "import amon.engine.process, amon.engine.ways.xdp\nprint('loaded')"
+        "import amon.engine.program.process, amon.engine.ways.xdp\nprint('loaded')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, cwd=ROOT)
     if done.returncode == 77:

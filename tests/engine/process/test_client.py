@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from amon.engine.client import Engine as Connected
-from amon.engine.client import Gap, Job, JobReport, Times, connect, packed, sockets
-from amon.engine.connection import Client
-from amon.engine.merging import Merged, merge
+from amon.engine.asking.client import Engine as Connected
+from amon.engine.asking.client import Gap, Job, JobReport, Times, connect, packed, sockets
+from amon.engine.asking.merging import Merged, merge
+from amon.engine.asking.shares import NOWHERE, Listed, split
+from amon.engine.asking.sums import denials, samples
+from amon.engine.desk.connection import Client
+from amon.engine.desk.server import Account, Bounds, Desk
 from amon.engine.messages import (
     Batch,
     Begin,
@@ -36,9 +39,6 @@ from amon.engine.messages import (
     Tally,
     Targets,
 )
-from amon.engine.server import Account, Bounds, Desk
-from amon.engine.shares import NOWHERE, Listed, split
-from amon.engine.sums import denials, samples
 from amon.errors import Failed, Invalid, Refused
 from tests.engine.process.scripted import Doing, Engine, Script, ScriptedLoop, batch
 from tests.waiting import until
@@ -611,7 +611,7 @@ def test_samples_of_several_cores_are_added_and_the_worst_shown() -> None:
 
 
 def test_the_client_needs_no_numpy() -> None:
-    look = "import sys, amon.engine.client; print('numpy' in sys.modules)"
+    look = "import sys, amon.engine.asking.client; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=30).stdout == "False\n"
 
 

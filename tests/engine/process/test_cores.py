@@ -16,7 +16,7 @@ from tests.waiting import until
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import logging, os, signal, sys, threading, time
-from amon.engine.cores import Cores, Times
+from amon.engine.program.cores import Cores, Times
 from amon.notify import Notify
 logging.basicConfig(level="INFO", stream=sys.stderr, format="%(message)s")
 folder = sys.argv[1]

@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from amon.engine.connection import Client, Peer, peer_of
+from amon.engine.desk.connection import Client, Peer, peer_of
+from amon.engine.desk.server import Account, Bounds, Desk, Said
 from amon.engine.messages import (
     MESSAGE_MOST,
     TARGETS_MOST,
@@ -33,8 +34,7 @@ from amon.engine.messages import (
     encode,
     read_report,
 )
-from amon.engine.privileges import effective
-from amon.engine.server import Account, Bounds, Desk, Said
+from amon.engine.program.privileges import effective
 
 SECOND = 1_000_000_000
 LIMIT = Bounds(clients=4, same_user=3, faults=3, rate=10, burst=20, full=50_000, most=200_000)

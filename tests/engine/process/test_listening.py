@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amon.engine.listening import is_listening, listening
+from amon.engine.desk.listening import is_listening, listening
 from amon.errors import Failed
 
 

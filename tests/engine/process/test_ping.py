@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.cli import main; sys.exit(main())"]
+PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.program.cli import main; sys.exit(main())"]
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amon.engine import privileges
+from amon.engine.program import privileges
 
 ROOT = Path(__file__).parents[3]
 UNSHARE = ("unshare", "--user", "--map-root-user")
@@ -26,7 +26,7 @@ def run(code: str) -> str:
     rooted = [] if {privileges.NET_RAW, privileges.NET_ADMIN} <= privileges.effective() else list(UNSHARE)
     if rooted and not may_unshare():
         pytest.skip("no rights to give up: neither root nor user namespaces")
-    words = [*rooted, sys.executable, "-c", f"from amon.engine import privileges as p\n{code}"]
+    words = [*rooted, sys.executable, "-c", f"from amon.engine.program import privileges as p\n{code}"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

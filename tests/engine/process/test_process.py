@@ -15,15 +15,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from amon.engine import privileges
-from amon.engine.client import Gap, Times, connect, packed
-from amon.engine.configuration import Loaded
+from amon.engine.asking.client import Gap, Times, connect, packed
+from amon.engine.asking.shares import whose
 from amon.engine.messages import Spec
-from amon.engine.ports import Wanted
-from amon.engine.process import NOTES_MOST, Opener, Process, Seat, queues_of
-from amon.engine.settings import EngineSettings
+from amon.engine.program import privileges
+from amon.engine.program.configuration import Loaded
+from amon.engine.program.process import NOTES_MOST, Opener, Process, Seat, queues_of
+from amon.engine.program.settings import EngineSettings
 from amon.engine.shapes import WayRefused
-from amon.engine.shares import whose
+from amon.engine.turn.ports import Wanted
 from amon.engine.ways.trial import Ways
 from amon.errors import Failed, Refused
 from amon.notify import Notify
@@ -31,7 +31,7 @@ from tests.e2e.world import Notices
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
-PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.cli import main; sys.exit(main())"]
+PROGRAM = [sys.executable, "-c", "import sys; from amon.engine.program.cli import main; sys.exit(main())"]
 TEXT = """
 socket = "$HERE/socket"
 interfaces = ["lo"]

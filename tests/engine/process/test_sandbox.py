@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from amon.engine.client import Times, connect
+from amon.engine.asking.client import Times, connect
 from amon.engine.messages import Ended, Spec
 from tests.e2e.world import Notices
 from tests.engine.process.test_process import PROGRAM, ROOT
@@ -42,7 +42,7 @@ allow = ["127.0.0.0/8", "10.9.0.0/24"]
 
 
 def of_unit(key: str) -> list[str]:
-    unit = (ROOT / "amon" / "engine" / "amon-engine.service").read_text()
+    unit = (ROOT / "amon" / "engine" / "program" / "amon-engine.service").read_text()
     return [word for line in re.findall(rf"^{key}=(.*)$", unit, re.MULTILINE) for word in line.split()]
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from amon.engine.configuration import Loaded, World, identity_of, kept, later, limits_of, load
+from amon.engine.desk.server import Account
 from amon.engine.messages import Limits
-from amon.engine.printed import configuration_example
-from amon.engine.server import Account
-from amon.engine.settings import EVERYWHERE, EngineSettings, TenantSettings
+from amon.engine.program.configuration import Loaded, World, identity_of, kept, later, limits_of, load
+from amon.engine.program.printed import configuration_example
+from amon.engine.program.settings import EVERYWHERE, EngineSettings, TenantSettings
 
 USERS = {"amon": 990, "root": 0}
 GROUPS = {"noc": 2000, "amon-engine": 991}

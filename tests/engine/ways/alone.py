@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amon.engine.decode import Replies, decode
+from amon.engine.packets.decode import Replies, decode
 from amon.engine.shapes import LINK, NETWORK, U16, Packets, Published, Receiver, Transmitter
 from amon.engine.ways.trial import Ways
 from tests.engine import scalar

@@ -6,7 +6,7 @@ from time import monotonic_ns
 
 import numpy as np
 
-from amon.engine.decode import ECHO, ERROR, EXCEEDED, decode
+from amon.engine.packets.decode import ECHO, ERROR, EXCEEDED, decode
 from amon.engine.shapes import I64
 from amon.engine.stamps import interpolate
 from amon.engine.ways.trial import Ways

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from amon.clock import SystemClock
-from amon.engine.connection import Client
+from amon.engine.desk.connection import Client
 from amon.engine.messages import SELF, STATES, Batch, Capture, Ended, Pause, Resume, Sample, State, Tally
 from amon.health import Level
 from amon.testing import stage

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from amon.engine.client import connect
+from amon.engine.asking.client import connect
 from modules.probe import ping, trace
 from modules.probe.engines import ForProbes
 from modules.probe.shape import World
@@ -33,7 +33,7 @@ def by_engine(routers: Routers, folder: Path, measure: Callable[[World], Awaitab
     settings.write_text(SETTINGS.format(socket=socket))
 
     async def body() -> M:
-        argv = (sys.executable, "-m", "amon.engine.cli", "run", "--config", str(settings))
+        argv = (sys.executable, "-m", "amon.engine.program.cli", "run", "--config", str(settings))
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(*argv, stdout=log, stderr=log)
         try:

@@ -1,0 +1,1 @@
+"""`amon-engine` around the loop: command line, configuration, rights, one process for each core."""

@@ -1,0 +1,1 @@
+"""Who may have what probed, and how much of it."""

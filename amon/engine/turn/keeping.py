@@ -1,0 +1,232 @@
+"""Looks after jobs: lets them begin, finds their next hops, tells how they are, and ends them."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from amon.engine.asking.sums import tallies
+from amon.engine.desk.server import Desk
+from amon.engine.messages import Ended, Limits, Refused, Spec, State, Taken, Tally
+from amon.engine.packets.frames import spec as packet_of
+from amon.engine.packets.table import Table
+from amon.engine.packets.targets import Targets
+from amon.engine.paths.hops import HOPS_MOST
+from amon.engine.paths.paths import Paths
+from amon.engine.shapes import U16
+from amon.engine.turn.hearing import Hearer
+from amon.engine.turn.jobs import Edition, Job, Jobs, List
+from amon.engine.turn.schedule import ROUND_MOST, SECOND, Schedule, beginning, interval_of
+
+RESOLVED_AT_ONCE = 256
+"""Addresses whose next hop is asked for in one turn: 1 to 2 ms."""
+NEIGHBOURS_WITHIN = SECOND
+"""ns a new list waits for its next hops to answer; then those that have not are unsent."""
+TOLD_EVERY = SECOND
+MOVED_MOST = 1_000_000
+"""Probes of a job that wait because jitter moved them: 18 bytes each."""
+
+
+@dataclass(slots=True)
+class _Resolving:
+    edition: Edition
+    done: int = 0
+
+
+class Keeper:
+    def __init__(
+        self,
+        jobs: Jobs,
+        targets: Targets,
+        table: Table,
+        paths: Paths,
+        desk: Desk,
+        hearer: Hearer,
+        monotonic: Callable[[], int],
+    ) -> None:
+        self._jobs, self._targets, self._table = jobs, targets, table
+        self._paths = paths
+        self._desk, self._hearer, self._monotonic = desk, hearer, monotonic
+        self._random = np.random.default_rng()
+        self._resolving: deque[_Resolving] = deque()
+        self._past = Tally()
+        self._told = 0
+
+    @property
+    def whole(self) -> Tally:
+        """Of all jobs since the start."""
+        return tallies([self._past, *(self._tally(edition) for edition in self._jobs.editions.values())])
+
+    # --- beginning
+
+    def begin(self, job: Job, spec: Spec, targets: List, limits: Limits, apart: int) -> Edition | None:
+        """This list is probed so from now on, if it may; the client is told. apart: realtime minus monotonic, ns."""
+        count = len(targets.order)
+        if job.current is not None and spec == job.current.spec and _same(job.current.list, targets):
+            self._taken(job.current)
+            return None
+        text = self._objection(job, spec, targets, limits)
+        if text:
+            self._desk.send(job.client, Refused(text, job.ident))
+            if job.current is None or not _covers(targets, job.current.list):
+                self._jobs.stop(job)
+            return None
+        now = self._monotonic()
+        start, first = beginning(spec, count, now, now + apart)
+        schedule = Schedule(targets.order, spec, start, first, self._random)
+        schedule.skip(now)
+        base = self._targets.add(targets.high, targets.low)
+        packet = packet_of(spec.size, spec.tos, spec.df)
+        edition = Edition(job, targets, self._jobs.take_row(), base, packet, schedule)
+        self._jobs.begin(edition)
+        self._resolving.append(_Resolving(edition))
+        self._taken(edition)
+        return edition
+
+    def _objection(self, job: Job, spec: Spec, targets: List, limits: Limits) -> str:
+        count = len(targets.order)
+        if not count:
+            reasons = ", ".join(f"{denied.text} ({denied.count:,})" for denied in targets.denied)
+            return f"none of the targets may be probed: {reasons}"
+        if not self._jobs.has_room(job.client.tenant):
+            return "this engine has as many lists as it can hold; next: end some jobs"
+        if interval_of(spec, count) > ROUND_MOST:
+            days = ROUND_MOST // SECOND // 86400
+            return f"at {spec.rate:g} packets/s a round would take more than {days} days; next: a larger rate"
+        rate = Schedule(targets.order, spec, 0, 0, self._random).rate
+        if rate > limits.rate:
+            wanted = f"{count:,} targets every {spec.interval:g} s come to {rate:,.0f} packets/s"
+            return f"{wanted}, and {job.client.tenant} may send {limits.rate:,.0f}; next: a longer interval, or `rate`"
+        moved = rate * spec.jitter * interval_of(spec, count) / SECOND
+        if moved > MOVED_MOST:
+            return f"its jitter makes {moved:,.0f} probes wait, {MOVED_MOST:,} may at a time; next: a smaller jitter"
+        if rate * spec.timeout > limits.in_flight and spec.rounds is None:
+            wanted = f"{rate:,.0f} packets/s that wait {spec.timeout:g} s for an answer are {rate * spec.timeout:,.0f}"
+            return f"{wanted} under way, and {limits.in_flight:,} may be; next: a shorter timeout"
+        return ""
+
+    def _taken(self, edition: Edition) -> None:
+        targets = edition.list
+        taken = Taken(
+            edition.job.ident, len(targets.order), edition.schedule.rate, targets.denied, edition.job.editions - 1
+        )
+        self._desk.send(edition.job.client, taken)
+
+    # --- next hops
+
+    @property
+    def is_resolving(self) -> bool:
+        return bool(self._resolving)
+
+    def resolve(self) -> bool:
+        """Ask for the next hops of a few addresses more. Whether a list is ready to be probed now."""
+        if not self._resolving:
+            return False
+        work = self._resolving.popleft()
+        edition = work.edition
+        if self._jobs.editions.get(edition.row) is not edition:
+            return False
+        first, end = work.done, min(work.done + RESOLVED_AT_ONCE, edition.count)
+        rows = slice(edition.base + first, edition.base + end)
+        self._targets.hop[rows] = self._paths.resolve(edition.list.high[first:end], edition.list.low[first:end])
+        work.done = end
+        if end < edition.count:
+            self._resolving.append(work)  # a short list is not to wait for a long one
+            return False
+        if not self._resolving:
+            self._paths.keep(self._hops_in_use())
+        return self._ready(edition)
+
+    def resolve_again(self) -> None:
+        """The ways may be others now. What is probed goes on as it was until its next hops are found anew."""
+        waiting = {id(work.edition) for work in self._resolving if work.edition.resolved < work.edition.count}
+        self._resolving = deque(work for work in self._resolving if id(work.edition) in waiting)
+        again = (edition for edition in self._jobs.probed if id(edition) not in waiting)
+        self._resolving.extend(_Resolving(edition) for edition in again)
+
+    def _ready(self, edition: Edition) -> bool:
+        """A new list whose next hops are found; whether it can be probed now."""
+        if edition.is_resolved:
+            return False
+        hops = self._targets.hop[edition.base : edition.base + edition.count]
+        now = self._monotonic()
+        edition.wait_until = edition.wait_until or now + NEIGHBOURS_WITHIN
+        allowed = hops[edition.list.order]
+        if now < edition.wait_until and not self._paths.hops.usable[allowed].all():
+            self._resolving.append(_Resolving(edition, edition.count))
+            return False
+        edition.resolved = edition.count
+        if not edition.spec.aligned:
+            edition.slip(now)
+        return True
+
+    def _hops_in_use(self) -> U16:
+        used = np.zeros(HOPS_MOST + 1, np.bool_)  # ten times as fast as to sort millions
+        for one in self._jobs.editions.values():
+            used[self._targets.hop[one.base : one.base + one.count]] = True
+        return np.flatnonzero(used).astype(np.uint16)
+
+    # --- going on, and ending
+
+    def tidy(self, now: int, held: Iterable[int]) -> bool:
+        """End what is over; tell how the others are. Whether an edition is gone. Hand out first: of what is over
+        nothing is handed out any more."""
+        tell = now - self._told >= TOLD_EVERY
+        if tell:
+            self._told = now
+        gone = False
+        for job in self._jobs:
+            if job.current is not None and job.current.schedule.is_over:
+                self._jobs.stop(job)
+            for edition in [edition for edition in job.ending if self._is_done(edition)]:
+                self._forget(edition)
+                gone = True
+            if job.over and not job.ending:
+                self._jobs.remove(job)
+                self._desk.send(job.client, Ended(job.ident, job.past))
+            elif tell:
+                self._tell(job, held)
+        return gone
+
+    def _tell(self, job: Job, held: Iterable[int]) -> None:
+        tally = tallies([job.past, *(self._tally(edition) for edition in job.all_editions)])
+        state = State(job.ident, tally, job.paused, id(job.client) in held)
+        if state != job.told:
+            job.told = state
+            self._desk.send(job.client, state)
+
+    def _is_done(self, edition: Edition) -> bool:
+        tally = self._tally(edition)
+        return not tally.ahead and not tally.in_flight
+
+    def _forget(self, edition: Edition) -> None:
+        self._hearer.flush(edition)
+        tally = self._tally(edition)
+        self._table.forget(edition.row)
+        self._targets.free(edition.base, edition.count)
+        self._jobs.forget(edition)
+        edition.job.past = tallies([edition.job.past, tally])
+        self._past = tallies([self._past, tally])
+
+    def _tally(self, edition: Edition) -> Tally:
+        row, columns = edition.row, self._table.counts  # which grow with the rows that were probed
+        counts = {
+            name: int(column[row]) if row < len(column) else 0 for name, column in columns.items() if name != "ahead"
+        }
+        ahead = edition.scheduled - edition.skipped - counts["sent"] - counts["unsent"]
+        return Tally(scheduled=edition.scheduled, skipped=edition.skipped, ahead=ahead, **counts)
+
+
+def _same(one: List, other: List) -> bool:
+    # What is denied is told of the first thousand only.
+    return one.addresses == other.addresses and one.denied == other.denied and np.array_equal(one.order, other.order)
+
+
+def _covers(judged: List, probed: List) -> bool:
+    """Whether all that is probed may still be, as far as this list says it."""
+    if judged.addresses != probed.addresses:
+        return True
+    allowed = np.zeros(len(judged.high), np.bool_)
+    allowed[judged.order] = True
+    return bool(allowed[probed.order].all())
