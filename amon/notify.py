@@ -1,6 +1,5 @@
 """What systemd is told of a program that serves, at its socket. Source: sd_notify(3), sd_watchdog_enabled(3)."""
 
-import asyncio
 import socket
 import time
 from collections.abc import MutableMapping
@@ -41,6 +40,8 @@ class Notify:
 
     async def keep_alive(self) -> None:
         """Until cancelled. From the loop: one that is stuck says nothing, and systemd starts us anew."""
+        import asyncio  # the packet engine has no loop, and asyncio would be a sixth of its memory
+
         while self.watchdog is not None:
             self.alive()
             await asyncio.sleep(self.watchdog / 2)

@@ -85,7 +85,8 @@ class Told:
     odd: Annotated[tuple[str, ...], Field("left out: no address")] = ()
 
     def __str__(self) -> str:
-        parts = [f"{self.sites} other sites with an address, version {self.version}"]
+        sites = "other site" if self.sites == 1 else "other sites"
+        parts = [f"{self.sites} {sites} with an address, version {self.version}"]
         for name in ("new", "changed", "gone"):
             if getattr(self, name):
                 parts.append(f"{name}: {_some(getattr(self, name))}")

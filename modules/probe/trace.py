@@ -61,7 +61,7 @@ class Trace(Measurement):
     def summary(self) -> str:
         if not self.hops:
             return ""
-        parts = [f"{self.length} hops"]
+        parts = [f"{self.length} hop{'' if self.length == 1 else 's'}"]
         if self.rtt is not None:
             parts.append(f"rtt {format_quantity(self.rtt, 's')}")
         if self.loss:

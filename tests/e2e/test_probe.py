@@ -74,7 +74,7 @@ async def test_a_mesh_begins_when_every_site_was_told_of_the_others_and_then_a_c
         assert "would" not in refused
         assert "new: desy" in refused  # nobody was there to say yes to this plan
         told = await run(world, "--yes", "all", "probe", "peers", "@all")
-        assert "cern: done: 1 other sites with an address, version 1; new: desy" in told
+        assert "cern: done: 1 other site with an address, version 1; new: desy" in told
         for name in ("cern", "desy"):
             assert (await seen(fleet, name, "")).startswith("OK")
         status = await run(world, "cern", "probe", "targets")

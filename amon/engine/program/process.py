@@ -109,6 +109,7 @@ class Process:
 
     def _settle_in(self) -> None:
         privileges.sharp_timers()
+        privileges.keep_heap()
         if self._seat.core is not None:
             try:
                 os.sched_setaffinity(0, {self._seat.core})

@@ -19,7 +19,7 @@ PIECES_MOST = 8
 """Packets taken from one receiver at a time, and how many times in one turn."""
 SEALED_AFTER = 100_000_000
 """ns that a row waits for others to make a batch with; of jobs on demand none does."""
-DRAIN_EVERY = 40_000_000
+DRAIN_EVERY = 100_000_000
 DRAIN_SOON = 10_000_000
 """ns between two looks at the receivers; the second where somebody waits for an answer."""
 

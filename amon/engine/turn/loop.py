@@ -41,8 +41,8 @@ from amon.engine.turn.sending import Sender
 from amon.engine.turn.spacing import Spacing
 
 TICK = 1_000_000
-TICK_MOST = 5_000_000
-AT_A_TICK = 64
+TICK_MOST = 8_000_000
+AT_A_TICK = 80
 """ns between two turns in which frames are published: so long that so many are due, within these bounds."""
 DRAIN_AFTER = 2048
 """Frames sent after which the receivers are looked at, however soon."""
