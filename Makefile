@@ -2,6 +2,8 @@
 # PYTHON=/path/to/python3.12 make ... chooses another interpreter for a new .venv.
 
 BIN := .venv/bin
+# Where ip, tc and sysctl are; the PATH of users and of some CI lacks it.
+export PATH := $(PATH):/usr/sbin:/sbin
 DEMO := prosody
 TEST := $(DEMO) prosody-modules dbus-daemon openssh-client
 ALL := $(TEST) ejabberd profanity tmux zsh fish iproute2 systemd tinyproxy-bin microsocks libnet-xmpp-perl procps tcpdump tshark
