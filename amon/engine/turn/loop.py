@@ -42,8 +42,9 @@ from amon.engine.turn.spacing import Spacing
 
 TICK = 1_000_000
 TICK_MOST = 8_000_000
-AT_A_TICK = 80
-"""ns between two turns in which frames are published: so long that so many are due, within these bounds."""
+AT_A_TICK = 20
+"""ns between two turns in which frames are published: so long that so many are due, within these bounds. More at a time
+are cheaper, and their stamps worse: after a longer rest all caches are cold. 20 keep 10,000/s below 3 µs (median)."""
 DRAIN_AFTER = 2048
 """Frames sent after which the receivers are looked at, however soon."""
 HEAR_EVERY = 20_000_000

@@ -18,7 +18,7 @@ from amon.engine.shapes import I64, LINK, NETWORK, STRIDE, U16, Span
 from amon.engine.ways.sending import ABSENT
 
 BATCH = 256
-FEW = 16
+FEW = 32
 """Frames per kick. Fewer make stamps better (they are interpolated over a batch), more make it cheaper: the second
 where no more than a batch are to be sent, as there is time then."""
 BUDGET = 32
