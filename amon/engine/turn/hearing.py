@@ -19,9 +19,10 @@ PIECES_MOST = 8
 """Packets taken from one receiver at a time, and how many times in one turn."""
 SEALED_AFTER = 100_000_000
 """ns that a row waits for others to make a batch with; of jobs on demand none does."""
-DRAIN_EVERY = 100_000_000
+DRAIN_EVERY = 40_000_000
 DRAIN_SOON = 10_000_000
-"""ns between two looks at the receivers; the second where somebody waits for an answer."""
+"""ns between two looks at the receivers; the second where somebody waits for an answer. A packet ring takes another of
+its blocks every few milliseconds, however little is in it: those that `ports.sizes` gives it must last as long."""
 
 
 class Hearer:
