@@ -3,8 +3,10 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from amon.commandline import add_command, add_config, make_parser, run_command
 
 DEFAULT = Path("/etc/amon/agent.toml")
 STATE, USER = Path("/var/lib/amon-agent"), "amon"
@@ -13,37 +15,17 @@ OK, PROBLEMS = 0, 1  # argparse ends with 2 for wrong usage; `run` with 78 for a
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
-    options = parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = options.command
-    sys.excepthook = _last_words
-    try:
-        code = command(options)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `amon-agent example | head`
-        # What is still in the buffer would complain once more at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-
-
-def _last_words(kind: type[BaseException], error: BaseException, trace: object) -> None:
-    """A bug of ours, as discreetly as the log would say it; what that takes is imported only then."""
-    from amon.log import traceback_of
-
-    sys.stderr.write(traceback_of(error))
+    return run_command(parser(), argv)
 
 
 def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(
-        prog="amon-agent",
-        description="The agent of a site: answers what its admins ask over XMPP, and shows how the site is.",
+    whole = make_parser(
+        "amon-agent",
+        "The agent of a site: answers what its admins ask over XMPP, and shows how the site is.",
     )
-    whole.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = whole.add_subparsers(title="commands", dest="command_name", required=True, metavar="COMMAND")
 
-    run = _add(commands, _run, "run", "run the agent in the foreground (exit code 78: bad configuration)")
+    run = add_command(commands, _run, "run", "run the agent in the foreground (exit code 78: bad configuration)")
     _add_config(run)
     run.add_argument(
         "--loop",
@@ -51,11 +33,11 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="event loop; auto takes uvloop if installed",
     )
-    check = _add(commands, _check, "check", "tell every problem of a configuration (exit code 0: none, 1: some)")
+    check = add_command(commands, _check, "check", "tell every problem of a configuration (exit code 0: none, 1: some)")
     _add_config(check)
     check.add_argument("--offline", action="store_true", help="do not try to log in at the servers")
     check.add_argument("--json", action="store_true", help="for programs")
-    enroll = _add(commands, _enroll, "enroll", "make this host a site, with the token of `amon enroll SITE`")
+    enroll = add_command(commands, _enroll, "enroll", "make this host a site, with the token of `amon enroll SITE`")
     enroll.add_argument(
         "token", help="the token, a file that holds it, or - for standard input: others see what a command line says"
     )
@@ -64,16 +46,18 @@ def parser() -> argparse.ArgumentParser:
     enroll.add_argument("--user", help=f"whom the agent runs as (default: {USER}, if root says this)")
     enroll.add_argument("--json", action="store_true", help="for programs")
     enroll.add_argument("--force", action="store_true", help="replace a configuration that is there")
-    key = _add(commands, _key, "key", "print the public half of the site's own key, and its fingerprint")
+    key = add_command(commands, _key, "key", "print the public half of the site's own key, and its fingerprint")
     key.add_argument("file", type=Path, metavar="FILE", help="the key")
     key.add_argument("--make", action="store_true", help="make a new one in this file, which must not exist")
     _add_policy(commands)
-    _add(commands, _example, "example", "print a commented configuration")
-    _add(commands, _unit, "unit", "print the systemd unit")
-    polkit = _add(commands, _polkit, "polkit", "print the polkit rule that lets the agent manage these units only")
+    add_command(commands, _example, "example", "print a commented configuration")
+    add_command(commands, _unit, "unit", "print the systemd unit")
+    polkit = add_command(
+        commands, _polkit, "polkit", "print the polkit rule that lets the agent manage these units only"
+    )
     polkit.add_argument("units", nargs="+", metavar="UNIT", help="full name, such as apache2.service")
     polkit.add_argument("--user", default="amon", help="whom the agent runs as (default: %(default)s)")
-    _add(commands, _reference, "reference", "print what may stand in a configuration, as Markdown")
+    add_command(commands, _reference, "reference", "print what may stand in a configuration, as Markdown")
     return whole
 
 
@@ -81,7 +65,9 @@ def _add_policy(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     about = "say what the policy says of a request (exit code 0: allowed, 13: refused), or show the policy"
     policy = commands.add_parser("policy", help=about, description=about[0].upper() + about[1:] + ".")
     kinds = policy.add_subparsers(title="commands", dest="kind", required=True, metavar="COMMAND")
-    explain = _add(kinds, _explain, "explain", "say whether somebody may ask for something, and why; does nothing")
+    explain = add_command(
+        kinds, _explain, "explain", "say whether somebody may ask for something, and why; does nothing"
+    )
     explain.add_argument("who", metavar="WHO", help="address, such as alice@example.org")
     explain.add_argument(
         "words", nargs="+", metavar="COMMAND", help="the line; in quotes, or behind --, if it has options of its own"
@@ -89,36 +75,13 @@ def _add_policy(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     explain.add_argument("--signed-by", default="", metavar="KEY", help="as if signed by this key (SHA256:...)")
     explain.add_argument("--at", metavar="TIME", help="at this time, such as 2026-11-21T03:00 (default: now)")
     explain.add_argument("--json", action="store_true", help="for programs")
-    for one in (explain, _add(kinds, _show_policy, "show", "print who may what, and which bundle is in force")):
+    for one in (explain, add_command(kinds, _show_policy, "show", "print who may what, and which bundle is in force")):
         one.add_argument("--account", metavar="NAME", help="which account, if there are several")
         _add_config(one)
 
 
-class _Version(argparse.Action):
-    """Reads the version only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"amon-agent {version('amon')}")
-        parser.exit()
-
-
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    command: Callable[[argparse.Namespace], int],
-    name: str,
-    about: str,
-) -> argparse.ArgumentParser:
-    one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
-    one.set_defaults(command=command)
-    return one
-
-
 def _add_config(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--config", type=Path, default=DEFAULT, metavar="FILE", help="the configuration (default: %(default)s)"
-    )
+    add_config(one, DEFAULT)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -5,6 +5,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
+
+from amon.commandline import add_command, add_config, make_parser, run_command
+from amon.engine.program.settings import Way
 
 DEFAULT = Path("/etc/amon/engine.toml")
 OK, PROBLEMS = 0, 1  # argparse ends with 2 for wrong usage; `run` with 78 for a configuration that cannot be run
@@ -12,47 +16,31 @@ OK, PROBLEMS = 0, 1  # argparse ends with 2 for wrong usage; `run` with 78 for a
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code."""
-    options = parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = options.command
-    sys.excepthook = _last_words
-    try:
-        code = command(options)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `amon-engine example | head`
-        # What is still in the buffer would complain once more at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-
-
-def _last_words(kind: type[BaseException], error: BaseException, trace: object) -> None:
-    """A bug of ours, as discreetly as the log would say it."""
-    from amon.log import traceback_of
-
-    sys.stderr.write(traceback_of(error))
+    return run_command(parser(), argv)
 
 
 def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(
-        prog="amon-engine",
-        description="The packet engine: sends ICMP echo requests to very many addresses, and accounts for each.",
+    whole = make_parser(
+        "amon-engine",
+        "The packet engine: sends ICMP echo requests to very many addresses, and accounts for each.",
     )
-    whole.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = whole.add_subparsers(title="commands", dest="command_name", required=True, metavar="COMMAND")
-    _add_config(_add(commands, _run, "run", "run the engine in the foreground (exit code 78: bad configuration)"))
-    check = _add(
+    _add_config(
+        add_command(commands, _run, "run", "run the engine in the foreground (exit code 78: bad configuration)")
+    )
+    check = add_command(
         commands, _check, "check", "tell every problem, and which way to the network could be had (exit code 1: some)"
     )
     _add_config(check)
     check.add_argument("--offline", action="store_true", help="do not try ways to the network")
     check.add_argument("--json", action="store_true", help="for programs")
-    _add_status(_add(commands, _status, "status", "ask a running engine how it is (exit code 0: well, 1: not)"))
-    _add_ping(_add(commands, _ping, "ping", "probe from here and now, without an engine that runs (exit code 1: lost)"))
-    _add(commands, _example, "example", "print a commented configuration")
-    _add(commands, _unit, "unit", "print the systemd unit")
-    _add(commands, _reference, "reference", "print what may stand in a configuration, as Markdown")
+    _add_status(add_command(commands, _status, "status", "ask a running engine how it is (exit code 0: well, 1: not)"))
+    _add_ping(
+        add_command(commands, _ping, "ping", "probe from here and now, without an engine that runs (exit code 1: lost)")
+    )
+    add_command(commands, _example, "example", "print a commented configuration")
+    add_command(commands, _unit, "unit", "print the systemd unit")
+    add_command(commands, _reference, "reference", "print what may stand in a configuration, as Markdown")
     return whole
 
 
@@ -77,13 +65,11 @@ def _add_ping(ping: argparse.ArgumentParser) -> None:
     ping.add_argument("-D", dest="df", action="store_true", help="do not fragment")
     ping.add_argument("-q", dest="quiet", action="store_true", help="only the summary")
     ping.add_argument("--pcap", type=Path, metavar="FILE", help="write the packets there, for tcpdump and tshark")
-    ping.add_argument("--way", default="auto", choices=_ways(), help="how to send and receive (default: %(default)s)")
+    ping.add_argument(
+        "--way", default="auto", choices=get_args(Way), help="how to send and receive (default: %(default)s)"
+    )
     ping.add_argument("--interface", metavar="NAME", help="send through this one by its link layer")
     ping.add_argument("--json", action="store_true", help="for programs: one document per line")
-
-
-def _ways() -> tuple[str, ...]:
-    return ("auto", "xdp", "xsk+ring", "packet+ring", "raw", "ping")
 
 
 def _within(least: float, most: float, whole: bool) -> Callable[[str], float]:
@@ -113,31 +99,8 @@ def _ttl(text: str) -> int:
     return int(_within(1, 255, True)(text))
 
 
-class _Version(argparse.Action):
-    """Reads the version only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        print(f"amon-engine {version('amon')}")
-        parser.exit()
-
-
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    command: Callable[[argparse.Namespace], int],
-    name: str,
-    about: str,
-) -> argparse.ArgumentParser:
-    one = commands.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
-    one.set_defaults(command=command)
-    return one
-
-
 def _add_config(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--config", type=Path, default=DEFAULT, metavar="FILE", help="the configuration (default: %(default)s)"
-    )
+    add_config(one, DEFAULT)
 
 
 def _without_numpy() -> bool:

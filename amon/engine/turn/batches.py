@@ -1,11 +1,12 @@
 """From rows whose end is known to sealed batches: numbered within the job, columns that hold one value sent once."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amon.engine.messages import COLUMNS, SELF, Batch
+from amon.engine.packets.columns import joined, picked
 from amon.engine.shapes import I64, U8, U16, U32, U64, Bools
 from amon.engine.turn.jobs import Job
 
@@ -41,13 +42,7 @@ class Rows:
         return len(self.sent)
 
     def __getitem__(self, which: slice) -> "Rows":
-        return Rows(*(getattr(self, one.name)[which] for one in fields(self)))
-
-    @staticmethod
-    def joined(pieces: "list[Rows]") -> "Rows":
-        if len(pieces) == 1:
-            return pieces[0]
-        return Rows(*(np.concatenate([getattr(piece, one.name) for piece in pieces]) for one in fields(Rows)))
+        return picked(self, which)
 
 
 class Waiting:
@@ -66,7 +61,7 @@ class Waiting:
 
     def take(self, *, whole: bool) -> list[Rows]:
         """Pieces of the size of a batch; with the rest that does not fill one if `whole`."""
-        rows = Rows.joined(self.pieces)
+        rows = joined(self.pieces)
         most = ROWS_MOST if bool(rows.is_self.all()) else _ROWS_MOST_WITH_SOURCES
         end = len(rows) if whole else len(rows) - len(rows) % most
         pieces = [rows[first : min(first + most, end)] for first in range(0, end, most)]

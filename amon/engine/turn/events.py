@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amon.engine.packets.columns import joined
 from amon.engine.shapes import I64, U8, U32, Bools
 
 NEAR = 1_000_000_000
@@ -33,10 +34,7 @@ class Events:
     def joined(self, others: "Events") -> "Events":
         if not len(self) or not len(others):
             return self if len(self) else others
-        return _all([self, others])
-
-    def columns(self) -> tuple[U32, U32, U8, U8, I64]:
-        return self.target, self.number, self.ttl, self.flow, self.due
+        return joined([self, others])
 
 
 _NONE = Events(
@@ -97,13 +95,8 @@ class Later:
         self._until = until + NEAR
         far, self._far = self._far, []
         if far:
-            self.put(_all(far))
+            self.put(joined(far))
 
 
 def sorted_by_due(events: Events) -> Events:
     return events[np.argsort(events.due, kind="stable")]
-
-
-def _all(pieces: list[Events]) -> Events:
-    columns = zip(*(piece.columns() for piece in pieces), strict=True)
-    return Events(*(np.concatenate(column) for column in columns))

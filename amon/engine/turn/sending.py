@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from amon.engine.packets.columns import joined
 from amon.engine.packets.nonces import Nonces
 from amon.engine.packets.table import Table
 from amon.engine.packets.targets import Targets
@@ -219,10 +220,3 @@ def no_probes() -> Probes:
     return Probes(
         none.astype(np.uint16), none, none, none.astype(np.uint8), none.astype(np.uint8), none.astype(np.int64)
     )
-
-
-def joined(pieces: list[Probes]) -> Probes:
-    if len(pieces) == 1:
-        return pieces[0]
-    names = ("job", "target", "number", "ttl", "flow", "due")
-    return Probes(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in names))

@@ -3,6 +3,7 @@
 import errno
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import partial
 
@@ -20,7 +21,7 @@ ABSENT = (errno.ENETDOWN, errno.ENXIO, errno.ENODEV)
 """The interface is down or gone: no packet can be sent."""
 
 
-class SocketTransmitter:
+class SocketTransmitter(ABC):
     """A `Transmitter` for one socket; the ways say how a row becomes a message, and what an error means.
 
     control: bytes of control messages before the one that asks for a stamp.
@@ -63,9 +64,9 @@ class SocketTransmitter:
                     return self._ended(spans, error, len(lengths) - done)
         return Published(spans)
 
+    @abstractmethod
     def _prepare(self, piece: slice, lengths: U16) -> Iterator[slice]:
         """Make messages of these rows; the parts of them that can be sent with the socket as it is then."""
-        raise NotImplementedError
 
     def _send(self, part: slice, spans: list[Span]) -> tuple[int, int]:
         """How many of them went out, and the errno that stopped it or 0."""

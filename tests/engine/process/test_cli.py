@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points, version
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from amon.engine.messages import Sample, Tally
 from amon.engine.program.checking import WayFound, check
-from amon.engine.program.cli import _ways, main
+from amon.engine.program.cli import main
 from amon.engine.program.configuration import World
-from amon.engine.program.settings import EngineSettings
+from amon.engine.program.settings import EngineSettings, Way
 from amon.engine.program.showing import faults_of
 from amon.engine.ways.trial import WAYS
 from tests.engine.process.scripted import Engine, ScriptedLoop
@@ -75,7 +76,7 @@ def test_wrong_usage_ends_with_2(argv: list[str]) -> None:
 
 
 def test_the_ways_to_choose_from_are_those_there_are() -> None:
-    assert _ways() == ("auto", *WAYS)
+    assert get_args(Way) == ("auto", *WAYS)
 
 
 @pytest.mark.parametrize("command", ["run", "ping"])

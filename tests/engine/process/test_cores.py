@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.world import Notices
+from tests.engine.process.running import Running
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -40,12 +40,7 @@ sys.exit(Cores(2, body, notify, reload=reload, times=times).run())
 """
 
 
-class Program:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.notices = Notices(folder / "notify")
-        self.process: asyncio.subprocess.Process
-
+class Program(Running):
     async def start(self, child: str = "pass", silent: float = 20) -> None:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", PROGRAM.replace("CHILD", child).replace("SILENT", str(silent)), str(self.folder),
@@ -58,23 +53,12 @@ class Program:
         found = sorted(self.folder.glob(f"{number}.*"), key=lambda path: path.stat().st_mtime_ns)
         return [int(path.suffix[1:]) for path in found]
 
-    async def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(20):
-            _, said = await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode, said.decode()
-
 
 @pytest.fixture
 async def program(tmp_path: Path) -> AsyncIterator[Program]:
     program = Program(tmp_path)
     yield program
-    program.notices.close()
-    if program.process.returncode is None:
-        program.process.kill()
-        await program.process.communicate()
+    await program.close()
     for pid in alive(program.pids(0) + program.pids(1)):
         os.kill(pid, signal.SIGKILL)
 

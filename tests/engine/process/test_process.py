@@ -27,7 +27,7 @@ from amon.engine.turn.ports import Wanted
 from amon.engine.ways.trial import Ways
 from amon.errors import Failed, Refused
 from amon.notify import Notify
-from tests.e2e.world import Notices
+from tests.engine.process.running import Running
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -42,14 +42,12 @@ allow = ["127.0.0.0/8", "::1"]
 QUICK = Times(first=0.05, most=0.2)
 
 
-class Program:
-    """`amon-engine run`, with a service manager that listens."""
+class Program(Running):
+    """`amon-engine run`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.path, self.socket = folder / "engine.toml", folder / "socket"
-        self.notices = Notices(folder / "notify")
-        self.process: asyncio.subprocess.Process
 
     def write(self, text: str) -> None:
         self.path.write_text(text.replace("$HERE", str(self.folder)))
@@ -63,24 +61,12 @@ class Program:
         )  # fmt: skip
         await self.notices.wait("READY=1")
 
-    async def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
-        """Exit code and all that it logged."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(20):
-            _, said = await self.process.communicate()
-        assert self.process.returncode is not None
-        return self.process.returncode, said.decode()
-
 
 @pytest.fixture
 async def program(tmp_path: Path) -> AsyncIterator[Program]:
     program = Program(tmp_path)
     yield program
-    program.notices.close()
-    if hasattr(program, "process") and program.process.returncode is None:
-        program.process.kill()
-        await program.process.communicate()
+    await program.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
