@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,14 @@ _MOST_KINDS = 64  # whose words are kept
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """names: of the sites seen last. known: marks, each with the facts discovery told."""
+    """names: of the sites seen last. known: marks, each with the facts discovery told.
+
+    marks: by site, the last one.
+    """
 
     names: tuple[str, ...] = ()
     known: Known = field(default_factory=dict)
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tags(self) -> list[str]:
@@ -49,7 +53,7 @@ class Cache:
         held = self._read().get(room)
         if not isinstance(held, dict):
             return Memory()
-        return Memory(_texts(held.get("names")), _known(held.get("known")))
+        return Memory(_texts(held.get("names")), _known(held.get("known")), _marks(held.get("marks")))
 
     def everything(self) -> Memory:
         """Of all rooms together."""
@@ -61,13 +65,15 @@ class Cache:
         """Names of the sites of all other rooms."""
         return frozenset(name for other in self._read() if other != room for name in self.recall(other).names)
 
-    def remember(self, room: str, names: Iterable[str], known: Known, marks: Iterable[str]) -> None:
-        """Only facts of marks that are still shown are kept."""
-        shown = set(marks)
+    def remember(self, room: str, marks: Mapping[str, str], known: Known) -> None:
+        """marks: of each site, as its presence carries or carried it; empty where that is not known. Only their facts
+        are kept."""
+        shown = set(marks.values())
         kept = {mark: facts for mark, facts in list(known.items())[:_MOST_MARKS] if mark in shown}
         rooms = self._read()
         before = rooms.get(room)
-        fresh = {"names": sorted(names), "known": {mark: dict(facts) for mark, facts in kept.items()}}
+        fresh: dict[str, Any] = {"names": sorted(marks), "known": {mark: dict(facts) for mark, facts in kept.items()}}
+        fresh["marks"] = {name: mark for name, mark in sorted(marks.items()) if mark in kept}
         if isinstance(before, dict) and "asked" in before:
             fresh["asked"] = before["asked"]
         if _plain(before) == _plain(fresh):
@@ -132,6 +138,12 @@ def _known(value: Any) -> Known:
         for mark, facts in value.items()
         if isinstance(facts, dict)
     }
+
+
+def _marks(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {name: mark for name, mark in value.items() if isinstance(mark, str)}
 
 
 def _plain(value: Any) -> str:

@@ -96,7 +96,8 @@ class Session:
 async def logged_in(console: Setup) -> AsyncIterator[Session]:
     """Only logged in; in no room yet."""
     settings = console.settings
-    fleet = Fleet(console.clock, console.cache.recall(settings.room).known, known_keys(settings))
+    memory = console.cache.recall(settings.room)
+    fleet = Fleet(console.clock, memory.known, known_keys(settings), marks=memory.marks)
     context = tls_context(settings.ca_file)
     fleet.connection = Connection(
         login_of(settings),
@@ -125,9 +126,8 @@ async def in_fleet(console: Setup) -> AsyncIterator[Session]:
         try:
             yield session
         finally:
-            sites = session.sites()
-            marks = (site.mark for site in sites)
-            console.cache.remember(session.room, (site.name for site in sites), session.fleet.known, marks)
+            marks = {site.name: site.mark for site in session.sites()}
+            console.cache.remember(session.room, marks, session.fleet.known)
 
 
 async def _sign(console: Setup, message: bytes, namespace: str) -> str:

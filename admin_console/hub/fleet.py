@@ -32,9 +32,14 @@ class HubFleet(Fleet):
     """
 
     def __init__(
-        self, room: str, clock: Clock, known: Mapping[str, Mapping[str, tuple[str, ...]]], keys: Signers
+        self,
+        room: str,
+        clock: Clock,
+        known: Mapping[str, Mapping[str, tuple[str, ...]]],
+        keys: Signers,
+        marks: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(clock, known, keys, _KEPT_MOST)
+        super().__init__(clock, known, keys, _KEPT_MOST, marks)
         self.room_address = room
         self.admins: frozenset[str] = frozenset()
         self.settled = False

@@ -47,7 +47,8 @@ async def living(settings: HubSettings, notify: Notify, clock: Clock | None = No
     clock, memory, room = clock or SystemClock(), Memory(settings.state), bare(settings.room)
     with memory.alone():
         cache = Cache(settings.state / "fleet.json")
-        fleet = HubFleet(room, clock, cache.recall(room).known, known_keys(settings))
+        known = cache.recall(room)
+        fleet = HubFleet(room, clock, known.known, known_keys(settings), known.marks)
         fleet.connection = Connection(
             login_of(settings, HUB_RESOURCE, (room,)),
             fleet,
@@ -65,5 +66,4 @@ async def living(settings: HubSettings, notify: Notify, clock: Clock | None = No
             finally:
                 for life in lives:
                     life.cancel()
-                sites = list(fleet.sites.values())
-                cache.remember(room, (one.name for one in sites), fleet.known, (one.mark for one in sites))
+                cache.remember(room, {one.name: one.mark for one in fleet.sites.values()}, fleet.known)

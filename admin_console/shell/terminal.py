@@ -65,6 +65,7 @@ class TerminalFront:
     def answer(self, text: str) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(text)
+            self.question = ""  # at once: the next line may be there already
 
     def face(self, output: Output) -> PlainFace:
         """Without a picture that moves: what moves here is the line below the prompt."""
@@ -91,6 +92,7 @@ class Terminal:
         self._looked = asyncio.Event()
         self._pictured: tuple[object, float, picture.Parts] | None = None
         self._draft: Document | None = None  # what was being typed when a question came
+        self._back = Document()  # what the next prompt begins with: what a question had taken the place of
         asking = Condition(lambda: bool(front.question))
         self._prompt: PromptSession[str] = PromptSession(
             self._message,
@@ -115,8 +117,9 @@ class Terminal:
                     async with asyncio.timeout(_FIRST_LOOK):
                         await self._looked.wait()
                 while True:
+                    begun, self._back = self._back, Document()
                     try:
-                        line = await self._prompt.prompt_async()
+                        line = await self._prompt.prompt_async(default=begun, pre_run=self._exchange)
                     except EOFError:
                         return 0
                     except KeyboardInterrupt:
@@ -127,6 +130,8 @@ class Terminal:
     def _taken(self, line: str) -> bool:
         """Whether the shell goes on."""
         if self._draft is not None:  # not `question`: it may have come while the line was on its way
+            # Given back here and not when the question is seen to be gone: what is typed behind it would be lost.
+            self._back, self._draft = self._draft, None
             self._front.answer(line)
             return True
         try:
@@ -210,14 +215,19 @@ class Terminal:
         while True:
             await self._front.changed.wait()
             self._front.changed.clear()
-            buffer = self._prompt.default_buffer
-            if self._front.question and self._draft is None:
-                self._draft = buffer.document
-                buffer.reset()
-            elif not self._front.question and self._draft is not None:
-                buffer.set_document(self._draft)
-                self._draft = None
+            # A line that was entered just now is no answer to a question that came just now: the next prompt asks it.
+            if self._prompt.app.is_running and not self._prompt.app.is_done:
+                self._exchange()
             self._prompt.app.invalidate()
+
+    def _exchange(self) -> None:
+        buffer = self._prompt.default_buffer
+        if self._front.question and self._draft is None:
+            self._draft = buffer.document
+            buffer.reset()
+        elif not self._front.question and self._draft is not None:
+            buffer.set_document(self._draft)
+            self._draft = None
 
     async def _look(self) -> None:
         """What sites of kinds that are new are called by and can be asked."""

@@ -70,6 +70,7 @@ class Site:
 class Fleet:
     """The `Listener` of a console's connection. known: marks and what discovery told for them, from an earlier run.
 
+    marks: by site, its last one then: a site that is away keeps its tags.
     keys: those of sites, which sign what their calls came to.
     """
 
@@ -79,6 +80,7 @@ class Fleet:
         known: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
         keys: Signers | None = None,
         kept_most: int = KEPT_MOST,
+        marks: Mapping[str, str] | None = None,
     ) -> None:
         self.sites: dict[str, Site] = {}
         self.rooms: dict[str, RoomState] = {}
@@ -87,6 +89,7 @@ class Fleet:
         self.trouble: Offline | None = None
         self.changed = asyncio.Event()
         self.connection: Connection
+        self._marks = dict(marks or {})
         self._clock = clock
         self._by_jid: dict[str, str] = {}
         self._seen_early: dict[str, Seen] = {}
@@ -111,7 +114,8 @@ class Fleet:
             # Two sites of one name (agents of two domains) are told apart by the whole address.
             name = local if locals_.count(local) == 1 else jid
             self._by_jid[jid] = name
-            self.sites.setdefault(name, Site(name, jid, hidden=jid in self._refused_early))
+            site = Site(name, jid, hidden=jid in self._refused_early, mark=self._marks.get(name, ""))
+            self.sites.setdefault(name, _told(site, self.known.get(site.mark)))
         self._refused_early.clear()
         for seen in list(self._seen_early.values()):
             self.seen(seen)
@@ -138,10 +142,19 @@ class Fleet:
         with contextlib.suppress(Failed):
             await self.connection.roster()
 
-    async def look_up(self) -> None:
-        """Ask the sites whose mark is new for their tags and the names of their parts."""
+    async def look_up(self, unseen: Iterable[str] = ()) -> None:
+        """Ask the sites whose mark is new for their tags and the names of their parts.
+
+        unseen: names of sites that are asked even if their presence has not come: with some servers (ejabberd) it comes
+        after the answer to what was asked later, and a site that is away says so at once.
+        """
         limit = asyncio.Semaphore(_LOOK_UPS)
-        new = [site for site in self.sites.values() if site.online and site.mark and site.mark not in self.known]
+        asked = set(unseen)
+        new = [
+            site
+            for site in self.sites.values()
+            if site.mark not in self.known and (site.mark if site.online else site.name in asked)
+        ]
         async with asyncio.TaskGroup() as tasks:
             for site in new:
                 tasks.create_task(self._look_up(site, limit))
@@ -152,13 +165,15 @@ class Fleet:
         async with limit:
             try:
                 found = await self.connection.facts(site.address)
-                if mark_of(found) != site.mark:
+                mark = self.sites[site.name].mark or mark_of(found)
+                if mark_of(found) != mark:
                     raise Failed("what it tells does not fit the mark in its presence")
                 if sum(len(name) + sum(map(len, values)) for name, values in found.items()) > _FACTS_MOST:
                     raise Failed("it tells more than is kept of one site")
                 if len(self.known) >= _MARKS_MOST:
                     del self.known[next(iter(self.known))]
-                self.known[site.mark] = found
+                self.known[mark] = found
+                self.sites[site.name] = replace(self.sites[site.name], mark=mark)
             except Failed as fault:
                 self._log.info("%s does not tell its tags: %s", site.name, fault)
 

@@ -174,6 +174,19 @@ async def test_a_fleet_that_was_known_before_asks_nobody(desk: Desk) -> None:
     assert fleet.sites["cern"].tags == {"tier": "1", "country": "ch"}
 
 
+async def test_a_site_that_is_away_keeps_its_tags_and_one_that_was_not_seen_yet_can_be_asked(desk: Desk) -> None:
+    mark = mark_of(TIER_1)
+    fleet = Fleet(desk.clock, {mark: TIER_1}, marks={"cern": mark, "zagreb": "long forgotten"})
+    fleet.connection = desk.fleet.connection
+    desk.fleet = fleet
+    desk.wire.tags[jid("fnal")] = TIER_1
+    await desk.enter("cern", "fnal", "zagreb", "bari", online=False)
+    await fleet.look_up(["fnal", "bari"])
+    assert chosen(desk, "tag:tier=1") == ("cern", "fnal")
+    assert not fleet.sites["cern"].online
+    assert {asked.partition("/")[0] for asked in desk.wire.asked} <= {jid("fnal"), jid("bari")}
+
+
 async def test_a_site_with_the_mark_of_another_cannot_tell_tags_for_it(desk: Desk) -> None:
     await desk.enter("cern", "zagreb")
     desk.wire.tags = {jid("zagreb"): {"tag": ("tier=9",)}, jid("cern"): TIER_1}

@@ -40,7 +40,7 @@ def fleet(folder: Path) -> None:
         "m1": {"tag": ("tier=1", "vo=atlas"), "module": ("service",)},
         "m2": {"tag": ("x=$(touch pwned)", "y=`touch pwned`")},
     }
-    cache.remember("ops", ["cern", "fnal", "a;touch pwned", "*"], known, known)
+    cache.remember("ops", {"cern": "m1", "fnal": "m2", "a;touch pwned": "", "*": ""}, known)
     kind = Kind()
     kind.heard_words("", "service\nuptime\n$(touch pwned)\n;touch pwned\n*")
     kind.heard_words("service ", "restart\nlist")

@@ -117,7 +117,7 @@ async def test_what_was_learnt_is_there_the_next_time_and_for_a_shell(tmp_path: 
     await first.all_names([site("cern")])
     await first.words([site("cern")], ["service", "restart"])
     await first.close()
-    Cache(tmp_path / "fleet.json").remember("ops", ["cern"], {}, ["m1"])
+    Cache(tmp_path / "fleet.json").remember("ops", {"cern": "m1"}, {})
     again = learner(Sites({}), tmp_path)
     assert await again.words([site("fnal")], []) == ["service", "uptime", "help"]
     kinds = Cache(tmp_path / "fleet.json").all_learnt()

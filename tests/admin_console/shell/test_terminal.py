@@ -156,6 +156,11 @@ async def test_a_question_takes_the_place_of_what_is_being_typed_and_gives_it_ba
         await seat.wait_for("2 sites: 2 done")
         seat.line("ft")
         await seat.wait_for("draft")
+        seat.line("odd keep silver")
+        await seat.wait_for("[y/N]")
+        seat.line("y\rodd echo typed ahead")  # the next line comes with the answer
+        await seat.wait_for("kept silver")
+        await seat.wait_for("typed ahead\n")
         seat.line("odd keep gold")
         await seat.wait_for("[y/N]")
         seat.type("\x03")
