@@ -58,8 +58,9 @@ class Probes:
 
 @dataclass(slots=True)
 class Packets:
-    """What came in. data: (n, SNAP) from the IP header on, zero behind its end. length: of the IP packet as it came,
-    also where `data` holds less. stamp: when it arrived. verified: the kernel has checked the ICMP checksums."""
+    """What came in. data: (n, w) from the IP header on, zero behind its end: w is `SNAP`, or a multiple of 8 below that
+    no packet is longer than. length: of the IP packet as it came, also where `data` holds less. stamp: when it arrived.
+    verified: the kernel has checked the ICMP checksums."""
 
     data: U8
     length: U32
@@ -68,6 +69,14 @@ class Packets:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def snaps(self, which: I64) -> U8:
+        """(k, SNAP) of these rows, copied."""
+        if self.data.shape[1] == SNAP:
+            return self.data[which]
+        wide = np.zeros((len(which), SNAP), np.uint8)
+        wide[:, : self.data.shape[1]] = self.data[which]
+        return wide
 
 
 @dataclass(slots=True)

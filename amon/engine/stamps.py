@@ -30,9 +30,13 @@ MEASURED = 4096
 
 def interpolate(spans: Sequence[Span]) -> I64:
     """When each packet of the spans went out, as if all took equally long; stamps are of the middle of its share."""
-    if not spans:
-        return np.empty(0, np.int64)
-    return np.concatenate([_within(span) for span in spans])
+    if len(spans) == 1:
+        return _within(spans[0])
+    counts, begins, ends = np.array([(span.count, span.begin, span.end) for span in spans], np.int64).reshape(-1, 3).T
+    # All spans in one go: twice the place of each packet in its span, and one.
+    odd = 2 * np.arange(counts.sum()) + 1 - np.repeat(2 * (np.cumsum(counts) - counts), counts)
+    stamps: I64 = np.repeat(begins, counts) + np.repeat(ends - begins, counts) * odd // np.repeat(2 * counts, counts)
+    return stamps
 
 
 def _within(span: Span) -> I64:

@@ -138,7 +138,7 @@ def test_frames_that_wait_for_an_interface_that_goes_are_given_back(ground: Grou
     port.index += 1000  # as if the interface had come back as another one
     given_back: list[Out] = []
     ports.refresh(3 * AGAIN, given_back.append)
-    assert [(list(out.slots), len(out.stamps)) for out in given_back] == [(list(slots), 0)]
+    assert [(list(out.slots), len(out.spans)) for out in given_back] == [(list(slots), 0)]
     assert "lo" in ports.ways  # opened again, for the interface of that name
     assert box not in ports.outboxes
     ports.close()

@@ -60,7 +60,7 @@ class Capture:
         meant = np.flatnonzero(np.isin(jobs, self.jobs) & (packets.stamp < self._until))
         for first in range(0, len(meant), _AT_ONCE):
             which = meant[first : first + _AT_ONCE]
-            self._take(packets.data[which], packets.length[which], packets.stamp[which])
+            self._take(packets.snaps(which), packets.length[which], packets.stamp[which])
 
     def stop(self, text: str = "") -> None:
         """Nothing more is taken; what was is still written."""

@@ -6,6 +6,7 @@ A ring is two counters, which only grow, and slots. Who puts in writes slots, th
 `producer`, then slots, then writes `consumer`. Between those steps nothing may be reordered: see `_in_order`.
 """
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -150,8 +151,11 @@ def _bind(descriptor: int, interface: int, queue: int) -> None:
 
 
 def new_memory(rows: int) -> U8:
-    """(rows, STRIDE), in pages of its own."""
-    return np.frombuffer(mmap.mmap(-1, rows * STRIDE), np.uint8).reshape(-1, STRIDE)
+    """(rows, STRIDE), in pages of its own, large ones where the system has them: the kernel holds all of it anyway."""
+    area = mmap.mmap(-1, rows * STRIDE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        area.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(area, np.uint8).reshape(-1, STRIDE)
 
 
 class Socket:

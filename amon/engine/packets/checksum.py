@@ -16,6 +16,12 @@ _MOST = np.uint64(0xFFFE)
 FLOWS = 256
 
 
+def modulo(sums: U64) -> U64:
+    """The remainders by 65,535. numpy divides by a constant in a fraction of the time that its `%` takes."""
+    rest: U64 = sums - sums // MODULO * MODULO
+    return rest
+
+
 def text_sum(text: bytes) -> int:
     """The sum of a text as big-endian words; an odd one is filled up with a zero byte."""
     words = np.frombuffer(text + bytes(len(text) % 2), ">u2")
@@ -31,12 +37,12 @@ def halves(numbers: U64) -> U64:
 def address_sum(high: U64, low: U64, family: int) -> U32:
     """The sum of an address's words, below 65,536; of an IPv4 address only its own two."""
     total = halves(low & _HALF) if family == 4 else halves(high) + halves(low)
-    return (total % MODULO).astype(np.uint32)
+    return modulo(total).astype(np.uint32)
 
 
 def checksum(sums: U64) -> U16:
     """The checksums of what has these sums, none of which is 0: 0 to 0xfffe, as adding it up bit by bit gives."""
-    made: U64 = _MOST - (sums - _ONE) % MODULO
+    made: U64 = _MOST - modulo(sums - _ONE)
     return made.astype(np.uint16)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from amon.engine.packets.checksum import MODULO
+from amon.engine.packets.checksum import modulo
 from amon.engine.packets.columns import joined, picked
 from amon.engine.packets.plain import plain_replies
 from amon.engine.packets.replies import ECHO, ERROR, EXCEEDED, FULL, LOW, NAMED, Replies, none
@@ -56,7 +56,7 @@ def _closely(packets: Packets, rest: I64, ident: int) -> list[Replies]:
 
 
 def _read(family: int, which: I64, packets: Packets, ident: int) -> Replies:
-    rows = Rows(family, packets.data[which], packets.length[which])
+    rows = Rows(family, packets.snaps(which), packets.length[which])
     header_sound = straighten(rows)
     numbers, header = _ICMP[family], HEADER[family]
     rows.judge(rows.have < header + 8, TRUNCATED)
@@ -91,7 +91,7 @@ def _icmp_sound(rows: Rows) -> Bools:
     sums = rows.sums(header, SNAP)
     if rows.family == 6:
         sums += rows.sums(8, 40) + (rows.end - 40).astype(np.uint64) + np.uint64(58)
-    sound: Bools = sums % MODULO == 0
+    sound: Bools = modulo(sums) == 0
     return sound
 
 

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from amon.engine.packets.checksum import MODULO, checksum, flow_checksums, halves, text_sum
+from amon.engine.packets.checksum import checksum, flow_checksums, halves, modulo, text_sum
 from amon.engine.packets.targets import NO_HOP, Targets
 from amon.engine.shapes import I64, LINK, NETWORK, STRIDE, U8, U16, U32, U64
 
@@ -142,7 +142,7 @@ class Crafter:
         wanted = self._flows[work.flow].byteswap()
         fields["sum"], fields["ttl"] = wanted, work.ttl
         fields["seq"], fields["slot"], fields["nonce"] = low, work.slots, work.nonces
-        fields["pad"] = (_TWICE - wanted - sums % MODULO) % MODULO
+        fields["pad"] = modulo(_TWICE - wanted - modulo(sums))
         self._complete(family, work.rows, made.size[template])
         self._heads[family][work.rows] = heads
         return np.full(count, made.size[template] + np.uint16(IP[family] + ICMP), np.uint16)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from amon.engine.packets.checksum import MODULO, halves
+from amon.engine.packets.checksum import halves, modulo
 from amon.engine.packets.replies import ECHO, ERROR, EXCEEDED, FULL, NAMED, Replies
 from amon.engine.shapes import I64, MAPPED, SNAP, U8, U16, U32, U64, Bools, Packets
 
@@ -61,7 +61,12 @@ def plain_replies(packets: Packets, ident: int) -> tuple[list[Replies], I64]:
 
 
 def _words(data: U8, count: int) -> U64:
-    return np.ascontiguousarray(np.ascontiguousarray(data).view(np.uint64)[:, : min(count, SNAP // 8)].T)
+    lying: U64 = np.ascontiguousarray(data).view(np.uint64)[:, : min(count, SNAP // 8)].T
+    if len(lying) >= count:
+        return np.ascontiguousarray(lying)
+    words = np.zeros((count, len(data)), np.uint64)
+    words[: len(lying)] = lying
+    return words
 
 
 def _taken(
@@ -86,7 +91,7 @@ def _is_v4(every: Words, sums: U64 | None) -> Bools:
     if sums is not None and plain.any():
         # RFC 1071: a sum with its checksum in it is all ones. If header and all are, the rest is.
         header = halves(words[0]) + halves(words[1]) + (words[2] & _LOW)
-        plain &= (header % MODULO == 0) & ((sums % MODULO == 0) | (length > SNAP))
+        plain &= (modulo(header) == 0) & ((modulo(sums) == 0) | (length > SNAP))
     return plain
 
 
@@ -98,7 +103,7 @@ def _is_v6(every: Words, sums: U64 | None) -> Bools:
     if sums is not None and plain.any():
         # RFC 8200, 8.1: over addresses, length and 58; the words here have their bytes swapped.
         pseudo = (length.astype(np.uint64) + np.uint64(58 - 40)) << np.uint64(8)
-        plain &= ((sums - halves(words[0]) + pseudo) % MODULO == 0) | (length > SNAP)
+        plain &= (modulo(sums - halves(words[0]) + pseudo) == 0) | (length > SNAP)
     return plain
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from amon.engine.packets.checksum import MODULO
+from amon.engine.packets.checksum import modulo
 from amon.engine.shapes import I64, SNAP, U8, U16, U32, U64, Bools
 
 FINE, FOREIGN, TRUNCATED, BAD_CHECKSUM, ODD = range(5)
@@ -111,7 +111,7 @@ def _header_sound(rows: Rows, length: I64) -> Bools:
     for longer in np.unique(length[length > 20]):
         which = length == longer
         sums[which] += rows.data[which, 20:longer].copy().view(">u2").sum(axis=1, dtype=np.uint64)
-    sound: Bools = sums % MODULO == 0
+    sound: Bools = modulo(sums) == 0
     return sound
 
 

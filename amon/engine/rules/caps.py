@@ -123,21 +123,19 @@ class Gate:
     def admit_first(self, tenants: Sequence[str], which: U16, lengths: U16, now: int) -> int:
         """How many frames from the first on may go now; they count as gone. which: row in `tenants` of each frame.
         lengths: bytes of each frame."""
-        owned = [(self._all, lengths), *self._by_owner(tenants, which, lengths)]
-        if all(own.room(len(part), _total(part), now) for own, part in owned):
-            count = len(which)  # nearly always, and at each tick
-        else:
+        owned, count = self._owned(tenants, which, lengths), len(which)
+        if not all(own.room(packets, octets, now) for own, packets, octets in owned):  # hardly ever
             count = self._count(tenants, which, lengths, now)
-            owned = [(self._all, lengths[:count]), *self._by_owner(tenants, which[:count], lengths[:count])]
-        for own, part in owned:
-            own.take(len(part), _total(part))
+            owned = self._owned(tenants, which[:count], lengths[:count])
+        for own, packets, octets in owned:
+            own.take(packets, octets)
         return count
 
     def give_back(self, tenants: Sequence[str], which: U16, lengths: U16) -> None:
         """These of the frames just admitted were not taken by the system: it was full."""
-        for own, part in ((self._all, lengths), *self._by_owner(tenants, which, lengths)):
-            own.packets.give_back(len(part))
-            own.bytes.give_back(_total(part))
+        for own, packets, octets in self._owned(tenants, which, lengths):
+            own.packets.give_back(packets)
+            own.bytes.give_back(octets)
 
     def change(self, limits: Limits, tenants: Mapping[str, TenantCap]) -> None:
         """Other limits from now on; no bucket is fuller than it was."""
@@ -147,14 +145,17 @@ class Gate:
         for tenant in own.keys() & self._own.keys():
             self._own[tenant].follow(own[tenant])
 
-    def _by_owner(self, tenants: Sequence[str], which: U16, lengths: U16) -> list[tuple[_Own, U16]]:
-        """The lengths of each tenant's frames."""
+    def _owned(self, tenants: Sequence[str], which: U16, lengths: U16) -> list[tuple[_Own, int, int]]:
+        """Whose buckets have to do with these frames: with how many, and how many bytes."""
         if not len(which):
             return []
-        first = int(which[0])
+        count, total, first = len(which), _total(lengths), int(which[0])
+        every = (self._all, count, total)
         if len(tenants) == 1 or (which == first).all():
-            return [(self._own[tenants[first]], lengths)]
-        return [(self._own[tenants[row]], lengths[which == row]) for row in np.unique(which).tolist()]
+            return [every, (self._own[tenants[first]], count, total)]
+        rows, counts = np.unique(which, return_counts=True)
+        parts = zip(rows.tolist(), counts.tolist(), strict=True)
+        return [every, *((self._own[tenants[row]], part, _total(lengths[which == row])) for row, part in parts)]
 
     def _count(self, tenants: Sequence[str], which: U16, lengths: U16, now: int) -> int:
         count = _first(self._all, lengths, now)

@@ -13,7 +13,6 @@ from amon.engine.turn.jobs import Job
 ROWS_MOST = 4096
 _ROWS_MOST_WITH_SOURCES = 2048  # the sources, 16 bytes each, go with the batch
 _TYPES = {"q": "<i8", "I": "<u4", "H": "<u2", "B": "u1"}
-_SAME_FIRST = 64  # a column is looked at whole only if so many at its beginning are the same
 
 
 @dataclass(slots=True)
@@ -94,6 +93,6 @@ def _sources(rows: Rows) -> tuple[U32, bytes]:
 
 
 def _packed(column: NDArray[np.generic], kind: str) -> bytes:
-    if len(column) > 1 and (column[:_SAME_FIRST] == column[0]).all() and (column == column[0]).all():
+    if len(column) > 1 and column[0] == column[-1] and (column == column[0]).all():
         column = column[:1]
     return column.astype(kind, copy=False).tobytes()

@@ -13,6 +13,7 @@ from amon.engine.messages import Captured, EndCapture
 from amon.engine.packets.decode import Replies
 from amon.engine.packets.table import Table
 from amon.engine.shapes import NETWORK, U16, Packets
+from amon.engine.stamps import interpolate
 from amon.engine.turn.jobs import Edition, Jobs
 from amon.engine.turn.outbox import Out
 
@@ -59,7 +60,7 @@ class Captures:
 
     def note_sent(self, out: Out) -> None:
         for _, capture in self._running:
-            capture.note_sent(out.box.memory, out.rows, out.lengths, out.stamps, out.jobs, NETWORK)
+            capture.note_sent(out.box.memory, out.rows, out.lengths, interpolate(out.spans), out.jobs, NETWORK)
 
     def note_received(self, packets: Packets, replies: Replies, table: Table) -> None:
         if not self._running:

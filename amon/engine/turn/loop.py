@@ -27,7 +27,7 @@ from amon.engine.paths.paths import Paths
 from amon.engine.rules.caps import Caps, Gate, TenantCap
 from amon.engine.rules.guard import Guard, Lists
 from amon.engine.shapes import U64
-from amon.engine.stamps import clocks_apart
+from amon.engine.stamps import clocks_apart, interpolate
 from amon.engine.turn.captures import Captures
 from amon.engine.turn.hearing import Hearer
 from amon.engine.turn.jobs import Edition, Job, Jobs, List
@@ -42,9 +42,9 @@ from amon.engine.turn.spacing import Spacing
 
 TICK = 1_000_000
 TICK_MOST = 8_000_000
-AT_A_TICK = 20
+AT_A_TICK = 50
 """ns between two turns in which frames are published: so long that so many are due, within these bounds. More at a time
-are cheaper, and their stamps worse: after a longer rest all caches are cold. 20 keep 10,000/s below 3 µs (median)."""
+are cheaper, and come in bursts of that many; how good their stamps are `ways.outlet.FEW` says."""
 DRAIN_AFTER = 2048
 """Frames sent after which the receivers are looked at, however soon."""
 HEAR_EVERY = 20_000_000
@@ -248,19 +248,20 @@ class Loop:
 
     def _published(self, out: Out) -> None:
         self._out.append(out)
-        self._monitor.sent(len(out.stamps))
-        if len(self._captures) and len(out.stamps):
+        if out.spans:
+            self._monitor.sent(len(out.slots))
+        if out.spans and len(self._captures):
             self._captures.note_sent(out)  # now: the rows will be used again
 
     def _tell_table(self) -> None:
         """Of what went out since the last time. Answers that are seen before that find their probes all the same."""
         out, self._out = self._out, []
-        sent = [one for one in out if len(one.stamps)]
+        sent = [one for one in out if one.spans]
         if sent:
             slots = np.concatenate([one.slots for one in sent])
-            self._table.sent(slots, np.concatenate([one.stamps for one in sent]))
+            self._table.sent(slots, interpolate([span for one in sent for span in one.spans]))
         for one in out:
-            if not len(one.stamps):
+            if not one.spans:
                 self._table.unsent(one.slots)
 
     def _take_in(self, now: int) -> None:
@@ -316,10 +317,12 @@ class Loop:
         """Until the next tick, or until somebody says something."""
         now = self._monotonic()
         due = [self._looked + LOOK_EVERY]
-        if self._table.busy or len(self._captures):
-            due.append(self._drained + self._hearer.every)
         if (moment := self._sender.next_due()) is not None:
             due.append(max(moment, self._turned + self._tick()))
+        if self._table.busy or len(self._captures):
+            # Where a tick follows soon it drains, too: each time a process wakes costs it what it has in the caches.
+            every = self._hearer.every
+            due.append(max(self._drained + every, min(due[-1], self._drained + every * 5 // 4)))
         if self._keeper.is_resolving or self._orders.is_preparing:
             due.append(self._turned + TICK)
         wake = min(due)

@@ -1,7 +1,7 @@
 """Frames that are crafted and wait for their moment, before one transmitter."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +10,7 @@ import numpy as np
 from amon.engine.packets.frames import Crafter
 from amon.engine.packets.targets import Targets
 from amon.engine.paths.paths import Hops
-from amon.engine.shapes import I64, U8, U16, U32, U64, Probes, Transmitter
-from amon.engine.stamps import interpolate
+from amon.engine.shapes import I64, U8, U16, U32, U64, Probes, Span, Transmitter
 
 _ETHERNET = 14
 
@@ -41,10 +40,10 @@ class Chunk:
 
 @dataclass(slots=True)
 class Out:
-    """What happened to frames one after the other. stamps: when each was sent; empty where they were not."""
+    """What happened to frames one after the other. spans: when they were sent; none where they were not."""
 
     slots: U32
-    stamps: I64
+    spans: Sequence[Span]
     rows: I64
     lengths: U16
     jobs: U16
@@ -94,8 +93,9 @@ class Outbox:
             )
             done = self._publish(chunk, allowed, each)
             whole += done
-            left = slice(allowed.start + done, allowed.stop)
-            gate.give_back(chunk.jobs[left], chunk.sizes[left])
+            if allowed.start + done < allowed.stop:
+                left = slice(allowed.start + done, allowed.stop)
+                gate.give_back(chunk.jobs[left], chunk.sizes[left])
             if chunk.done == len(chunk.due):
                 self._chunks.popleft()
             elif chunk.done < due:
@@ -107,25 +107,22 @@ class Outbox:
             return 0
         published = self.transmitter.publish(chunk.lengths[which])
         if published.sent:
-            each(self._out(chunk, published.sent, interpolate(published.spans)))
+            each(self._out(chunk, published.sent, published.spans))
         if published.failed:
             self.why = published.why
-            each(self._out(chunk, published.failed, _NEVER))
+            each(self._out(chunk, published.failed))
         return published.sent + published.failed
 
     def give_up(self, why: str, each: Callable[[Out], None]) -> None:
         """None of what waits is sent any more."""
         self.why = why
         for chunk in self._chunks:
-            each(self._out(chunk, len(chunk.due) - chunk.done, _NEVER))
+            each(self._out(chunk, len(chunk.due) - chunk.done))
         self._chunks.clear()
 
-    def _out(self, chunk: Chunk, count: int, stamps: I64) -> Out:
+    def _out(self, chunk: Chunk, count: int, spans: Sequence[Span] = ()) -> Out:
         which = slice(chunk.done, chunk.done + count)
-        out = Out(chunk.slots[which], stamps, chunk.rows[which], chunk.lengths[which], chunk.jobs[which], self)
+        out = Out(chunk.slots[which], spans, chunk.rows[which], chunk.lengths[which], chunk.jobs[which], self)
         chunk.done += count
         self.waiting -= count
         return out
-
-
-_NEVER = np.empty(0, np.int64)

@@ -176,7 +176,7 @@ def sizes(rate: float) -> dict[str, int]:
     """What a way needs for so many packets per second, in words of `open_ways`: frames for a tenth of a second, and
     room for the answers of two drains; between what serves few packets and what serves a million."""
     frames = _power(rate / 10, 1024, 8192)
-    return {"frames": frames, "received": 2 * frames, "ring": _power(rate * 100, 2**22, 2**24)}
+    return {"frames": frames, "received": frames, "ring": _power(rate * 100, 2**22, 2**24)}
 
 
 def _power(wanted: float, least: int, most: int) -> int:

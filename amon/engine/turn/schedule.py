@@ -109,13 +109,13 @@ class Schedule:
         return chosen
 
     def _told(self, events: I64, lanes: I64) -> Events:
-        rounds, place = np.divmod(events, self._events)
-        turn, rank = np.divmod(place, len(self._order))
-        target = self._order[rank]
-        ttl = (self.spec.ttl + turn // self.spec.flows).astype(np.uint8)
-        flow = (turn % self.spec.flows).astype(np.uint8)
+        rounds, place = divided(events, self._events)
+        turn, rank = divided(place, len(self._order))
+        past, flow = divided(turn, self.spec.flows)
+        target, ttl = self._order[rank], (self.spec.ttl + past).astype(np.uint8)
         number = (((self._first + rounds) * self.spec.burst + lanes) & 0xFFFF_FFFF).astype(np.uint32)
-        told = Events(target, number, ttl, flow, self._due(events, self._offset[lanes]))
+        due = self._moment(rounds, place, self._offset[lanes])
+        told = Events(target, number, ttl, flow.astype(np.uint8), due)
         if self._ttls > 1:
             told = told[ttl <= self.reach[target]]
         if self._jitter:
@@ -123,7 +123,9 @@ class Schedule:
         return told if len(lanes) == 1 or len(self._offset) == 1 else sorted_by_due(told)
 
     def _due(self, events: I64, offset: I64) -> I64:
-        rounds, place = np.divmod(events, self._events)
+        return self._moment(*divided(events, self._events), offset)
+
+    def _moment(self, rounds: I64, place: I64, offset: I64) -> I64:
         due: I64 = self._start + rounds * self._interval + (place * self._step).astype(np.int64) + offset
         return due
 
@@ -136,6 +138,12 @@ class Schedule:
         place -= (place > 0) & (((place - 1) * self._step).astype(np.int64) >= rest)
         ends: I64 = np.maximum(rounds * self._events + np.minimum(place, self._events), 0)
         return ends if self._last is None else np.minimum(ends, self._last)
+
+
+def divided(numbers: I64, by: int) -> tuple[I64, I64]:
+    """Quotients and remainders, as `np.divmod`, which takes twice the time."""
+    quotients = numbers // by
+    return quotients, numbers - quotients * by
 
 
 def interval_of(spec: Spec, targets: int) -> int:

@@ -17,14 +17,18 @@ from amon.engine.linux.xsk import Socket
 from amon.engine.shapes import I64, LINK, NETWORK, STRIDE, U16, Span
 from amon.engine.ways.sending import ABSENT
 
-BATCH = 256
-FEW = 32
-"""Frames per kick. Fewer make stamps better (they are interpolated over a batch), more make it cheaper: the second
-where no more than a batch are to be sent, as there is time then."""
+BATCH, FEW, AT_LEISURE = 512, 10, 256
+"""Frames per kick. Fewer make stamps better (they are interpolated over a batch), more make it cheaper: few, or a
+fifth, where no more than `AT_LEISURE` are to be sent at once."""
 BUDGET = 32
 """Frames that a kick sends at least, unless something stops it (TX_BATCH_SIZE of net/xdp/xsk.c)."""
 NOWHERE = 1 << 62
 """An address outside the memory: the kernel passes over a descriptor that has it, and counts it as invalid."""
+
+
+def batch_of(count: int) -> int:
+    """Frames per kick where so many are to be sent."""
+    return max(FEW, count // 5) if count <= AT_LEISURE else BATCH
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ class Outlet:
         for there, here in self._ring.pieces(first, len(rows)):
             self._ring.addresses[there] = rows[here] * STRIDE + LINK
             self._ring.lengths[there] = lengths[here] + np.uint16(NETWORK - LINK)
-        batch = FEW if len(rows) <= BATCH else BATCH
+        batch = batch_of(len(rows))
         while done.taken < len(rows) and not done.error:
             self._send_batch(first + done.taken, min(batch, len(rows) - done.taken), done)
         return done

@@ -10,7 +10,7 @@ import numpy as np
 from amon.engine.shapes import I64, LINK, NETWORK, U16, Published, Span
 from amon.engine.ways.attachment import Attachment
 from amon.engine.ways.companion import Companion, as_if_not_alone
-from amon.engine.ways.outlet import BATCH, FEW, Done, Outlet
+from amon.engine.ways.outlet import Done, Outlet, batch_of
 from amon.engine.ways.returned import ReturnedRows
 from amon.engine.ways.sending import ABSENT, HINTS
 
@@ -74,7 +74,7 @@ class XskTransmitter:
         return fit, int(behind.argmax()) if behind.any() else len(behind)
 
     def _send_all(self, rows: I64, lengths: U16) -> Done:
-        first = min(len(rows), FEW if len(rows) <= BATCH else BATCH)
+        first = min(len(rows), batch_of(len(rows)))
         chosen = self._companion.stamps.choose(first) if first else -1
         done = Done([]) if chosen < 0 else self._send_with_sample(rows[:first], lengths[:first], chosen)
         if not done.error:

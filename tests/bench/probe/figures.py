@@ -21,7 +21,7 @@ class Size:
 
     repeats: int = 3
     addresses: int = 16_384
-    rounds: int = 96
+    rounds: int = 192
     peers: int = 250_000
     traces: int = 4_000
     seconds: float = 20.0

@@ -100,8 +100,9 @@ class Flight:
 
 
 async def fly(one: Prober, spec: Spec, addresses: Sequence[str], taken: Taken | None = None) -> Flight:
-    taken, before = taken or Taken(), (cpu_seconds(one.pid), cpu_seconds(os.getpid()))
-    async with one.client() as engine:
+    taken = taken or Taken()
+    async with one.client() as engine:  # it answers when its start is over
+        before = cpu_seconds(one.pid), cpu_seconds(os.getpid())
         way = " + ".join(name for where, name in engine.welcome.ways.items() if where) or "none"
         job = await engine.begin(spec, addresses)
         await listen(job, taken)
