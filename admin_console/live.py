@@ -6,18 +6,17 @@ Everything that sites said is `Text`, never markup, and went through `tables.py`
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from admin_console.drawing import Drawing
+from admin_console.drawing import Drawing, Place
 from admin_console.narrow import fits, records, without_side
 from admin_console.plain import PlainFace
 from admin_console.run import Run
@@ -66,7 +65,7 @@ class LiveFace(PlainFace):
         super().__init__(out, notes)
         self.console = console or Console(file=self.out, highlight=False, markup=False, emoji=False)
         self._moving = moving
-        self._clear: Callable[[], None] = _nothing
+        self._table: _Table | None = None
         self._drawing: Drawing | None = None
 
     @contextlib.contextmanager
@@ -76,29 +75,35 @@ class LiveFace(PlainFace):
             yield
             return
         stage = console_for(self.notes, self.console.color_system is not None)
-        picture = _Picture(run, stage)
         self._several = len(run.book) > 1
-        with Live(picture.draw(), console=stage, auto_refresh=False, transient=True) as live:
-            drawing = asyncio.create_task(_keep_drawing(live, picture), name="live table")
-            self._clear = lambda: _clear(live, drawing)
-            try:
-                yield
-            finally:
-                self._clear = _nothing
-                drawing.cancel()
-                if self._drawing is not None:
-                    self._drawing.close()
-                    self._drawing = None
+        self._table = _Table(run, stage)
+        try:
+            yield
+        finally:
+            self._close_table()
+            if self._drawing is not None:
+                self._drawing.close()
+                self._drawing = None
+
+    def note(self, text: str) -> None:
+        """Above what is drawn: a line in the midst of it would shift it, and leave lines of it behind."""
+        place = self._drawing or self._table
+        with place.aside() if place is not None else contextlib.nullcontext():
+            super().note(text)
 
     def output(self, site: str, output: Output) -> None:
-        """What a session says takes the place of the picture; where it draws, each drawing that of the last."""
-        self._clear()
-        self._clear = _nothing
+        """What a session says takes the place of the table; where it draws, each drawing that of the last."""
+        self._close_table()
         if output.replaces and self._moving:
             self._drawing = self._drawing or Drawing(self.console, self._several)
             self._drawing.draw(site, output)
             return
         super().output(site, output)
+
+    def _close_table(self) -> None:
+        if self._table is not None:
+            self._table.close()
+            self._table = None
 
     def report(self, report: Report) -> None:
         self._last_pictures()
@@ -137,12 +142,23 @@ class LiveFace(PlainFace):
         self.console.print(Text(visible(text)), soft_wrap=True)  # a line that is copied must be whole
 
 
-class _Picture:
+class _Table(Place):
     """The job as it is now: a bar, the time, and as many sites as fit."""
 
     def __init__(self, run: Run, stage: Console) -> None:
+        super().__init__(stage, stays=False)
         self._run, self._stage = run, stage
         self._began = asyncio.get_running_loop().time()
+        self._drawing = asyncio.create_task(self._keep_drawing(), name="live table")
+
+    def close(self) -> None:
+        self._drawing.cancel()
+        super().close()
+
+    async def _keep_drawing(self) -> None:
+        while True:
+            self.show(self.draw())
+            await asyncio.sleep(_EVERY)
 
     def draw(self) -> RenderableType:
         book = self._run.book
@@ -159,21 +175,6 @@ class _Picture:
         table = drawn(Grid(("site", "state", "progress"), tuple(_progress(row, most) for row in rows)))
         hidden = len(book) - len(rows)
         return Group(head, table, Text(f"and {hidden} more", "dim")) if hidden else Group(head, table)
-
-
-def _clear(live: Live, drawing: "asyncio.Task[None]") -> None:
-    drawing.cancel()
-    live.stop()
-
-
-def _nothing() -> None:
-    pass
-
-
-async def _keep_drawing(live: Live, picture: _Picture) -> None:
-    while True:
-        live.update(picture.draw(), refresh=True)
-        await asyncio.sleep(_EVERY)
 
 
 def _progress(row: Row, most: int) -> tuple[str, str, str]:

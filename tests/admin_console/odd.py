@@ -92,6 +92,15 @@ class OddModule(Module[Settings]):
             yield Said(f"{words} {number}")
             await asyncio.sleep(0.1)
 
+    @command(role="observer", replaces=True)
+    async def paint(self, call: Call) -> AsyncIterator[Said]:
+        """Draw a picture as wide as it may be, again and again."""
+        number = 0
+        while True:
+            number += 1
+            yield Said("\n".join(f"stroke {line} of {number:04}" + " ~" * 200 for line in range(5)))
+            await asyncio.sleep(0.1)
+
     @command(role="observer")
     async def unlock(self, call: Call, word: Annotated[Secret, Field("it", pattern=".*", longest=64)]) -> Said:
         """Open it."""

@@ -12,6 +12,7 @@ from amon.wire import Accepted, NeedsWord, Payload, Request
 from site_agent.agent import Agent
 from tests.admin_console.ground import Ground, Person, noted, pipe, states
 from tests.admin_console.programs import in_pipe, on_terminal
+from tests.admin_console.screen import on_screen
 from tests.waiting import until
 
 
@@ -115,6 +116,37 @@ async def test_on_a_terminal_one_sees_it_live_and_ends_it_by_key(ground: Ground)
         program.type(b"\x03")
         assert await program.ended() == ExitCode.cancelled
         await program.wait_for("1 site: 1 cancelled")
+
+
+async def test_a_picture_stands_there_once_and_whole_after_ctrl_c_and_the_report_below_it(ground: Ground) -> None:
+    await ground.site("cern")
+    config = str(ground.console().config)
+    async with on_terminal("--config", config, "run", "all", "odd", "paint", folder=ground.folder) as program:
+        await until(lambda: program.text.count("stroke 4") > 2)
+        program.type(b"\x03")
+        assert await program.ended() == ExitCode.all_done
+        await program.wait_for("1 site: 1 done")
+    lines = on_screen(program.text, 110)
+    picture = [line for line in lines if "stroke" in line]
+    number = picture[-1].split()[3]
+    assert [line[:16] for line in picture] == [f"stroke {line} of {number}" for line in range(5)]
+    first = lines.index(picture[0])
+    assert lines[first - 1] == "telling the sites to stop; Ctrl-C again to stop waiting for them"
+    assert lines[first : first + 5] == picture
+    assert "^C" not in "".join(lines)
+
+
+async def test_the_table_of_sites_leaves_nothing_behind_after_ctrl_c(ground: Ground) -> None:
+    await ground.site("cern")
+    config = str(ground.console().config)
+    async with on_terminal("--config", config, "run", "all", "odd", "hang", folder=ground.folder) as program:
+        await program.wait_for("25% hanging")
+        program.type(b"\x03")
+        assert await program.ended() == ExitCode.cancelled
+        await program.wait_for("1 site: 1 cancelled")
+    lines = on_screen(program.text, 110)
+    assert lines[0] == "telling the sites to stop; Ctrl-C again to stop waiting for them"
+    assert [line.split()[:2] for line in lines if "cern" in line] == [["cern", "cancelled"]]
 
 
 @pytest.mark.parametrize(("answer", "code", "said"), [(b"y\n", 0, "2 done"), (b"n\n", 15, "2 not-started")])
