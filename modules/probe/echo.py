@@ -4,7 +4,7 @@ What is to be sent is said by the engine's `Spec` in both cases; what comes is a
 """
 
 import ipaddress
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -31,6 +31,8 @@ class Counts:
     skipped: int = 0
     dropped: int = 0
     notes: list[str] = field(default_factory=list)
+    away: Callable[[], float | None] = lambda: None
+    """Since when (epoch seconds) the packet engine is away. To be asked: then nothing comes that could tell."""
 
 
 async def replies(address: str, spec: Spec, world: World, counts: Counts) -> AsyncGenerator[Reply, None]:
@@ -65,6 +67,7 @@ async def _by_engine(address: str, spec: Spec, engine: Engine, counts: Counts) -
     except (Refused, Failed, OSError) as fault:
         raise Stop("unmeasured", f"the packet engine does not take it: {fault}") from None
     ended = False
+    counts.away = lambda: job.away
     try:
         if job.denied:
             raise Stop("unmeasured", f"the packet engine must not probe it: {clean(job.denied[0].text)}")
@@ -75,6 +78,8 @@ async def _by_engine(address: str, spec: Spec, engine: Engine, counts: Counts) -
             elif isinstance(report, Ended):
                 ended = True
                 _note(report, counts)
+                if spec.rounds is None:
+                    raise Stop("unmeasured", clean(report.text) or "the packet engine has ended it")
             elif isinstance(report, Progress):
                 _held(report, counts)
         if not ended:

@@ -234,6 +234,11 @@ class Shot:
         self._job = job
         self.denied = job.denied
 
+    @property
+    def away(self) -> float | None:
+        """Since when (epoch seconds) its engine is away; None while it is there."""
+        return next((part.lost[0] for part in self._job.parts if part.live and part.lost is not None), None)
+
     async def __aiter__(self) -> AsyncIterator[Batch | State | Ended]:
         async for report in self._job:
             if isinstance(report, Batch | State | Ended):

@@ -111,6 +111,10 @@ class Job(Protocol):
     @property
     def denied(self) -> Sequence[Denied]: ...
 
+    @property
+    def away(self) -> float | None:
+        """Since when (epoch seconds) its engine is away; a job without an end goes on when that is back."""
+
     def __aiter__(self) -> AsyncIterator[object]:
         """`Batch`, `State`, `Ended`; others are passed over."""
 

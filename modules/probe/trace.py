@@ -4,15 +4,18 @@ Sources: RFC 792; Augustin et al., "Avoiding traceroute anomalies with Paris tra
 tracepath(8). All hops are asked at once, TTL after TTL: a trace lasts as long as its slowest answer.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated
 
 from amon.engine.messages import Spec
 from amon.fields import Field
+from amon.tasks import wait_event
 from amon.units import format_quantity
 
 from .echo import Counts, replies
@@ -94,18 +97,45 @@ async def watch(target: str, settings: Settings, world: World) -> AsyncGenerator
     try:
         address = await trial.resolve(target, settings.family)
         path, counts = Path(address), Counts()
-        shown = trial.elapsed
-        stream = replies(address, spec_of(settings, world, rounds=None), world, counts)
         await _ready(world)
-        async with aclosing(stream):
-            async for reply in stream:
-                path.add(reply)
-                if trial.elapsed - shown >= settings.interval:
-                    shown = trial.elapsed
+        spec = spec_of(settings, world, rounds=None)
+        async with aclosing(_heard(path, spec, world, counts)) as looks:
+            async for news in looks:
+                away = counts.away()
+                if away is not None:
+                    _know(path, counts, trial)
+                    since = datetime.fromtimestamp(away, UTC)
+                    yield trial.told("unmeasured", f"engine away since {since:%H:%M:%SZ}, waiting")
+                elif news:
                     _know(path, counts, trial)
                     yield trial.told(*_verdict(path, settings))
     except Stop as stop:
         yield trial.told(stop.state, stop.reason)
+
+
+async def _heard(path: Path, spec: Spec, world: World, counts: Counts) -> AsyncGenerator[bool, None]:
+    """Fills the path; after each `interval` whether there is news. By the clock: who is silent is looked at, too."""
+    news, over = False, asyncio.Event()
+
+    async def hear() -> None:
+        nonlocal news
+        async with aclosing(replies(path.address, spec, world, counts)) as stream:
+            async for reply in stream:
+                path.add(reply)
+                news = True
+
+    # No TaskGroup: around a `yield` it would cancel whoever happens to ask for the next picture (PEP 789).
+    hearing = asyncio.create_task(hear(), name="hear")
+    hearing.add_done_callback(lambda _: over.set())
+    try:
+        while not hearing.done():
+            await wait_event(over, world.clock, spec.interval)
+            told, news = news, False
+            yield told
+        await hearing
+    finally:
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
 
 
 def spec_of(settings: Settings, world: World, rounds: int | None) -> Spec:

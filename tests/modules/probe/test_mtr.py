@@ -1,20 +1,27 @@
 """mtr: pictures of a path, one after the other, and what they look like."""
 
 import asyncio
+import re
+from array import array
 from contextlib import aclosing
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
 from amon.clock import SystemClock
+from amon.engine.desk.connection import Client
+from amon.engine.messages import SELF, STATES, Batch, Ended, Tally
 from amon.errors import Failed
 from amon.testing import stage
 from modules.probe import ProbeModule, Settings
 from modules.probe.hops import Hop, Router
 from modules.probe.mtr import Picture, drawn
 from modules.probe.settings import Demand
+from tests.engine.process.scripted import TENANT, Doing, Engine, Script, ScriptedLoop
 from tests.modules.probe.probeworlds import Names
+from tests.waiting import until
 
 MADE = Settings(allow=("127.0.0.0/8",))
 HOPS = (
@@ -75,3 +82,48 @@ async def test_mtr_counts_as_one_of_those_that_are_under_way() -> None:
         with pytest.raises(Failed, match="on demand at most 200"):
             async for _ in site.follow("probe mtr 127.0.0.1 interval=0.5 hops=255"):
                 pass
+
+
+def answers(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
+    """The target itself, at the first hop."""
+    columns = {
+        "state": bytes([STATES.index("answered")]), "rtt": array("q", [1_000_000]).tobytes(), "ttl": b"\x01",
+        "source": array("I", [SELF]).tobytes(),
+    }  # fmt: skip
+    loop.desk.send(client, Batch(job, 0, 1, columns, edition=doing.edition))
+
+
+async def test_while_the_engine_is_away_the_picture_says_so_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "engine"
+    engine = Engine(path, Script(taken=answers))
+    try:
+        async with stage(ProbeModule, Settings(engine=path, tenant=TENANT), **world()) as site:
+            await until(lambda: site.module.keeper.engine is not None)
+            async with asyncio.timeout(20), aclosing(site.follow("probe mtr 192.0.2.1 interval=0.5")) as pictures:
+                first = await anext(pictures)
+                assert (first["state"], first["reason"], first["sent"]) == ("good", "", 1)
+                engine.stop()
+                away = await anext(pictures)
+                assert re.fullmatch(r"engine away since \d\d:\d\d:\d\dZ, waiting", away["reason"])
+                assert (away["state"], away["hops"]) == ("unmeasured", first["hops"])
+                engine = Engine(path, Script(taken=answers))
+                while (picture := await anext(pictures))["reason"]:
+                    assert picture["reason"] == away["reason"]
+                assert (picture["state"], picture["sent"]) == ("good", 2)
+    finally:
+        engine.stop()
+
+
+async def test_an_engine_that_will_not_go_on_ends_the_pictures_and_says_why(tmp_path: Path) -> None:
+    def refuses(loop: ScriptedLoop, client: Client, job: int, doing: Doing) -> None:
+        loop.desk.send(client, Ended(job, Tally(), "its tenant is gone"))
+
+    engine = Engine(tmp_path / "engine", Script(taken=refuses))
+    try:
+        async with stage(ProbeModule, Settings(engine=engine.path, tenant=TENANT), **world()) as site:
+            await until(lambda: site.module.keeper.engine is not None)
+            async with asyncio.timeout(20):
+                found = [one async for one in site.follow("probe mtr 192.0.2.1 interval=0.5")]
+            assert (found[-1]["state"], found[-1]["reason"]) == ("unmeasured", "its tenant is gone")
+    finally:
+        engine.stop()

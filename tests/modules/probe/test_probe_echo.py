@@ -28,6 +28,7 @@ def batch(rows: Sequence[Row], sources: Sequence[str] = ()) -> Batch:
 class Job:
     def __init__(self, reports: Sequence[object], denied: Sequence[Denied]) -> None:
         self.denied = denied
+        self.away: float | None = None
         self.ended = 0
         self._reports = reports
 
