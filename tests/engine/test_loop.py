@@ -320,6 +320,7 @@ def test_a_network_that_takes_nothing_makes_probes_unsent_and_never_lost(stage: 
     assert (tally.unsent, tally.sent, tally.lost) == (10, 0, 0)
     assert client.states() == {"unsent": 10}
     assert {row["sent"] for row in client.rows()} == {0}
+    assert "routed: not sent: the network is down" in stage.samples[-1].notes
 
 
 def test_a_way_that_is_full_makes_probes_wait_and_none_is_lost(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from amon.engine.packets.table import Table
 from amon.engine.packets.targets import NO_HOP, Targets
 from amon.engine.shapes import Probes, WayRefused
 from amon.engine.turn.outbox import Out
-from amon.engine.turn.ports import AGAIN, ROUTED, Ports, Wanted
+from amon.engine.turn.ports import AGAIN, ROUTED, TOLD_FOR, Ports, Wanted
 from amon.engine.ways.trial import Ways
 from tests.engine.mirror import Ground, MirrorReceiver, MirrorSender, Network
 
@@ -154,4 +154,21 @@ def test_what_a_way_dropped_is_not_forgotten_with_it(ground: Ground) -> None:
     port.index += 1000
     ports.refresh(3 * AGAIN, gone)
     assert before["lo mirror tx_dropped"] == ports.counters()["lo mirror tx_dropped"] == 7
+    ports.close()
+
+
+def test_why_the_system_did_not_take_a_packet_is_told_for_a_while(ground: Ground) -> None:
+    ports = Ports([Wanted("lo"), Wanted(ROUTED)], ground.hops, b"", Opener())
+    for box in ports.outboxes:
+        box.why = "mirror: the packet is larger than the interface takes (MTU)"
+    ports.refresh(0, gone)
+    told = ("lo: not sent: mirror: the packet is larger than the interface takes (MTU)",
+            "routed: not sent: mirror: the packet is larger than the interface takes (MTU)")  # fmt: skip
+    assert ports.notes[-2:] == told
+    ports.outboxes[0].why = "mirror: the packet is larger than the interface takes (MTU)"
+    ports.refresh(1, gone)
+    ports.refresh(TOLD_FOR, gone)
+    assert ports.notes[-2:] == ("a note", told[0])
+    ports.refresh(TOLD_FOR + 1, gone)
+    assert not set(told) & set(ports.notes)
     ports.close()

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
+from msgspec import structs
+
 from amon.engine.asking.client import Engine, Job, connect, packed
 from amon.engine.desk.server import Account, Desk
 from amon.engine.linux.netlink import Netlink
@@ -151,6 +153,8 @@ async def _ping(wish: Wish, targets: Sequence[Told], connected: socket.socket) -
                     targets[row].denied = denied.text
             await _read(wish, targets, job)
             sample = await engine.sample()
+            notes = tuple(note for note in sample.notes if note not in engine.welcome.notes)
+            sample = structs.replace(sample, notes=notes)
         finally:
             done.set()
             captured = await capture
@@ -226,10 +230,14 @@ def _summary(wish: Wish, targets: Sequence[Told], sample: Sample) -> None:
     for one in targets:
         if wish.json:
             data = {"target": one.name, "address": one.address, "ends": one.ends, "denied": one.denied}
-            print(json_text.dumps({**data, "drops": drops, "ways": sample.ways}))
+            print(json_text.dumps({**data, "drops": drops, "notes": sample.notes, "ways": sample.ways}))
         else:
             print(visible(_sentence(one)))
-    if drops and not wish.json:
+    if wish.json:
+        return
+    if any("unsent" in one.ends for one in targets):
+        print("".join(f"{visible(note)}\n" for note in sample.notes), end="")
+    if drops:
         print(f"dropped on this host: {', '.join(f'{count} {name}' for name, count in drops.items())}")
 
 

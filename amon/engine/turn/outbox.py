@@ -57,7 +57,7 @@ class Outbox:
         self.transmitter = transmitter
         self.crafter = Crafter(transmitter.memory, ident, identity)
         self.why = ""
-        """Why the system did not take what was not sent, the last time."""
+        """Why the system did not take what was not sent, the last time; empty again once that is noted."""
         self.waiting = 0
         """Frames crafted and not sent."""
         self._chunks: deque[Chunk] = deque()

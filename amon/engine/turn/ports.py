@@ -22,6 +22,8 @@ ROUTED = ""
 """The port whose packets the system routes: raw or ICMP sockets."""
 AGAIN = 2_000_000_000
 """ns between two tries to open what is gone."""
+TOLD_FOR = 60_000_000_000
+"""ns for which it is told why the system did not take a packet."""
 Open = Callable[["Wanted", int], Ways]
 
 
@@ -63,6 +65,7 @@ class Ports:
         self._tried = 0
         self._refused: dict[str, str] = {}
         self._gone: dict[str, int] = {}
+        self._unsent: dict[str, int] = {}
         self._log = logging.getLogger("amon.engine.turn.ports")
         self.ports: list[Port] = []
         self.outboxes: list[Outbox] = []
@@ -83,7 +86,7 @@ class Ports:
     @property
     def notes(self) -> tuple[str, ...]:
         refused = [f"{name or 'routed'}: {text}" for name, text in self._refused.items()]
-        return (*refused, *(note for port in self.ports for note in port.ways.notes))
+        return (*refused, *(note for port in self.ports for note in port.ways.notes), *self._unsent)
 
     def counters(self) -> dict[str, int]:
         """What every layer of every way dropped, since it was opened or, of those that are gone, in all."""
@@ -95,6 +98,7 @@ class Ports:
 
     def refresh(self, now: int, each: Callable[[Out], None]) -> None:
         """Close what is gone, open what is back, and know which hop goes where. each: told of frames never sent."""
+        self._note_unsent(now)
         for port in [port for port in self.ports if port.index and _index(port.wanted.interface) != port.index]:
             self._log.warning("%s is gone", port.wanted.interface)
             self._close(port, each)
@@ -112,6 +116,14 @@ class Ports:
                 self._try(self._wanted[-1])
                 self._version = self._hops.version
                 self._place()
+
+    def _note_unsent(self, now: int) -> None:
+        for port in self.ports:
+            for box in port.boxes.values():
+                if box.why:
+                    self._unsent[f"{port.wanted.interface or 'routed'}: not sent: {box.why}"] = now
+                    box.why = ""
+        self._unsent = {note: at for note, at in self._unsent.items() if now - at < TOLD_FOR}
 
     def close(self) -> None:
         for port in self.ports:

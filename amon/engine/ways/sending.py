@@ -19,6 +19,8 @@ WAITS = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EINTR)
 """The system has no room just now: the same packet again, a little later."""
 ABSENT = (errno.ENETDOWN, errno.ENXIO, errno.ENODEV)
 """The interface is down or gone: no packet can be sent."""
+UNFIT = errno.EMSGSIZE
+"""The packet is larger than the interface takes. Whoever asked for that size is told so: nothing was dropped."""
 
 
 class SocketTransmitter(ABC):
@@ -107,8 +109,9 @@ class SocketTransmitter(ABC):
 
     def _ended(self, spans: list[Span], error: int, left: int) -> Published:
         """An error stopped it with `left` frames not sent: wait, one is lost, or all are."""
-        name = errno.errorcode.get(error, str(error))
-        self._counts[name] = self._counts.get(name, 0) + 1
+        if error != UNFIT:
+            name = errno.errorcode.get(error, str(error))
+            self._counts[name] = self._counts.get(name, 0) + 1
         if error in WAITS:
             return Published(spans)
         failed = left if error in ABSENT else 1
@@ -120,7 +123,7 @@ class SocketTransmitter(ABC):
         return self._stamps.errors()
 
     def counters(self) -> Mapping[str, int]:
-        """Calls that ended with an error, by its name (errno(3))."""
+        """Calls that ended with an error, by its name (errno(3)); not those for a packet that is too large."""
         return dict(self._counts)
 
     def close(self) -> None:
@@ -128,7 +131,7 @@ class SocketTransmitter(ABC):
 
 
 HINTS: Mapping[int, str] = {
-    errno.EMSGSIZE: "the packet is larger than the interface takes (MTU)",
+    UNFIT: "the packet is larger than the interface takes (MTU)",
     errno.EPERM: "the system's firewall rejects it",
     errno.EACCES: "the address is a broadcast address or forbidden by a route",
     errno.ENETUNREACH: "no route to the network",

@@ -12,7 +12,7 @@ from amon.engine.ways.attachment import Attachment
 from amon.engine.ways.companion import Companion, as_if_not_alone
 from amon.engine.ways.outlet import Done, Outlet, batch_of
 from amon.engine.ways.returned import ReturnedRows
-from amon.engine.ways.sending import ABSENT, HINTS
+from amon.engine.ways.sending import ABSENT, HINTS, UNFIT
 
 ALWAYS_FITS = 576
 """Bytes of an IP packet for which nobody asks the interface's MTU."""
@@ -51,7 +51,7 @@ class XskTransmitter:
         fit, long = self._fit(lengths)
         done = self._send_all(rows[:fit], lengths[:fit])
         if long and not done.error:
-            done.failed, done.error = long, errno.EMSGSIZE
+            done.failed, done.error = long, UNFIT
         if done.error:
             self._note(done, len(rows))
         gone = done.sent + done.failed
@@ -83,8 +83,9 @@ class XskTransmitter:
 
     def _note(self, done: Done, count: int) -> None:
         """Without interface or carrier nothing of this can be sent; else what is behind the failed one may."""
-        name = errno.errorcode.get(done.error, str(done.error))
-        self._errors[name] = self._errors.get(name, 0) + 1
+        if done.error != UNFIT:
+            name = errno.errorcode.get(done.error, str(done.error))
+            self._errors[name] = self._errors.get(name, 0) + 1
         if done.error in ABSENT or (done.error == errno.EBUSY and not self._companion.has_carrier()):
             done.failed = count - done.sent
 
@@ -113,7 +114,8 @@ class XskTransmitter:
         return self._companion.stamps.errors()
 
     def counters(self) -> Mapping[str, int]:
-        """Descriptors the kernel did not like, and publishes that ended with an error, by its name (errno(3))."""
+        """Descriptors the kernel did not like, and publishes that ended with an error, by its name (errno(3)); a packet
+        that is too large is none."""
         return {"tx_invalid_descs": self._outlet.invalid(), **self._errors}
 
     def close(self) -> None:

@@ -28,11 +28,11 @@ def apart() -> tuple[str, ...]:
     )
 
 
-def ping(*argv: str) -> "subprocess.CompletedProcess[str]":
+def ping(*argv: str, words: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
     if not apart():
         pytest.skip("no network namespaces: neither root nor user namespaces, or no iproute2")
-    words = [*apart(), *PROGRAM, "ping", "-i", "0.05", "-W", "0.5", *argv]
-    return subprocess.run(words, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
+    whole = [*apart(), *words, *PROGRAM, "ping", "-i", "0.05", "-W", "0.5", *argv]
+    return subprocess.run(whole, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
 
 
 @pytest.mark.lab
@@ -53,6 +53,16 @@ def test_what_is_not_answered_is_said_and_ends_with_1() -> None:
     assert summary["127.0.0.1"]["ends"] == {"answered": 2}
     assert summary["192.0.2.1"]["ends"] == {"unsent": 2}
     assert summary["192.0.2.1"]["drops"] == {}
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("way", ["raw", "ping"])
+def test_what_is_too_large_for_the_interface_is_not_sent_and_no_drop_of_this_host(way: str) -> None:
+    smaller = ("sh", "-c", 'ip link set lo mtu 600 && exec "$@"', "sh")
+    done = ping("127.0.0.1", "-c", "2", "-D", "-s", "1000", "--way", way, words=smaller)
+    assert done.returncode == 1
+    assert "127.0.0.1: 0 sent, 2 unsent\nrouted: not sent: " in done.stdout
+    assert done.stdout.endswith("the packet is larger than the interface takes (MTU)\n")
 
 
 @pytest.mark.lab

@@ -173,6 +173,7 @@ def test_a_packet_larger_than_the_interface_takes_is_lost_alone() -> None:
         told = sender.publish(lengths)
         assert (told.sent, told.failed) == (1, 1)
         assert told.why == "AF_PACKET: the packet is larger than the interface takes (MTU)"
+        assert sender.counters() == {}
         assert sender.publish(lengths[2:]).sent == 1
         wait_until(lambda: taken.take() == 2)
         assert taken.column("slot") == [1, 3]

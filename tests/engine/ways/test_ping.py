@@ -161,6 +161,7 @@ def test_a_packet_with_df_that_is_too_large_is_lost_alone_and_one_without_is_fra
         told = sender.publish(lengths)
         assert (told.sent, told.failed) == (1, 1)
         assert told.why == "ICMP socket: the packet is larger than the interface takes (MTU)"
+        assert sender.counters() == {}
         assert sender.publish(lengths[2:]).sent == 1
         taken.take_all(2)
         assert [int(length) for packets in taken.packets for length in packets.length] == [1928, 1928]

@@ -246,7 +246,7 @@ def test_a_packet_larger_than_the_interface_takes_is_told_and_its_neighbours_go(
     assert (rest.sent, rest.failed) == (1, 1)
     lab.near.space.ip("link", "set", lab.near.interface, "mtu", "2000")
     assert transmitter.publish(load(transmitter, [lab.frame(request(4, 9, 1473).packet())])).sent == 1
-    assert transmitter.counters() == {"tx_invalid_descs": 0, "EMSGSIZE": 2}
+    assert transmitter.counters() == {"tx_invalid_descs": 0}
     transmitter.close()
     receiver.close()
 
