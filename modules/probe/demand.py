@@ -6,6 +6,7 @@ the fence (networks) and the caps (rate, time, number at once), whoever asks; th
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from random import Random, SystemRandom
@@ -159,11 +160,21 @@ class OnDemand(Module[Settings]):
         self, call: Call, words: Sequence[str], family: Family, measure: Any, settings: Any, explain: bool,
         rate: float, lasts: float,
     ) -> list[Measurement] | Story | Measurement:  # fmt: skip
-        """Measure each target, side by side. rate: packets a second to one; lasts: seconds."""
+        """Measure each target, as many side by side as the caps have room for. rate: packets a second to one; lasts:
+        seconds of one."""
         meant = self.meant(call, words, family)
-        with self.caps.hold(rate * len(meant), lasts):
-            call.note(f"{call.site or 'this site'} probes {', '.join(name for name, _ in meant)}")
-            found = await asyncio.gather(*(measure(host, settings, self.world(fenced=True)) for _, host in meant))
+        abreast = self.caps.abreast(rate, len(meant))
+        room = asyncio.Semaphore(abreast)
+
+        async def one(host: str) -> Measurement:
+            async with room:
+                made: Measurement = await measure(host, settings, self.world(fenced=True))
+                return made
+
+        with self.caps.hold(rate * abreast, lasts * math.ceil(len(meant) / abreast)):
+            paced = "" if abreast == len(meant) else f", {abreast} at a time"
+            call.note(f"{call.site or 'this site'} probes {', '.join(name for name, _ in meant)}{paced}")
+            found = await asyncio.gather(*(one(host) for _, host in meant))
         made = [dataclasses.replace(one, target=name) for one, (name, _) in zip(found, meant, strict=True)]
         if explain:
             return Story(tuple(line for one in made for line in one.explain()))

@@ -102,14 +102,20 @@ class Caps:
         self._taken = 0.0
         self.under_way = 0
 
+    def abreast(self, rate: float, wanted: int) -> int:
+        """How many of `wanted`, each of so many a second, have room now; at least one, which `hold` may refuse."""
+        free = self._rate * 1.000001 - self._taken
+        return max(1, min(wanted, int(free / rate)))
+
     @contextmanager
     def hold(self, rate: float, lasts: float) -> Iterator[None]:
         """Room for one more, of so many a second, for so many seconds; `Refused` where there is none."""
         if rate > self._rate:
             said = f"that is {rate:g} packets a second; on demand at most {self._rate:g} are sent here"
-            raise Refused(f"{said}; ask for fewer targets, or for less often (-i)")
+            raise Refused(f"{said}; ask for less often (-i), of a trace for fewer hops (-m)")
         if lasts > self._longest:
-            raise Refused(f"that takes {lasts:g} s; on demand at most {self._longest:g} s are taken; ask for less")
+            said = f"that takes {lasts:g} s; on demand at most {self._longest:g} s are taken"
+            raise Refused(f"{said}; ask for less, or for fewer targets")
         if self.under_way >= self._at_once or self._taken + rate > self._rate * 1.000001:
             raise Refused(f"{self.under_way} probes are under way, {self._taken:g} packets a second; ask again later")
         self.under_way += 1

@@ -62,6 +62,16 @@ def test_what_is_under_way_together_is_bounded_in_rate_time_and_number() -> None
         assert caps.under_way == 1
 
 
+def test_of_many_as_many_have_room_together_as_the_rate_allows() -> None:
+    caps = Caps(rate=200, at_once=8, longest=60)
+    assert [caps.abreast(60, wanted) for wanted in (1, 3, 6)] == [1, 3, 3]
+    assert caps.abreast(200, 2) == 1
+    with caps.hold(120, 1):
+        assert caps.abreast(60, 6) == 1
+        with caps.hold(60, 1), pytest.raises(Refused, match="ask again later"), caps.hold(60 * caps.abreast(60, 6), 1):
+            pass
+
+
 def test_what_was_held_is_given_back_whatever_happens() -> None:
     caps = Caps(rate=10, at_once=1, longest=60)
     for _ in range(100):

@@ -1,7 +1,7 @@
 """A probe instance on a stage, against loopback: what goes on by itself, how it is told, what may be asked."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,10 +15,11 @@ from amon.errors import Problem
 from amon.health import Level
 from amon.testing import stage
 from modules.probe import Gap, ProbeModule, Results, Settings
+from modules.probe.icmpsocket import Heard
 from modules.probe.settings import Demand, Limits
 from modules.probe.targets import Targets
 from modules.probe.tcp import Settings as Tcp
-from tests.modules.probe.probeworlds import Names, tcp_server
+from tests.modules.probe.probeworlds import Names, Packet, Wires, tcp_server
 from tests.waiting import until
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -298,7 +299,8 @@ async def test_a_redirection_to_what_is_denied_is_not_followed() -> None:
         ("ping 127.0.0.1 -c 1001", "invalid", "at most 1,000"),
         ("ping 127.0.0.1 -i 0.001", "invalid", "at least 0.01"),
         ("ping 127.0.0.1 -c 1000 -i 60", "refused", "on demand at most 20 s are taken"),
-        ("ping 127.0.0.1 127.0.0.2 -i 0.01", "refused", "200 packets a second; on demand at most 150"),
+        ("trace 127.0.0.1 -m 200", "refused", "400 packets a second; on demand at most 150"),
+        ("trace 127.0.0.1 127.0.0.2 127.0.0.3 -c 20", "refused", "takes 24 s; on demand at most 20 s are taken"),
         ("ping " + "127.0.0.1 " * 17, "invalid", "has 17 items"),
         ("ping 'a b'", "invalid", "must match"),
         ("ping", "invalid", "needs targets"),
@@ -310,6 +312,25 @@ async def test_there_are_hard_caps_on_demand(line: str, state: str, says: str) -
         outcome = await site.ask(f"probe {line}")
         assert outcome.state == state
         assert says.replace(",", "") in outcome.text.replace(",", "")
+
+
+async def test_a_trace_of_many_is_paced_within_the_caps_and_not_refused() -> None:
+    order: list[str] = []
+
+    def script(packet: Packet) -> Iterator[tuple[float, Heard] | OSError]:
+        order.append(packet.wire.address)
+        if packet.ttl == 3:
+            yield 0.01, packet.reply()
+
+    hosts = [f"127.0.0.{n}" for n in range(1, 17)]
+    async with stage(ProbeModule, settings(), icmp=Wires(script, SystemClock()), **world()) as site:
+        outcome = await site.ask(f"probe trace {' '.join(hosts)} -c 1 -W 0.05")
+        assert (outcome.state, [one["target"] for one in outcome.data]) == ("done", hosts)
+        assert all(one["reached"] for one in outcome.data)
+        spans = [(order.index(host), len(order) - order[::-1].index(host)) for host in hosts]
+        abreast = max(sum(begin <= at < end for begin, end in spans) for at, _ in spans)
+        assert abreast == 3  # 60 packets a second each, of 200
+        assert site.module.caps.under_way == 0
 
 
 async def test_observers_may_look_and_not_probe() -> None:
