@@ -8,20 +8,22 @@ A mistake is said with the line it is in, for whoever may read the answer. So of
 words are shown that are known to be none of it, and of a line that leads to no command nothing behind the mistake.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from amon.command.declare import Command, Param
 from amon.command.line import Word, split
 from amon.convert import Hint, from_text
 from amon.errors import Invalid
 from amon.fields import Secret
-from amon.text import did_you_mean
+from amon.text import did_you_mean, nearest
 from amon.words import Effect
 
 AGENT = "agent"  # the instance whose commands need no name in front of them
 _LEAST = 4  # characters of a secret value that is looked for in what a command says
+_OPTION = re.compile(r"-\w")
 Offered = Mapping[str, Mapping[str, Command]]
 
 
@@ -169,7 +171,10 @@ class _Reader:
                 name, _, value = word.text.partition("=")
                 self._put(self._named(word, name), Word(value, word.start + len(name) + 1, word.end))
             else:
-                self._put(self._next_positional(word), word)
+                param = self._next_positional()
+                if options and self._is_option(word, param):
+                    raise self._no_option(word)
+                self._put(param or self._nothing_more(word), word)
         return self._finish()
 
     def _is_pair(self, word: Word) -> bool:
@@ -232,13 +237,40 @@ class _Reader:
             raise self._invalid(f"{self._title} takes no {said}{hint}", word.start, word.end)
         return param
 
-    def _next_positional(self, word: Word) -> Param:
+    def _next_positional(self) -> Param | None:
         for param in self.command.params:
             if param.name not in self.values and not param.flag:
                 return param
+        return None
+
+    def _nothing_more(self, word: Word) -> NoReturn:
         takes = "takes nothing more" if self.command.params else "takes nothing"
         said = "a word" if self._hides else repr(word.text[:64])
         raise self._invalid(f"{self._title} {takes}; {said} is left over", word.start, word.end)
+
+    def _is_option(self, word: Word, param: Param | None) -> bool:
+        """Whether a word like `-z` was meant for one: of a command with letters always, else where it is no value."""
+        if word.quoted or _OPTION.match(word.text) is None or (param is not None and param.secret):
+            return False
+        if param is None or (word.text[1].isalpha() and any(one.short for one in self.command.params)):
+            return True
+        if param.item.bare in (int, float) and not word.text[1].isalpha():
+            return False  # a number, though perhaps none that is allowed
+        try:
+            from_text(word.text, param.item)
+        except ValueError:
+            return True
+        return False
+
+    def _no_option(self, word: Word) -> Invalid:
+        if self._hides:  # it may be a secret in a wrong place
+            said, near = "this", ""
+        else:
+            said, near = repr(word.text[:64]), _near_option(word.text, self.command.params)
+        takes = ", ".join(_as_option(param) for param in self.command.params)
+        known = f"t takes: {takes}" if takes else "t takes nothing"
+        between = f"; did you mean {near}? I" if near else "; i"
+        return self._invalid(f"{self._title} takes no {said}{between}{known}", word.start, word.end)
 
     def _put(self, param: Param, word: Word) -> None:
         if param.many:
@@ -319,6 +351,23 @@ def _moved(words: list[Word], place: int, inside: int) -> int:
         if word.end <= place:
             shift += 3 - (word.end - word.start)
     return place + shift
+
+
+def _as_option(param: Param) -> str:
+    if param.short:
+        return f"-{param.short} ({param.shown})"
+    return f"--{param.shown}" if param.flag else param.shown
+
+
+def _near_option(text: str, params: tuple[Param, ...]) -> str:
+    """`-c (count)` for -C and -count, and `--name` for the -n that is no letter here; empty if nothing is near."""
+    if len(text) == 2:
+        other = [one for one in params if one.short == text[1].swapcase()]
+        found = other or [one for one in params if not one.short and one.name.startswith(text[1].lower())]
+    else:
+        names = nearest(text[1:], [one.shown for one in params])
+        found = [one for name in names for one in params if one.shown == name]
+    return " or ".join(_as_option(one) if one.short else f"--{one.shown}" for one in found[:3])
 
 
 def _unsaid(param: Param, hint: Hint) -> bool:

@@ -294,14 +294,14 @@ def test_of_a_line_that_nobody_can_read_nothing_behind_the_mistake_is_shown(line
     assert refusal.value.pointed(), "but it says what is wrong"
 
 
-SOME = ["alice", "key=", "--key", "tries=2", "--", "'", "x=", "--no-", "more=7", "\\"]
+SOME = ["alice", "-x", "key=", "--key", "tries=2", "--", "'", "x=", "--no-", "more=7", "\\"]
 
 
-@given(st.lists(st.sampled_from(SOME), max_size=6))
-def test_a_planted_secret_is_in_no_mistake(words: list[str]) -> None:
+@given(st.lists(st.sampled_from(SOME), max_size=6), st.sampled_from(["", "-"]))
+def test_a_planted_secret_is_in_no_mistake(words: list[str], dash: str) -> None:
     said = ""
     try:
-        LOCKED.read(" ".join(["vault login alice", *words, "planted-secret", *words]))
+        LOCKED.read(" ".join(["vault login alice", *words, f"{dash}planted-secret", *words]))
     except Invalid as refusal:
         said = refusal.pointed()
     assert "planted" not in said
