@@ -75,9 +75,12 @@ class AtOnce(Later):
 
 
 class Stage:
-    """A loop whose time goes on as a test says, and a client at its desk."""
+    """A loop whose time goes on as a test says, and a client at its desk. threaded: lists are made ready in the thread
+    that is shipped."""
 
-    def __init__(self, limits: Limits = LIMITS, lists: Lists = OPEN, executor: Executor | None = None) -> None:
+    def __init__(
+        self, limits: Limits = LIMITS, lists: Lists = OPEN, executor: Executor | None = None, *, threaded: bool = False
+    ) -> None:
         self.now = 1000 * SECOND
         self.network = Network(self.clock)
         self.ground = Ground()
@@ -87,7 +90,7 @@ class Stage:
         self.ports = Ports([Wanted(ROUTED)], self.ground.hops, b"amon test", self.network.open)
         self.loop = Loop(
             "E1", "amon test", rules, self.desk, cast(Paths, self.ground), self.ports, self.samples.append, self.clock,
-            executor or AtOnce(),
+            executor or (None if threaded else AtOnce()),
         )  # fmt: skip
         self.clients: list[Peer] = []
         self.others: list[Stage] = []

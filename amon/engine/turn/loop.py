@@ -12,7 +12,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,7 @@ from amon.engine.rules.caps import Caps, Gate, TenantCap
 from amon.engine.rules.guard import Guard, Lists
 from amon.engine.shapes import U64
 from amon.engine.stamps import clocks_apart, interpolate
+from amon.engine.turn.aside import Aside
 from amon.engine.turn.captures import Captures
 from amon.engine.turn.hearing import Hearer
 from amon.engine.turn.jobs import Edition, Job, Jobs, List
@@ -109,7 +110,7 @@ class Loop:
         )  # fmt: skip
         self._hearer = Hearer(self._jobs, self._targets, self._table, ports, desk, self._captures)
         self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer, monotonic)
-        self._executor = executor or ThreadPoolExecutor(1, "lists")
+        self._executor = executor or Aside()
         self._orders = Orders(
             desk, self._jobs, lambda: self._guard, self._executor, self._begin, self._resume, self._other
         )
@@ -122,7 +123,7 @@ class Loop:
         self._stopping = False
 
     def run(self) -> None:
-        """Until `stop`; then what is under way is given up."""
+        """Until `stop`; then what is under way is given up, and a list that is being made ready is not waited for."""
         sys.setswitchinterval(SWITCH)
         waiter = select.epoll()
         for one in (self._desk, self._paths):
@@ -133,7 +134,7 @@ class Loop:
                 self._rest(waiter)
         finally:
             waiter.close()
-            self._executor.shutdown(cancel_futures=True)
+            self._executor.shutdown(wait=False, cancel_futures=True)
             self._captures.close()
 
     def stop(self) -> None:
