@@ -126,7 +126,7 @@ class OnDemand(Module[Settings]):
         family: Version = "any",
         explain: Explain = False,
     ) -> list[Measurement] | Story | Measurement:
-        """Who is on the way, hop by hop, by one flow (Paris) or several; --explain shows every hop."""
+        """Who is on the way, hop by hop, by one flow (Paris) or several; a line for each; --explain tells all."""
         settings = trace.Settings(
             count=count, interval=interval, timeout=timeout, last=hops, size=size, tos=tos, multipath=multipath,
             mtu=pmtu, family=family,

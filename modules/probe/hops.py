@@ -6,10 +6,11 @@ routers limit how many errors they send (RFC 1812, 4.3.2.8).
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from amon.command.answer import aligned
 from amon.fields import Field
 from amon.units import format_quantity
 
@@ -19,6 +20,8 @@ from .volley import Reply
 
 ROUTERS_MOST = 64
 """Addresses kept of one hop; whoever answers with ever new ones fills no memory."""
+_SHOWN_MOST, _SHOWN_LAST = 32, 8  # rows of a path that are shown, and how many of them are its end
+_NETWORK_MOST = 32  # characters of a network in such a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,35 @@ class Hop:
         mtu = f"MTU {self.mtu}" if self.mtu else ""
         loss = f"{self.loss:.0f} % lost"
         return f"{self.ttl:3}  " + "  ".join(part for part in (names, loss, " / ".join(times), mtu, self.note) if part)
+
+    @property
+    def who(self) -> str:
+        """`192.0.2.1 +2` where two more answer; `*` where nobody does."""
+        return (self.address or "*") + (f" +{len(self.others)}" if self.others else "")
+
+    @property
+    def whose(self) -> str:
+        """`AS64500 EXAMPLE-NET`, empty where nobody knows."""
+        return f"AS{self.asn} {self.network}".rstrip() if self.asn else ""
+
+
+def shown(hops: Sequence[Hop]) -> list[str]:
+    """A line for each, as of traceroute(8): who, whose, the least round trip, what is odd. Of very many both ends."""
+    rows = [_cells(hop) for hop in hops]
+    used = [place for place in range(5) if any(row[place] for row in rows)]
+    right = (True, False, False, True, False)
+    lines = aligned([[row[place] for place in used] for row in rows], [right[place] for place in used]).splitlines()
+    more = len(lines) - _SHOWN_MOST
+    if more > 0:
+        lines[_SHOWN_MOST - _SHOWN_LAST : -_SHOWN_LAST] = [f"... {more} more hops, all of them with --explain"]
+    return lines
+
+
+def _cells(hop: Hop) -> tuple[str, ...]:
+    loss = f"{hop.loss:.0f} % lost" if hop.loss and hop.address else ""
+    odd = ", ".join(word for word in (loss, f"MTU {hop.mtu}" if hop.mtu else "", hop.note) if word)
+    rtt = "" if hop.rtt_least is None else format_quantity(hop.rtt_least, "s")
+    return str(hop.ttl), hop.who, hop.whose[:_NETWORK_MOST], rtt, odd
 
 
 @dataclass(slots=True)

@@ -55,12 +55,10 @@ def drawn(hops: Sequence[Hop]) -> str:
 
 
 def _cells(hop: Hop) -> tuple[str, ...]:
-    others = f" +{len(hop.others)}" if hop.others else ""
-    network = f"AS{hop.asn} {hop.network}".strip() if hop.asn else ""
     times = (hop.rtt_last, hop.rtt_mean, hop.rtt_least, hop.rtt_most, hop.deviation)
     return (
-        str(hop.ttl), (hop.address or "*") + others, f"{hop.loss:.3g}", str(hop.sent), *map(_ms, times),
-        " ".join(word for word in (network, hop.note) if word),
+        str(hop.ttl), hop.who, f"{hop.loss:.3g}", str(hop.sent), *map(_ms, times),
+        " ".join(word for word in (hop.whose, hop.note) if word),
     )  # fmt: skip
 
 

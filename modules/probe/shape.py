@@ -50,7 +50,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one probe found out; each kind adds its columns. `str()` is one line that is read at a glance."""
+    """What one probe found out; each kind adds its columns. `str()` is read at a glance: one line, and of
+    a trace one for each hop."""
 
     target: Annotated[str, Field("as it was asked for")]
     state: Annotated[Verdict, Field("good, wrong, failed or unmeasured")] = "good"

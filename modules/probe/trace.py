@@ -19,11 +19,11 @@ from amon.tasks import wait_event
 from amon.units import format_quantity
 
 from .echo import Counts, replies
-from .hops import Hop, Path
+from .hops import Hop, Path, shown
 from .multipath import explore, volley
 from .ping import Size, Tos, Wait
 from .pmtu import along
-from .shape import Family, Measurement, Stop, Trial, Verdict, World
+from .shape import Family, Measurement, Stop, Trial, Verdict, World, said
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,13 @@ class Trace(Measurement):
             parts.append(f"{wide} with several routers")
         return ", ".join([*parts, *([self.networks] if self.networks else [])])
 
+    def __str__(self) -> str:
+        return "\n".join((said(self, self.summary()), *(f"  {line}" for line in shown(self.hops))))
+
     def explain(self) -> list[str]:
         # Not super(): it does not work in a dataclass with slots.
-        head, *story = Measurement.explain(self)
-        return [head, *map(str, self.hops), *story]
+        _, *story = Measurement.explain(self)
+        return [said(self, self.summary()), *map(str, self.hops), *story]
 
 
 async def measure(target: str, settings: Settings, world: World) -> Trace:

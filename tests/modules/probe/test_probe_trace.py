@@ -8,7 +8,7 @@ import pytest
 
 from amon.testing import FakeClock
 from modules.probe import trace
-from modules.probe.hops import ROUTERS_MOST, Path, Times
+from modules.probe.hops import ROUTERS_MOST, Hop, Path, Router, Times, shown
 from modules.probe.icmpsocket import Heard
 from modules.probe.multipath import flows_for
 from modules.probe.volley import Reply
@@ -78,6 +78,36 @@ async def test_networks_are_told_per_hop_and_on_the_way() -> None:
     # The rows stand below the line that says what they are of: all of them keep their place in the column.
     assert [row[:5] for row in story[:4]] == ["  1  ", "  2  ", "  3  ", "  4  "]
     assert "10.2.0.1 AS64502 NET" in story[2]
+
+
+def test_a_trace_reads_as_a_line_for_each_hop_and_explain_tells_the_rest() -> None:
+    hops = (
+        Hop(1, "10.0.0.1", sent=3, answered=3, rtt_least=0.0004, rtt_mean=0.0005, rtt_most=0.0007),
+        Hop(2, sent=3, loss=100.0),
+        Hop(3, "10.1.0.9", 64500, "EXAMPLE-NET", 3, 2, 33.333, rtt_least=0.011243712, others=(Router("10.1.0.10", 1),)),
+        Hop(4, HOST, 64501, "N" * 64, 3, 3, rtt_least=0.0125, mtu=1500),
+    )
+    found = trace.Trace(target="desy", address=HOST, reached=True, length=4, silent=1, rtt=0.0125, hops=hops)
+    assert str(found).splitlines() == [
+        "desy (192.0.2.9): 4 hops, rtt 12.5 ms, 1 silent, 1 with several routers",
+        "  1  10.0.0.1                                         400 us",
+        "  2  *",
+        "  3  10.1.0.9 +1  AS64500 EXAMPLE-NET               11.24 ms  33 % lost",
+        "  4  192.0.2.9    AS64501 NNNNNNNNNNNNNNNNNNNNNNNN   12.5 ms  MTU 1500",
+    ]
+    head, first, *_ = found.explain()
+    assert head == str(found).splitlines()[0]
+    assert first == "  1  10.0.0.1  0 % lost  400 us / 500 us / 700 us"
+    failed = trace.Trace(target=HOST, state="failed", reason="nobody on the way answers")
+    assert str(failed) == "192.0.2.9: failed: nobody on the way answers"
+
+
+def test_of_a_very_long_path_both_ends_are_shown() -> None:
+    rows = shown([Hop(ttl, f"10.0.0.{ttl}", sent=1, answered=1) for ttl in range(1, 256)])
+    assert len(rows) == 33
+    assert rows[23:26] == [" 24  10.0.0.24", "... 223 more hops, all of them with --explain", "248  10.0.0.248"]
+    assert rows[-1] == "255  10.0.0.255"
+    assert len(shown([Hop(ttl, "10.0.0.1") for ttl in range(1, 33)])) == 32
 
 
 async def test_a_silent_hop_is_a_row_of_its_own_and_part_of_the_route() -> None:
