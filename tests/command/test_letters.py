@@ -25,7 +25,7 @@ class Probe:
         """Ping a host."""
 
     @command()
-    async def trace(self, call: Call, hosts: Annotated[tuple[Name, ...], Field(longest=9)], every: bool = False) -> None:
+    async def trace(self, call: Call, hosts: Annotated[tuple[Name, ...], Field(longest=9)], long: bool = False) -> None:
         """Trace the way to hosts."""
 
     @command()
@@ -86,9 +86,9 @@ TAKES = "t takes: host, -c (count), -x (explain)"
         ("ping cern 1 -z3", f"probe ping takes no '-z3'; i{TAKES}"),
         ("ping cern -C 3", f"probe ping takes no '-C'; did you mean -c (count)? I{TAKES}"),
         ("ping cern -explian", f"probe ping takes no '-explian'; did you mean -x (explain)? I{TAKES}"),
-        ("trace cern -z", "probe trace takes no '-z'; it takes: hosts, --every"),  # no letters, and no host either
-        ("trace cern -4", "probe trace takes no '-4'; it takes: hosts, --every"),
-        ("trace -e cern", "probe trace takes no '-a'; did you mean --all? It takes: hosts, --every"),
+        ("trace cern -z", "probe trace takes no '-z'; it takes: hosts, --long"),  # no letters, and no host either
+        ("trace cern -4", "probe trace takes no '-4'; it takes: hosts, --long"),
+        ("trace -l cern", "probe trace takes no '-l'; did you mean --long? It takes: hosts, --long"),
         ("ping cern -5", "count: must be at least 1"),  # a number
         ("ping cern count=-z", "count: expected a number, got '-z'"),
     ],
