@@ -82,6 +82,8 @@ class Stage:
         self, limits: Limits = LIMITS, lists: Lists = OPEN, executor: Executor | None = None, *, threaded: bool = False
     ) -> None:
         self.now = 1000 * SECOND
+        self.apart = 1_700_000_000 * SECOND
+        """The wall clock minus this one."""
         self.network = Network(self.clock)
         self.ground = Ground()
         self.samples: list[Sample] = []
@@ -90,7 +92,7 @@ class Stage:
         self.ports = Ports([Wanted(ROUTED)], self.ground.hops, b"amon test", self.network.open)
         self.loop = Loop(
             "E1", "amon test", rules, self.desk, cast(Paths, self.ground), self.ports, self.samples.append, self.clock,
-            executor or (None if threaded else AtOnce()),
+            executor or (None if threaded else AtOnce()), lambda: self.apart,
         )  # fmt: skip
         self.clients: list[Peer] = []
         self.others: list[Stage] = []

@@ -93,6 +93,19 @@ class Edition:
             self.schedule.slip(until - self.next_due)
             self.look()
 
+    def realign(self, now: int, apart: int, by: int, ahead: int) -> None:
+        """The wall clock was stepped: what follows it is where it would be by it, without a burst. Where there is an
+        end nothing is passed over. apart: realtime minus monotonic now; by: how far; ahead: what is crafted, ns."""
+        if self.spec.rounds is None:
+            self.skip(now)
+            taken = min(self.next_due, now + ahead)
+            passed = self.schedule.realign(now, now + apart, taken)
+            self.scheduled += passed
+            self.skipped += passed
+        else:
+            self.schedule.wait(by)
+        self.look()
+
     def look(self) -> None:
         due = self.schedule.next_due()
         self.next_due = _NEVER if due is None else due

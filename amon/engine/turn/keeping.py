@@ -18,6 +18,7 @@ from amon.engine.shapes import U16
 from amon.engine.turn.hearing import Hearer
 from amon.engine.turn.jobs import Edition, Job, Jobs, List
 from amon.engine.turn.schedule import ROUND_MOST, SECOND, Schedule, beginning, interval_of
+from amon.engine.turn.sending import AHEAD
 
 RESOLVED_AT_ONCE = 256
 """Addresses whose next hop is asked for in one turn: 1 to 2 ms."""
@@ -112,6 +113,13 @@ class Keeper:
             edition.job.ident, len(targets.order), edition.schedule.rate, targets.denied, edition.job.editions - 1
         )
         self._desk.send(edition.job.client, taken)
+
+    def realign(self, apart: int, by: int) -> None:
+        """The wall clock was stepped by so many ns. apart: realtime minus monotonic since then."""
+        now = self._monotonic()
+        for edition in self._jobs.probed:
+            if edition.spec.aligned:
+                edition.realign(now, apart, by, AHEAD)
 
     # --- next hops
 

@@ -27,7 +27,7 @@ from amon.engine.paths.paths import Paths
 from amon.engine.rules.caps import Caps, Gate, TenantCap
 from amon.engine.rules.guard import Guard, Lists
 from amon.engine.shapes import U64
-from amon.engine.stamps import clocks_apart, interpolate
+from amon.engine.stamps import STEP, clocks_apart, interpolate
 from amon.engine.turn.aside import Aside
 from amon.engine.turn.captures import Captures
 from amon.engine.turn.hearing import Hearer
@@ -56,6 +56,9 @@ GATE_BURST = 0.02
 still loses nothing."""
 LOOK_EVERY = 100_000_000
 """ns between two looks at routes, interfaces and what is over."""
+REALIGNED_AFTER = 50_000_000
+"""ns by which the wall clock is stepped before jobs that follow it do. Slewed, it takes CLOCK_MONOTONIC along
+(clock_gettime(2)); what there is of it between two looks all the same is no step."""
 EDITIONS_MOST = 4096
 SWITCH = 0.0001
 """Seconds the thread of the lists may go on in Python while a turn is due: with Python's own 5 ms each turn would be as
@@ -76,6 +79,7 @@ class Loop:
     """name: of this run of the engine, new each time. desk, paths, ports: open, and closed by whoever opened them.
 
     on_sample: told each second of the sample that clients get. executor: a thread in which lists are made ready.
+    apart: CLOCK_REALTIME minus CLOCK_MONOTONIC, ns.
     """
 
     def __init__(
@@ -89,8 +93,9 @@ class Loop:
         on_sample: Callable[[Sample], None] = lambda sample: None,
         monotonic: Callable[[], int] = time.monotonic_ns,
         executor: Executor | None = None,
+        apart: Callable[[], int] = clocks_apart,
     ) -> None:
-        self._monotonic = monotonic
+        self._monotonic, self._clocks_apart = monotonic, apart
         now = monotonic()
         self._name, self._identity, self._rules = name, identity, rules
         self._desk, self._paths, self._ports, self._on_sample = desk, paths, ports, on_sample
@@ -116,10 +121,10 @@ class Loop:
         )
         self._monitor = Monitor(now)
         self._held: set[int] = set()
-        self._apart = clocks_apart()
+        self._apart = apart()
         self._out: list[Out] = []
-        self._drained = self._heard = self._looked = self._turned = now
-        self._sent = 0
+        self._drained = self._heard = self._looked = self._turned = self._clocked = now
+        self._sent = self._stepped = 0
         self._stopping = False
 
     def run(self) -> None:
@@ -274,7 +279,7 @@ class Loop:
     # --- the rest
 
     def _look(self, now: int) -> None:
-        self._apart = clocks_apart()
+        self._know_clock(now)
         self._orders.poll()
         if self._paths.refresh(now):
             self._know_broadcasts()
@@ -288,6 +293,17 @@ class Loop:
             self._take_in(now)
             if self._keeper.tidy(now, self._held):
                 self._captures.choose()
+
+    def _know_clock(self, now: int) -> None:
+        before, self._apart = self._apart, self._clocks_apart()
+        moved, slewed = self._apart - before, STEP + (now - self._clocked) // 1000
+        self._clocked = now
+        if abs(moved) > slewed:
+            self._stepped += moved
+        if abs(self._stepped) > REALIGNED_AFTER:
+            self._keeper.realign(self._apart, self._stepped)
+            self._stepped = 0
+            self._sender.stir()
 
     def _fitting(self, limits: Limits) -> Limits:
         """With no more packets under way than at the start: the table was made for these."""

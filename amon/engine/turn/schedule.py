@@ -82,6 +82,20 @@ class Schedule:
         self._start += by
         self._later.slip(by)
 
+    def realign(self, now: int, wall: int, until: int) -> int:
+        """The wall clock was stepped, and shows this now: the rounds are where they would be by it; what is due before
+        `until` is taken already. Returns how many packets were passed over: of each visit at most one, however far the
+        step, as no such time has gone by."""
+        before, number = self._cursor, self._first
+        self._start, self._first = beginning(self.spec, len(self._order), now, wall)
+        self._cursor = self._ends(until)
+        passed = (self._first - number) * self._events + self._cursor - before
+        return int(np.where(passed > 0, passed % self._events, 0).sum())
+
+    def wait(self, by: int) -> None:
+        """The wall clock was stepped by so many ns: all waits until the clock is there, nothing is passed over."""
+        self.slip(-by % self._interval)
+
     def _fresh(self, until: int, most: int) -> Events:
         ends = self._ends(until)
         counts = np.maximum(ends - self._cursor, 0)
