@@ -3,6 +3,7 @@
 What goes on by itself is in `course`, what is asked on demand in `demand`, the packets in `captures`.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from .settings import Settings
 from .shape import Family, Resolver
 
 Which = Annotated[Literal["all", "bad", "missing", "junk", "denied"], Field("which of them")]
+_USUAL = "probe"  # the instance that needs no name: what has none is of this one
 Most = Annotated[int, Field("rows at most", least=1, most=10_000)]
 Called = Annotated[str, Field("its label or address", pattern=r"[^\s\x00-\x1f]*", longest=253, complete="called")]
 
@@ -109,7 +111,13 @@ class ProbeModule(Captures):
             parts["peers"] = Health.fair(text, state="none")
         if self._echo_fault:
             parts["echo"] = Health.fair(self._echo_fault)
-        return Health.of(parts)
+        return Health.of({name: self._named(part) for name, part in parts.items()})
+
+    def _named(self, part: Health) -> Health:
+        """Several instances are normal, and a site's line names parts without them: `desy of mesh: 50 % lost`."""
+        if part.level is Level.ok or self.env.name == _USUAL:
+            return part
+        return dataclasses.replace(part, text=f"of {self.env.name}: {part.text}")
 
     def called(self) -> list[str]:
         """For completion."""

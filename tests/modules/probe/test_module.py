@@ -93,6 +93,18 @@ async def test_a_service_that_does_not_answer_is_bad_news_in_presence() -> None:
             assert "connect" in (await site.ask("probe latest shop 1")).data[0]["text"]
 
 
+@pytest.mark.parametrize(("name", "whose"), [("mesh", "of mesh: "), ("probe", "")])
+async def test_what_is_not_well_says_of_which_of_several_instances_it_is(name: str, whose: str) -> None:
+    made = settings("127.0.0.1 me", kind="tcp", tcp=Tcp(port=9), limits=Limits(window=1), files=(Path("/nowhere"),))
+    async with stage(ProbeModule, made, **world(name=name)) as site:
+        await until(lambda: {part for part, one in site.health.parts.items() if one.level} == {"me", "list"})
+        assert site.health.parts["me"].text == f"{whose}100 % not good"
+        assert site.health.parts["list"].text.startswith(f"{whose}/nowhere cannot be read")
+        # A site's line names a part without its instance.
+        assert site.presence.status.startswith(f"CRIT 2/2 me {whose}100 % not good since ")
+        assert site.module.course.judge.bad_count == 1
+
+
 async def test_targets_that_cannot_be_asked_from_here_are_not_said_to_be_well() -> None:
     made = settings("127.0.0.1", "127.0.0.2", sources=("192.0.2.77",))  # no address of this host
     async with stage(ProbeModule, made, **world()) as site:
