@@ -260,6 +260,15 @@ async def test_what_cannot_be_written_to_is_said(path: Path, descriptor: Callabl
     assert (done.capture, done.packets, done.bytes, done.text) == (7, 0, 0, text)
 
 
+async def test_a_terminal_that_nobody_reads_holds_up_nobody() -> None:
+    ours, theirs = os.openpty()
+    running = Running(theirs, Order(1))
+    running.send(*[ECHO] * 5000)
+    done = await running.over()
+    assert (done.packets, done.left_out, done.text) == (0, 5000, "a capture goes into a file or a pipe")
+    os.close(ours)
+
+
 async def test_the_end_of_the_engine_waits_for_what_was_taken(begin: Callable[..., Running], path: Path) -> None:
     running = begin()
     running.send(*[ECHO] * 1000)

@@ -1,5 +1,6 @@
 """What a client may say, however odd, ends no engine and costs nobody else anything."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -332,6 +333,26 @@ def test_a_jitter_that_takes_more_memory_than_a_job_may_is_refused(stage: Stage)
     client.begin(Spec(interval=86400.0, burst=1000, jitter=0.5), *hosts, job=2)
     (refused,) = [one for one in client.heard if isinstance(one, Refused)]
     assert refused.text == ("its jitter makes 1,500,000 probes wait, 1,000,000 may at a time; next: a smaller jitter")
+
+
+def test_the_end_comes_though_nobody_reads_a_capture_and_what_was_lost_is_told(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = stage.client()
+    reader, writer = os.pipe()
+    send_fds(client.socket, [encode(Capture(1))], [writer])
+    os.close(writer)
+    client.begin(Spec(interval=0.01, rounds=200, size=1900), *(f"192.0.2.{host}" for host in range(1, 11)))
+    stage.go_on(3)
+    stage.loop.stop()
+    stage.loop.run()
+    client.read()
+    (done,) = [report for report in client.heard if isinstance(report, Captured)]
+    assert done.text == "its reader takes nothing; the engine ends"
+    assert 0 < done.packets < done.left_out
+    assert done.packets + done.left_out == 4000
+    assert f"{done.left_out} packets left out; its reader takes nothing" in caplog.text
+    os.close(reader)
 
 
 def test_no_tenant_takes_all_captures_there_may_be(stage: Stage, tmp_path: Path) -> None:

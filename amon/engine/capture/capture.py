@@ -81,6 +81,10 @@ class Capture:
             self._spill.hurry()
         return self._captured() if self._spill.is_over else None
 
+    def hurry(self) -> None:
+        """After `stop`: a reader that takes nothing is waited for no longer."""
+        self._spill.hurry()
+
     def wait(self, seconds: float) -> Captured | None:
         """After `stop`: what came of it, or None if it is not written within so many seconds."""
         self._spill.hurry()

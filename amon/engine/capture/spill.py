@@ -1,25 +1,21 @@
 """A thread that writes records into a file or a pipe, so that who makes them never waits for a disk or a reader.
 
-What it cannot write whole it takes back, so that the file ends with a whole record. Sources: write(2), pipe(7) (a pipe
-that polls writable takes PIPE_BUF bytes), ftruncate(2).
+What it cannot write whole it takes back, so that the file ends with a whole record. Source: ftruncate(2).
 """
 
 import os
-import stat
 from collections import deque
 from errno import EBADF, EDQUOT, EFBIG, ENOSPC, EPIPE
-from select import PIPE_BUF, POLLOUT, poll
 from threading import Condition, Thread
 from typing import Final
 
 import numpy as np
 
 from amon.engine.capture.pcap import Records
+from amon.engine.linux.sink import Sink, Unread
 
 QUEUE: Final = 8 * 1024 * 1024
 """Bytes that wait to be written."""
-_PIECE: Final = 256 * 1024
-_POLL_MS: Final = 100
 _TEXTS: Final = {
     ENOSPC: "the disk is full",
     EDQUOT: "the disk quota is used up",
@@ -27,10 +23,6 @@ _TEXTS: Final = {
     EPIPE: "who read it has gone",
     EBADF: "it is not open for writing",
 }
-
-
-class _Slow(Exception):
-    """Its reader takes nothing, and the time is up."""
 
 
 class Spill:
@@ -83,7 +75,7 @@ class Spill:
             self._write_all()
         except OSError as error:
             self.text = _TEXTS.get(error.errno or 0, f"it cannot be written: {error.strerror}")
-        except _Slow:
+        except Unread:
             self.text = "its reader takes nothing"
         finally:
             os.close(self._descriptor)
@@ -92,13 +84,13 @@ class Spill:
                 self.lost += sum(map(len, self._waiting))
 
     def _write_all(self) -> None:
-        mode = os.fstat(self._descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
-            self.text = "a capture goes into a file or a pipe"
+        sink = Sink(self._descriptor)
+        if sink.fault:
+            self.text = sink.fault
             return
-        self._write(Records(self._header, np.empty(0, np.int64)), pipe=stat.S_ISFIFO(mode))
+        self._write(Records(self._header, np.empty(0, np.int64)), sink)
         while (records := self._next()) is not None:
-            self._write(records, pipe=stat.S_ISFIFO(mode))
+            self._write(records, sink)
 
     def _next(self) -> Records | None:
         with self._change:
@@ -109,14 +101,12 @@ class Spill:
             self._room += len(records.data)
             return records
 
-    def _write(self, records: Records, *, pipe: bool) -> None:
-        done, piece = 0, PIPE_BUF if pipe else _PIECE
+    def _write(self, records: Records, sink: Sink) -> None:
+        done = 0
         view = memoryview(records.data)
         try:
             while done < len(view):
-                if pipe:
-                    self._await_reader()
-                done += os.write(self._descriptor, view[done : done + piece])
+                done += sink.write(view[done:], lambda: self._hurried)
         finally:
             whole = int(np.searchsorted(records.ends, done, "right"))
             self.packets += whole
@@ -132,10 +122,3 @@ class Spill:
             os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR) - size)
         except OSError:
             pass  # a pipe: its last record is not whole, which readers tell and survive
-
-    def _await_reader(self) -> None:
-        writable = poll()
-        writable.register(self._descriptor, POLLOUT)
-        while not writable.poll(_POLL_MS):
-            if self._hurried:
-                raise _Slow

@@ -1,6 +1,8 @@
 """The captures that run: begun and ended by clients, fed by the loop."""
 
+import logging
 import os
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -28,6 +30,7 @@ class Captures:
     def __init__(self, desk: Desk, jobs: Jobs, epoch: Callable[[], int]) -> None:
         self._desk, self._jobs, self._epoch = desk, jobs, epoch
         self._running: list[tuple[Client, Capture]] = []
+        self._log = logging.getLogger("amon.engine.turn.captures")
 
     def __len__(self) -> int:
         return len(self._running)
@@ -80,9 +83,19 @@ class Captures:
                 self._desk.send(client, done)
 
     def close(self) -> None:
+        """The end of the engine waits for no reader; what was lost by that is told."""
         for _, capture in self._running:
             capture.stop("the engine ends")
-            capture.wait(_WRITTEN_WITHIN)
+            capture.hurry()
+        until = time.monotonic() + _WRITTEN_WITHIN
+        for client, capture in self._running:
+            done = capture.wait(max(0.0, until - time.monotonic()))
+            if done is None:
+                done = Captured(capture.order.capture, 0, 0, text="the engine ends, and it is not written yet")
+            if done.text != "the engine ends" or done.left_out:
+                self._log.warning("a capture of %s: %d packets left out; %s", client, done.left_out, done.text)
+            self._desk.send(client, done)
+        self._running.clear()
 
     def _objection(self, client: Client, order: Order) -> str:
         if len(self._running) >= CAPTURES_MOST:

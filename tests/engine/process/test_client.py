@@ -586,6 +586,19 @@ def test_a_full_disk_ends_it_with_the_reason() -> None:
     assert merged(PCAP, out=Path("/dev/full")).text == "it cannot be written: No space left on device"
 
 
+async def test_the_end_of_a_capture_of_several_cores_comes_though_nobody_reads_it(start: Start, tmp_path: Path) -> None:
+    for core in (1, 0):
+        start(Script(captured=PCAP + record(bytes(984)) * 60), core)
+    reader, writer = os.pipe()
+    os.write(writer, bytes(61_440))  # one page of the 64 KiB is left (pipe(7))
+    async with connect(tmp_path / "socket", "ops", times=Times(answer=1, first=0.02)) as engine:
+        done = await engine.capture(writer)
+    assert done.text == "its reader takes nothing"
+    assert (done.packets, done.bytes) == (4, 4096)
+    os.close(reader)
+    os.close(writer)
+
+
 def test_sockets_of_an_engine_are_one_or_one_for_each_core(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     assert sockets(path) == [path]
