@@ -64,7 +64,9 @@ def _add_ping(ping: argparse.ArgumentParser) -> None:
     ping.add_argument("-t", dest="ttl", type=_ttl, default=64, metavar="TTL", help="time to live (default: 64)")
     ping.add_argument("-D", dest="df", action="store_true", help="do not fragment")
     ping.add_argument("-q", dest="quiet", action="store_true", help="only the summary")
-    ping.add_argument("--pcap", type=Path, metavar="FILE", help="write the packets there, for tcpdump and tshark")
+    ping.add_argument(
+        "--pcap", type=Path, metavar="FILE", help="write the packets there (file or pipe), for tcpdump and tshark"
+    )
     ping.add_argument(
         "--way", default="auto", choices=get_args(Way), help="how to send and receive (default: %(default)s)"
     )

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from errno import ENXIO
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from msgspec import structs
 from amon.engine.asking.client import Engine, Job, connect, packed
 from amon.engine.desk.server import Account, Desk
 from amon.engine.linux.netlink import Netlink
-from amon.engine.messages import SELF, STATES, Batch, Captured, End, Ended, Limits, Sample, Spec
+from amon.engine.messages import SELF, STATES, Batch, End, Ended, Limits, Sample, Spec
 from amon.engine.paths.paths import Paths
 from amon.engine.program import privileges
 from amon.engine.program.process import ROUTED_WAYS, Opener, interfaces_of
@@ -39,6 +40,9 @@ ANSWERED, NOT_ALL, USAGE = 0, 1, 2
 TENANT = "here"
 LIMITS = Limits(rate=10_000, bytes=20_000_000, in_flight=20_000)
 _PCAP_MOST = 2**31
+_UNWAITED = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_READER_WITHIN = 2.0
+"""Seconds in which somebody has to open a FIFO for reading."""
 _ANSWERED = STATES.index("answered")
 
 
@@ -76,15 +80,18 @@ class Told:
 
 
 def ping(wish: Wish) -> int:
-    """Exit code 0: all answered. 1: not all. 2: it cannot be done as asked."""
+    """Exit code 0: all answered. 1: not all. 2: it cannot be done as asked, or not every packet is in the file."""
     try:
         targets = [Told(name, _resolve(name)) for name in wish.addresses]
         with engine(wish, [one.address for one in targets]) as connected:
-            sample = asyncio.run(_ping(wish, targets, connected))
+            sample, unwritten = asyncio.run(_ping(wish, targets, connected))
     except (Failed, Refused) as error:
         print(f"amon-engine ping: {visible(str(error))}", file=sys.stderr)
         return USAGE
     _summary(wish, targets, sample)
+    if unwritten:
+        print(visible(f"amon-engine ping: {wish.pcap}: {unwritten}"), file=sys.stderr)
+        return USAGE
     whole = all(one.ends.keys() == {"answered"} and one.sent >= wish.count for one in targets)
     return ANSWERED if whole else NOT_ALL
 
@@ -140,12 +147,13 @@ def _wanted(wish: Wish) -> list[Wanted]:
     return [Wanted(one, wish.way) for one in interfaces_of(EngineSettings())]
 
 
-async def _ping(wish: Wish, targets: Sequence[Told], connected: socket.socket) -> Sample:
+async def _ping(wish: Wish, targets: Sequence[Told], connected: socket.socket) -> tuple[Sample, str]:
+    """How the engine is at the end, and what is wrong with the file."""
     async with connect(connected, TENANT, client="ping") as engine:
-        done = asyncio.Event()
-        capture = asyncio.create_task(_capture(wish, engine, done))
+        asked, done = asyncio.Event(), asyncio.Event()
+        capture = asyncio.create_task(_capture(wish, engine, asked, done))
         try:
-            await asyncio.sleep(0)  # so that it is asked for first
+            await asked.wait()
             job = await engine.begin(_spec(wish), packed(one.address for one in targets))
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _end, job)
             for denied in job.denied:
@@ -157,10 +165,8 @@ async def _ping(wish: Wish, targets: Sequence[Told], connected: socket.socket) -
             sample = structs.replace(sample, notes=notes)
         finally:
             done.set()
-            captured = await capture
-        if captured is not None and captured.text:
-            print(f"{wish.pcap}: {visible(captured.text)}", file=sys.stderr)
-        return sample
+            unwritten = await capture
+        return sample, unwritten
 
 
 def _end(job: Job) -> None:
@@ -175,19 +181,39 @@ def _spec(wish: Wish) -> Spec:
     )
 
 
-async def _capture(wish: Wish, engine: Engine, done: asyncio.Event) -> Captured | None:
-    if wish.pcap is None:
-        return None
+async def _capture(wish: Wish, engine: Engine, asked: asyncio.Event, done: asyncio.Event) -> str:
+    """Why not every packet is in the file; empty if each is. asked: set when packets may go."""
     try:
-        descriptor = os.open(wish.pcap, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        descriptor = await _opened(wish.pcap) if wish.pcap is not None else None
     except OSError as error:
-        return Captured(0, 0, 0, text=f"cannot be written: {error.strerror}")
+        return f"cannot be written: {error.strerror}"
+    finally:
+        asked.set()
+    if descriptor is None:
+        return ""
     try:
-        return await engine.capture(descriptor, seconds=3600, packets=10_000_000, size=_PCAP_MOST, until=done)
+        captured = await engine.capture(descriptor, seconds=3600, packets=10_000_000, size=_PCAP_MOST, until=done)
     except Failed as error:
-        return Captured(0, 0, 0, text=str(error))
+        return f"may lack packets: {error}"
     finally:
         os.close(descriptor)
+    left_out = [f"{captured.left_out} are left out"] if captured.left_out else []
+    why = "; ".join([*filter(None, [captured.text]), *left_out])
+    return f"lacks packets: {why}" if why else ""
+
+
+async def _opened(path: Path) -> int:
+    """Without O_NONBLOCK a FIFO that nobody reads would be waited for, and Ctrl-C would not end that."""
+    until = time.monotonic() + _READER_WITHIN
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _UNWAITED, 0o644)
+        except OSError as error:
+            if error.errno != ENXIO or not path.is_fifo():
+                raise
+            if time.monotonic() > until:
+                raise OSError(ENXIO, "nobody reads it") from None
+        await asyncio.sleep(0.05)
 
 
 async def _read(wish: Wish, targets: Sequence[Told], job: Job) -> None:

@@ -1,5 +1,6 @@
 """`amon-engine ping`: the whole engine in one program, on the loopback of a network namespace of its own."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -28,11 +29,11 @@ def apart() -> tuple[str, ...]:
     )
 
 
-def ping(*argv: str, words: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+def ping(*argv: str, words: tuple[str, ...] = (), inherits: tuple[int, ...] = ()) -> "subprocess.CompletedProcess[str]":
     if not apart():
         pytest.skip("no network namespaces: neither root nor user namespaces, or no iproute2")
     whole = [*apart(), *words, *PROGRAM, "ping", "-i", "0.05", "-W", "0.5", *argv]
-    return subprocess.run(whole, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False)
+    return subprocess.run(whole, capture_output=True, text=True, timeout=50, cwd=ROOT, check=False, pass_fds=inherits)
 
 
 @pytest.mark.lab
@@ -102,8 +103,53 @@ def test_its_packets_go_into_a_file_that_tcpdump_reads(tmp_path: Path) -> None:
 @pytest.mark.lab
 def test_a_file_that_cannot_be_written_is_told() -> None:
     done = ping("127.0.0.1", "-c", "1", "--pcap", "/proc/none/x")
-    assert done.returncode == 0
-    assert "/proc/none/x: cannot be written: No such file or directory" in done.stderr
+    assert done.returncode == 2
+    assert done.stderr == "amon-engine ping: /proc/none/x: cannot be written: No such file or directory\n"
+    assert "127.0.0.1: 1 sent, 1 answered; rtt " in done.stdout
+
+
+@pytest.mark.lab
+def test_a_full_disk_is_told_and_the_results_are_shown() -> None:
+    done = ping("127.0.0.1", "-c", "3", "--pcap", "/dev/full")
+    assert done.returncode == 2
+    assert "amon-engine ping: /dev/full: lacks packets: the disk is full" in done.stderr
+    assert "127.0.0.1: 3 sent, 3 answered; rtt " in done.stdout
+
+
+@pytest.mark.lab
+def test_a_fifo_that_nobody_reads_is_told_and_no_reason_to_wait(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    done = ping("127.0.0.1", "-c", "1", "--pcap", str(path))
+    assert done.returncode == 2
+    assert done.stderr == f"amon-engine ping: {path}: cannot be written: nobody reads it\n"
+    assert "127.0.0.1: 1 sent, 1 answered; rtt " in done.stdout
+
+
+@pytest.mark.lab
+def test_a_pipe_that_is_not_read_does_not_keep_it_from_its_end() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)))
+        done = ping("127.0.0.1", "-c", "2", "--pcap", f"/proc/self/fd/{writer}", inherits=(writer,))
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert done.returncode == 2
+    assert "lacks packets: its reader takes nothing; 4 are left out" in done.stderr
+    assert "127.0.0.1: 2 sent, 2 answered; rtt " in done.stdout
+
+
+@pytest.mark.lab
+def test_a_terminal_gets_no_packets() -> None:
+    ours, theirs = os.openpty()
+    try:
+        done = ping("127.0.0.1", "-c", "1", "--pcap", f"/proc/self/fd/{theirs}", inherits=(theirs,))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 2
+    assert "lacks packets: a capture goes into a file or a pipe" in done.stderr
 
 
 @pytest.mark.lab
