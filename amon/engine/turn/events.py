@@ -81,6 +81,11 @@ class Later:
         self._near = self._near[count:]
         return count
 
+    def keep(self, which: Bools) -> None:
+        """Forget those of other targets. which: by place in the list."""
+        self._near = self._near[which[self._near.target]]
+        self._far = [left for one in self._far if len(left := one[which[one.target]])]
+
     def slip(self, by: int) -> None:
         """All of them are due so much later."""
         self._until += by

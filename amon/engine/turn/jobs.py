@@ -14,7 +14,7 @@ import numpy as np
 
 from amon.engine.desk.connection import Client
 from amon.engine.messages import Denied, JobId, Spec, State, Tally
-from amon.engine.shapes import I64, U8, U32, U64
+from amon.engine.shapes import I64, U8, U32, U64, Bools
 from amon.engine.turn.events import Events
 from amon.engine.turn.schedule import SECOND, Schedule
 
@@ -22,19 +22,21 @@ ROWS_SHOWN = 1000
 """Denied targets whose places are told."""
 FRAME_MORE = 14 + 40 + 8
 """Bytes of a frame around the payload, at most."""
+LATECOMER = "may be probed only since this job began, and is not in its rounds; next: begin another"
 
 
 @dataclass(slots=True, eq=False)
 class List:
     """A list of targets, judged and put in order. high, low: all of them, denied ones too, by place in the list.
 
-    order: places of those that may be probed, in the order of probing.
+    order: places of those that may be probed, in the order of probing. allowed: whether it may be, by place.
     """
 
     addresses: bytes
     high: U64
     low: U64
     order: U32
+    allowed: Bools
     denied: tuple[Denied, ...]
 
 
@@ -50,6 +52,7 @@ class Edition:
     def __init__(self, job: "Job", targets: List, row: int, base: int, packet: int, schedule: Schedule) -> None:
         self.job, self.list, self.row, self.base, self.packet, self.schedule = job, targets, row, base, packet, schedule
         self.spec = schedule.spec
+        self._began = targets.allowed
         self.number = job.editions
         self.timeout = round(self.spec.timeout * SECOND)
         self.size = self.spec.size + FRAME_MORE
@@ -73,6 +76,27 @@ class Edition:
     @property
     def is_resolved(self) -> bool:
         return self.resolved >= self.count
+
+    @property
+    def probed(self) -> Bools:
+        """By place in the list."""
+        return self._began & self.list.allowed
+
+    @property
+    def denied(self) -> tuple[Denied, ...]:
+        late = np.flatnonzero(self.list.allowed & ~self._began)
+        more = [Denied(LATECOMER, len(late), tuple(late[:ROWS_SHOWN].tolist()))] if len(late) else []
+        return (*self.list.denied, *more)
+
+    def judged(self, targets: List) -> bool:
+        """This list was judged anew: its rounds go on with what may still be probed of it, if anything may."""
+        probed = self._began & targets.allowed
+        if not (count := int(np.count_nonzero(probed))):
+            return False
+        self.list = targets
+        self.schedule.keep(probed, count / int(np.count_nonzero(self._began)))
+        self.look()
+        return True
 
     def take(self, until: int, most: int) -> Events:
         events = self.schedule.take(until, most)

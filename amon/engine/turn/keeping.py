@@ -64,7 +64,7 @@ class Keeper:
     def begin(self, job: Job, spec: Spec, targets: List, limits: Limits, apart: int) -> Edition | None:
         """This list is probed so from now on, if it may; the client is told. apart: realtime minus monotonic, ns."""
         count = len(targets.order)
-        if job.current is not None and spec == job.current.spec and _same(job.current.list, targets):
+        if job.current is not None and spec == job.current.spec and self._goes_on(job.current, targets):
             self._taken(job.current)
             return None
         text = self._objection(job, spec, targets, limits)
@@ -84,6 +84,16 @@ class Keeper:
         self._resolving.append(_Resolving(edition))
         self._taken(edition)
         return edition
+
+    @staticmethod
+    def _goes_on(edition: Edition, targets: List) -> bool:
+        """Whether that is the list that is probed. One with an end goes on also where other targets are allowed than
+        when it began: what has been probed is not probed again."""
+        if targets.addresses != edition.list.addresses:
+            return False
+        # What is denied is told of the first thousand only.
+        same = targets.denied == edition.list.denied and np.array_equal(targets.allowed, edition.list.allowed)
+        return same or (edition.spec.rounds is not None and edition.judged(targets))
 
     def _objection(self, job: Job, spec: Spec, targets: List, limits: Limits) -> str:
         count = len(targets.order)
@@ -108,10 +118,8 @@ class Keeper:
         return ""
 
     def _taken(self, edition: Edition) -> None:
-        targets = edition.list
-        taken = Taken(
-            edition.job.ident, len(targets.order), edition.schedule.rate, targets.denied, edition.job.editions - 1
-        )
+        count = int(np.count_nonzero(edition.probed))
+        taken = Taken(edition.job.ident, count, edition.schedule.rate, edition.denied, edition.job.editions - 1)
         self._desk.send(edition.job.client, taken)
 
     def realign(self, apart: int, by: int) -> None:
@@ -226,15 +234,8 @@ class Keeper:
         return Tally(scheduled=edition.scheduled, skipped=edition.skipped, ahead=ahead, **counts)
 
 
-def _same(one: List, other: List) -> bool:
-    # What is denied is told of the first thousand only.
-    return one.addresses == other.addresses and one.denied == other.denied and np.array_equal(one.order, other.order)
-
-
 def _covers(judged: List, probed: List) -> bool:
     """Whether all that is probed may still be, as far as this list says it."""
     if judged.addresses != probed.addresses:
         return True
-    allowed = np.zeros(len(judged.high), np.bool_)
-    allowed[judged.order] = True
-    return bool(allowed[probed.order].all())
+    return not (probed.allowed & ~judged.allowed).any()

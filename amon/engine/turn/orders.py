@@ -201,6 +201,7 @@ def prepare(addresses: bytes, making: "Future[Guard]", tenant: str, seed: str) -
     guard = making.result()
     high, low = unpack(addresses)
     verdicts = guard.judge(tenant, high, low)
-    allowed = np.flatnonzero(verdicts == 0)
-    places = allowed[order(high[allowed], low[allowed], seed)].astype(np.uint32)
-    return List(addresses, high, low, places, denied_in(verdicts, guard.texts))
+    allowed = verdicts == 0
+    found = np.flatnonzero(allowed)
+    places = found[order(high[found], low[found], seed)].astype(np.uint32)
+    return List(addresses, high, low, places, allowed, denied_in(verdicts, guard.texts))

@@ -8,7 +8,7 @@ distances: for each TTL all targets (TTL-major: a router sees the probes of one 
 import numpy as np
 
 from amon.engine.messages import Spec
-from amon.engine.shapes import I64, U32
+from amon.engine.shapes import I64, U32, Bools
 from amon.engine.turn.events import Events, Later, sorted_by_due
 
 SECOND = 1_000_000_000
@@ -42,11 +42,13 @@ class Schedule:
         self._later = Later()
         self.reach = np.full(int(order.max()) + 1, 255, np.uint8)
         """By place in the list: the TTL at which the target itself answered; it is not probed beyond."""
+        self._only: Bools | None = None
+        self._share = 1.0
 
     @property
     def rate(self) -> float:
         """Packets per second it comes to."""
-        return self._events * self.spec.burst / self._interval * SECOND
+        return self._events * self._share * self.spec.burst / self._interval * SECOND
 
     @property
     def is_over(self) -> bool:
@@ -81,6 +83,12 @@ class Schedule:
         """All that is not taken yet is due so many ns later."""
         self._start += by
         self._later.slip(by)
+
+    def keep(self, which: Bools, share: float) -> None:
+        """Only these are probed from now on, each when it would have been. which: by place in the list; share: of all
+        that this began with."""
+        self._only, self._share = which, share
+        self._later.keep(which)
 
     def realign(self, now: int, wall: int, until: int) -> int:
         """The wall clock was stepped, and shows this now: the rounds are where they would be by it; what is due before
@@ -132,6 +140,8 @@ class Schedule:
         told = Events(target, number, ttl, flow.astype(np.uint8), due)
         if self._ttls > 1:
             told = told[ttl <= self.reach[target]]
+        if self._only is not None:
+            told = told[self._only[told.target]]
         if self._jitter:
             told.due = told.due + self._random.integers(0, self._jitter, len(told))
         return told if len(lanes) == 1 or len(self._offset) == 1 else sorted_by_due(told)
