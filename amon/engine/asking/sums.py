@@ -1,7 +1,7 @@
 """Several engines as one: what they say of themselves, added up. Needs no numpy."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -38,10 +38,19 @@ def samples(several: Sequence[Sample]) -> Sample:
         stamps=(max(p50 for p50, _ in stamps), max(p99 for _, p99 in stamps)) if stamps else None,
         stamped_by=", ".join(dict.fromkeys(one.stamped_by for one in several if one.stamped_by)),
         jobs=max(one.jobs for one in several),  # a job stands in each engine that has targets of it
-        ways={name: way for one in several for name, way in one.ways.items()},
+        ways=_ways(one.ways for one in several),
         notes=tuple(dict.fromkeys(note for one in several for note in one.notes)),
         **{name: added(name) for name in ("sent", "received", "memory", "targets", "in_flight", "ahead", "queued")},
     )
+
+
+def _ways(several: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """By interface; of two engines at one each may have another."""
+    found: dict[str, list[str]] = {}
+    for one in several:
+        for name, way in one.items():
+            found.setdefault(name, []).append(way)
+    return {name: ", ".join(dict.fromkeys(ways)) for name, ways in found.items()}
 
 
 def _worst3(several: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
@@ -61,7 +70,7 @@ def welcomes(several: Sequence[Welcome]) -> Welcome:
     return structs.replace(
         several[0],
         engine=" ".join(one.engine for one in several),
-        ways={name: way for one in several for name, way in one.ways.items()},
+        ways=_ways(one.ways for one in several),
         limits=limits,
         notes=tuple(dict.fromkeys(note for one in several for note in one.notes)),
     )

@@ -87,12 +87,14 @@ def check(path: Path, world: World, *, offline: bool = False, attempt: Try | Non
     if settings is None or offline:
         return Report(path, tuple(problems), tuple(notes))
     _look_at_socket(settings, notes)
-    from amon.engine.program.process import interfaces_of
+    from amon.engine.program.process import interfaces_of, queues_of
 
     ways: dict[str, WayFound] = {}
     for interface in (*interfaces_of(settings), ""):
         way = ways[interface or SYSTEM_ROUTING] = (attempt or try_way)(interface, settings)
         problems += _missing(interface, way, settings)
+        if interface and way.name == "xsk+ring":
+            _look_at_queues(interface, queues_of(interface), settings, problems, notes)
     if not any(way.name for way in ways.values()):
         problems.append(Problem("", "there is no way to the network at all: nothing could be sent"))
     return Report(path, tuple(problems), tuple(notes), ways, privileges.named(privileges.effective() & OURS))
@@ -101,6 +103,7 @@ def check(path: Path, world: World, *, offline: bool = False, attempt: Try | Non
 _UNTRIED = (
     "xdp: not tried: it puts a program on the interface; next: dedicated = true, on a host that is there to probe"
 )
+_NOT_FOR_SEVERAL = "xdp: not tried: it is for one process, and there are several `cores`"
 OURS = frozenset(privileges.NAMES)
 
 
@@ -113,6 +116,22 @@ def _look_at_socket(settings: EngineSettings, notes: list[Problem]) -> None:
         notes.append(
             Problem("socket", f"{settings.socket.parent} is not there yet; RuntimeDirectory= of the unit makes it")
         )
+
+
+def _look_at_queues(
+    interface: str, queues: int, settings: EngineSettings, problems: list[Problem], notes: list[Problem]
+) -> None:
+    """Each core sends on one of its own."""
+    cores = len(settings.cores)
+    if cores <= queues:
+        return
+    short = f"has {queues} queue{'s' if queues > 1 else ''} for {cores} cores"
+    more = f"ethtool -L {interface} combined {cores}"
+    if settings.way == "xsk+ring":
+        text = f'{short}: the others cannot have xsk+ring; next: {more}, or way = "auto"'
+        problems.append(Problem(f"interfaces.{interface}", text))
+    else:
+        notes.append(Problem(f"interfaces.{interface}", f"{short}: the others take packet+ring; next: {more}"))
 
 
 def _missing(interface: str, way: WayFound, settings: EngineSettings) -> list[Problem]:
@@ -139,7 +158,8 @@ def try_way(interface: str, settings: EngineSettings) -> WayFound:
         return WayFound("", (str(refused),))
     ways.close()
     untried = interface and settings.way == "auto" and not settings.dedicated and ways.name == "xsk+ring"
-    return WayFound(ways.name, (*([_UNTRIED] if untried else []), *ways.notes))
+    why = [_UNTRIED if len(settings.cores) < 2 else _NOT_FOR_SEVERAL] if untried else []
+    return WayFound(ways.name, (*why, *ways.notes))
 
 
 def _exists(interface: str) -> bool:

@@ -85,11 +85,25 @@ def _judge(settings: EngineSettings, world: World, loaded: Loaded) -> None:
             some = ", ".join(map(str, sorted(world.cores)))
             problems.append(Problem("cores", f"there is no core {core} for this process, but {some}"))
     problems += _twice(settings.cores, "cores") + _twice(settings.interfaces, "interfaces")
-    problems += _networks(settings.deny, "deny")
+    problems += _xdp_for_several(settings) + _networks(settings.deny, "deny")
     if settings.way == "xdp" and not settings.dedicated:
         notes.append(Problem("way", "xdp attaches a program to the interface; other programs of that kind are refused"))
     made = [_tenant(name, tenant, settings, world, loaded) for name, tenant in settings.tenants.items()]
     loaded.accounts = tuple(made)
+
+
+def _xdp_for_several(settings: EngineSettings) -> list[Problem]:
+    """The device chooses the queue of an answer: who receives by XDP sits on all queues, so a second one on none."""
+    if len(settings.cores) < 2:
+        return []
+    several = f"so one process only can have it, not {len(settings.cores)}"
+    if settings.way == "xdp":
+        text = f"xdp takes all queues of an interface, {several}; next: one core, or another way"
+        return [Problem("way", text)]
+    if settings.way == "auto" and settings.dedicated:
+        text = f"would have xdp taken, which takes all queues of an interface, {several}; next: one core, or false"
+        return [Problem("dedicated", text)]
+    return []
 
 
 def _tenant(name: str, tenant: TenantSettings, whole: EngineSettings, world: World, loaded: Loaded) -> Account:

@@ -92,7 +92,10 @@ class EngineSettings:
     ] = "auto"
     dedicated: Annotated[
         bool,
-        Field("this host is there to probe: `auto` may attach a program to the interface (XDP) and take all it can"),
+        Field(
+            "this host is there to probe: `auto` may attach a program to the interface (XDP) and take all it can;"
+            " not with several `cores`"
+        ),
     ] = False
     cores: Annotated[
         tuple[Core, ...],

@@ -130,7 +130,7 @@ class Attachment:
     def _unopened(self, seat: Seat, error: Unopened) -> str:
         place = f"queue {seat.queue} of {self.interface}"
         if error.step == "bind" and error.errno == errno.EBUSY:
-            return f"{place}: another AF_XDP socket is there: choose another queue, or end its program"
+            return f"{place}: another AF_XDP socket is there: end its program; of several `cores`: ethtool -L"
         if error.step == "bind" and error.errno == errno.EINVAL:
             return f"{place}: no such queue"
         if error.step == "memory" and error.errno in (errno.ENOBUFS, errno.ENOMEM):

@@ -1,7 +1,8 @@
 """Where a right, a system call or a kind of socket is refused the engine takes the next best way, and says so."""
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -18,11 +19,13 @@ TARGETS = [one for place in (0, 1) for family in (4, 6) for one in addresses(fam
 AF_PACKET, AF_XDP = 17, 44
 
 
-async def probed(words: tuple[str, ...], *, dedicated: bool = False) -> tuple[Mapping[str, str], str]:
+async def probed(
+    words: tuple[str, ...] = (), *, dedicated: bool = False, cores: Sequence[int] = ()
+) -> tuple[Mapping[str, str], str]:
     """The ways it took, and what it says about the others; the counts are exact whichever that is."""
     with scripted([answer(), silent()]) as (end, script), folder() as place:
         let_everybody_ping(end.space)
-        lab = prober(place, end.space, interface=end.interface, words=words, dedicated=dedicated)
+        lab = prober(place, end.space, interface=end.interface, words=words, dedicated=dedicated, cores=cores)
         async with lab as one, one.client() as client:
             book = await book_of(client, SPEC, TARGETS)
             sample = await client.sample()
@@ -49,6 +52,13 @@ async def test_with_every_right_a_dedicated_host_is_probed_from_by_xdp() -> None
 async def test_without_dedication_no_program_is_attached() -> None:
     ways, _ = await probed(())
     assert ways["lab0"] == "xsk+ring"
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+async def test_of_two_cores_at_one_queue_the_second_takes_the_next_best_way_and_it_is_told() -> None:
+    ways, notes = await probed(cores=sorted(os.sched_getaffinity(0))[:2])
+    assert sorted(ways["lab0"].split(", ")) == ["packet+ring", "xsk+ring"]
+    assert "xsk+ring: queue 0 of lab0: another AF_XDP socket is there: end its program; of several `cores`" in notes
 
 
 @pytest.mark.parametrize(

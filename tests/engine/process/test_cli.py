@@ -199,6 +199,25 @@ def test_an_interface_that_was_named_and_has_no_way_is_a_problem(write: Callable
     ]
 
 
+def test_cores_that_have_no_queue_of_their_own_are_told(write: Callable[[str], str]) -> None:
+    found = {"lo": WayFound("xsk+ring"), "": WayFound("raw")}  # which has one queue
+    own = World(cores=frozenset({0, 1}), user=lambda name: 0, group=lambda name: 0)
+    text = 'interfaces = ["lo"]\ncores = [0, 1]\n'
+    report = check(Path(write(text + GOOD)), own, attempt=tried(found))
+    (note,) = [str(one) for one in report.notes if one.path == "interfaces.lo"]
+    assert note == (
+        "interfaces.lo: has 1 queue for 2 cores: the others take packet+ring; next: ethtool -L lo combined 2"
+    )
+    assert report.problems == ()
+    report = check(Path(write(f'{text}way = "xsk+ring"\n{GOOD}')), own, attempt=tried(found))
+    assert [str(one) for one in report.problems] == [
+        "interfaces.lo: has 1 queue for 2 cores: the others cannot have xsk+ring; next: ethtool -L lo combined 2, or "
+        'way = "auto"'
+    ]
+    report = check(Path(write('interfaces = ["lo"]\ncores = [0]\n' + GOOD)), own, attempt=tried(found))
+    assert [one for one in report.notes if one.path == "interfaces.lo"] == []
+
+
 def test_no_way_at_all_is_a_problem(write: Callable[[str], str]) -> None:
     found = {"eth0": WayFound(""), "": WayFound("", ("raw: no right",))}
     report = check(Path(write('interfaces = ["eth0"]\n' + GOOD)), world(), attempt=tried(found))

@@ -623,6 +623,12 @@ def test_samples_of_several_cores_are_added_and_the_worst_shown() -> None:
     assert samples([one]) is one
 
 
+def test_each_way_that_cores_have_at_one_interface_is_told() -> None:
+    one = Sample(1, 1, 10, 9, 0.5, 100, Tally(), {}, ways={"eth0": "xsk+ring", "routed": "raw"})
+    two = Sample(1, 1, 10, 9, 0.5, 100, Tally(), {}, ways={"eth0": "packet+ring", "routed": "raw"})
+    assert samples([one, two]).ways == {"eth0": "xsk+ring, packet+ring", "routed": "raw"}
+
+
 def test_the_client_needs_no_numpy() -> None:
     look = "import sys, amon.engine.asking.client; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=30).stdout == "False\n"

@@ -64,6 +64,12 @@ def test_users_and_groups_may_be_numbers(read: Load) -> None:
          "bytes: 'kg' is not a unit of this quantity; expected a size such as '64 KiB', '10 MB' or '512 B'"),
         ('way = "fast"\n' + GOOD, "way: expected one of auto, xdp, xsk+ring, packet+ring, raw, ping"),
         ("cores = [0, 7]\n" + GOOD, "cores: there is no core 7 for this process, but 0, 1"),
+        ('cores = [0, 1]\nway = "xdp"\ndedicated = true\n' + GOOD,
+         "way: xdp takes all queues of an interface, so one process only can have it, not 2; next: one core, or another"
+         " way"),
+        ("cores = [0, 1]\ndedicated = true\n" + GOOD,
+         "dedicated: would have xdp taken, which takes all queues of an interface, so one process only can have it, not"
+         " 2; next: one core, or false"),
         ("cores = [1, 1]\n" + GOOD, "cores: 1 is given twice"),
         ('interfaces = ["eth0", "eth0"]\n' + GOOD, "interfaces: eth0 is given twice"),
         ('socket = "here"\n' + GOOD, "socket: here is relative; write the whole path"),
@@ -98,7 +104,9 @@ def test_a_mistake_hides_no_other(read: Load) -> None:
         ('[tenants.site]\nusers = ["amon"]\nallow = []\n', "tenants.site.allow: is empty: it may have nothing probed"),
         (GOOD + "rate = 20000\n",
          "tenants.site.rate: 20000 is more than the 10000 of all tenants together, which is what counts"),
-        ('way = "xdp"\n' + GOOD,
+        ('cores = [0, 1]\nway = "raw"\ndedicated = true\n[tenants.site]\n',
+         "tenants.site: has neither users nor groups: only root may speak for it"),
+        ('way = "xdp"\ncores = [1]\n' + GOOD,
          "way: xdp attaches a program to the interface; other programs of that kind are refused"),
     ],
 )  # fmt: skip

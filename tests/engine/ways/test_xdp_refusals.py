@@ -51,7 +51,7 @@ def test_an_interface_without_ethernet_is_refused() -> None:
 @needs_root
 def test_a_queue_in_use_is_refused(lab: Scene) -> None:
     ends = lab.open()
-    with pytest.raises(WayRefused, match="queue 0 of near: another AF_XDP socket is there: choose another queue"):
+    with pytest.raises(WayRefused, match="queue 0 of near: another AF_XDP socket is there: end its program"):
         lab.open()
     for end in ends:
         end.close()
