@@ -79,3 +79,30 @@ def test_rows_that_are_not_in_use_cannot_be_freed(first: int, count: int) -> Non
         targets.free(first, count)
     targets.free(0, 3)
     assert len(targets) == 6
+
+
+@given(st.lists(st.integers(1, 40), max_size=12), st.integers(1, 9))
+def test_columns_that_grow_bit_by_bit_keep_what_is_in_them(counts: list[int], most: int) -> None:
+    targets = Targets(8)
+    held: dict[int, int] = {}
+    for mark, count in enumerate(counts):
+        while not targets.make_room(count, most):
+            pass
+        first = targets.take(count)
+        targets.put(first, np.full(count, mark, np.uint64), np.arange(count, dtype=np.uint64))
+        held[first] = count
+        if mark % 3 == 2:
+            gone = min(held)
+            targets.free(gone, held.pop(gone))
+        for first, length in held.items():
+            assert targets.low[first : first + length].tolist() == list(range(length))
+    assert len(targets) == sum(held.values())
+
+
+def test_an_address_may_get_another_hop_while_the_columns_grow() -> None:
+    targets = Targets(100)
+    first = targets.add(np.zeros(100, np.uint64), np.arange(100, dtype=np.uint64))
+    assert not targets.make_room(50, 60)
+    targets.hop[first : first + 100] = 7
+    assert targets.make_room(50, 60)
+    assert set(targets.hop[first : first + 100].tolist()) == {7}

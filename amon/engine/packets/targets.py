@@ -1,9 +1,10 @@
 """The addresses under probe, each once, as columns. Source: RFC 4291, 2.5.5.2 (IPv4 mapped into IPv6)."""
 
 from bisect import insort
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amon.engine.packets.checksum import address_sum
 from amon.engine.shapes import MAPPED, U8, U16, U32, U64
@@ -11,9 +12,11 @@ from amon.engine.shapes import MAPPED, U8, U16, U32, U64
 NO_HOP: Final = 0xFFFF
 """In column `hop`: no next hop is known."""
 _ABOVE_32 = np.uint64(32)
+_ALL = 1 << 62
+Column = NDArray[Any]
 
 
-def unpack(addresses: bytes) -> tuple[U64, U64]:
+def unpack(addresses: bytes | bytearray) -> tuple[U64, U64]:
     """High and low halves of addresses of 16 bytes each; IPv4 mapped. Raises ValueError if a piece is left over."""
     halves = np.frombuffer(addresses, ">u8").reshape(-1, 2)
     return halves[:, 0].astype(np.uint64), halves[:, 1].astype(np.uint64)
@@ -43,6 +46,8 @@ class Targets:
         self.hop: U16 = np.full(capacity, NO_HOP, np.uint16)
         self.sum: U32 = np.zeros(capacity, np.uint32)
         self._gaps: list[tuple[int, int]] = [(0, capacity)]  # first row and one behind the last, in order, apart
+        self._larger: list[Column] = []  # while they grow
+        self._copied = 0
 
     def __len__(self) -> int:
         """Rows in use."""
@@ -50,12 +55,39 @@ class Targets:
 
     def add(self, high: U64, low: U64) -> int:
         """Puts addresses into rows next to each other; the first of these."""
-        first = self._room(len(high))
+        while not self.make_room(len(high)):
+            pass
+        first = self.take(len(high))
+        self.put(first, high, low)
+        return first
+
+    def make_room(self, count: int, most: int = _ALL) -> bool:
+        """Whether there are so many free rows next to each other. If not the columns grow, by at most so many rows that
+        are copied in this call, and it is to be asked for again: to copy millions takes long."""
+        if self._larger:
+            self._grow_on(most)
+        if self._larger:
+            return False
+        if any(end - first >= count for first, end in self._gaps):
+            return True
+        whole = len(self.high) + max(len(self.high), count)
+        self._larger, self._copied = [np.zeros(whole, column.dtype) for column in self._columns], 0
+        return self.make_room(count, most)
+
+    def take(self, count: int) -> int:
+        """The first of so many free rows, from now on used; there is room for them. What is in them is to be `put`."""
+        for place, (first, end) in enumerate(self._gaps):
+            if end - first >= count:
+                self._gaps[place : place + 1] = [(first + count, end)] if first + count < end else []
+                return first
+        raise ValueError(f"there is no room for {count} rows")
+
+    def put(self, first: int, high: U64, low: U64) -> None:
+        """Addresses into rows that were taken, from this one on."""
         rows = slice(first, first + len(high))
         which = family(high, low)
         self.high[rows], self.low[rows], self.family[rows], self.hop[rows] = high, low, which, NO_HOP
         self.sum[rows] = np.where(which == 4, address_sum(high, low, 4), address_sum(high, low, 6))
-        return first
 
     def free(self, first: int, count: int) -> None:
         """These rows may be used again: no probe of theirs is under way. Raises ValueError if they are not in use."""
@@ -67,26 +99,22 @@ class Targets:
         insort(self._gaps, (first, end))
         self._join()
 
-    def _room(self, count: int) -> int:
-        """The first of so many free rows, from now on used."""
-        while True:
-            for place, (first, end) in enumerate(self._gaps):
-                if end - first >= count:
-                    self._gaps[place : place + 1] = [(first + count, end)] if first + count < end else []
-                    return first
-            self._grow(count)
+    @property
+    def _columns(self) -> list[Column]:
+        return [self.high, self.low, self.family, self.sum, self.hop]
 
-    def _grow(self, count: int) -> None:
-        """At least doubles the columns."""
+    def _grow_on(self, most: int) -> None:
         had = len(self.high)
-        more = max(had, count)
-        self.high = np.append(self.high, np.zeros(more, np.uint64))
-        self.low = np.append(self.low, np.zeros(more, np.uint64))
-        self.family = np.append(self.family, np.zeros(more, np.uint8))
-        self.sum = np.append(self.sum, np.zeros(more, np.uint32))
-        self.hop = np.append(self.hop, np.full(more, NO_HOP, np.uint16))
-        self._gaps.append((had, had + more))
-        self._join()
+        rows = slice(self._copied, min(self._copied + most, had))
+        for old, new in zip(self._columns, self._larger, strict=True):
+            new[rows] = old[rows]
+        self._copied = rows.stop
+        if rows.stop == had:
+            self._larger[-1][:had] = self.hop  # some may be others since they were copied
+            self.high, self.low, self.family, self.sum, self.hop = self._larger
+            self._larger = []
+            self._gaps.append((had, len(self.high)))
+            self._join()
 
     def _join(self) -> None:
         joined: list[tuple[int, int]] = []

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from amon.engine.messages import Ended, Limits, Refused, Spec, State, Taken, Tal
 from amon.engine.packets.frames import spec as packet_of
 from amon.engine.packets.table import Table
 from amon.engine.packets.targets import Targets
-from amon.engine.paths.hops import HOPS_MOST
 from amon.engine.paths.paths import Paths
 from amon.engine.shapes import U16
 from amon.engine.turn.hearing import Hearer
 from amon.engine.turn.jobs import Edition, Job, Jobs, List
-from amon.engine.turn.schedule import ROUND_MOST, SECOND, Schedule, beginning, interval_of
+from amon.engine.turn.schedule import ROUND_MOST, SECOND, Schedule, beginning, interval_of, rate_of
 from amon.engine.turn.sending import AHEAD
 
+PUT_AT_ONCE = 1 << 16
+"""Targets that get their rows in one turn, or rows that get others: 2 to 4 ms."""
 RESOLVED_AT_ONCE = 256
 """Addresses whose next hop is asked for in one turn: 1 to 2 ms."""
 NEIGHBOURS_WITHIN = SECOND
@@ -30,9 +31,22 @@ MOVED_MOST = 1_000_000
 
 
 @dataclass(slots=True)
+class _Putting:
+    """A list on its way into rows of `Targets`, from `base` on: so many are there."""
+
+    targets: List
+    base: int | None = None
+    done: int = 0
+
+
+@dataclass(slots=True)
 class _Resolving:
+    """hops: found so far; wanted: those of targets that may be probed."""
+
     edition: Edition
     done: int = 0
+    hops: set[int] = field(default_factory=set)
+    wanted: set[int] = field(default_factory=set)
 
 
 class Keeper:
@@ -44,12 +58,14 @@ class Keeper:
         paths: Paths,
         desk: Desk,
         hearer: Hearer,
+        begun: Callable[[Edition], None],
         monotonic: Callable[[], int],
     ) -> None:
         self._jobs, self._targets, self._table = jobs, targets, table
         self._paths = paths
-        self._desk, self._hearer, self._monotonic = desk, hearer, monotonic
+        self._desk, self._hearer, self._begun, self._monotonic = desk, hearer, begun, monotonic
         self._random = np.random.default_rng()
+        self._putting: _Putting | None = None
         self._resolving: deque[_Resolving] = deque()
         self._past = Tally()
         self._told = 0
@@ -61,29 +77,58 @@ class Keeper:
 
     # --- beginning
 
-    def begin(self, job: Job, spec: Spec, targets: List, limits: Limits, apart: int) -> Edition | None:
-        """This list is probed so from now on, if it may; the client is told. apart: realtime minus monotonic, ns."""
-        count = len(targets.order)
-        if job.current is not None and spec == job.current.spec and self._goes_on(job.current, targets):
-            self._taken(job.current)
-            return None
-        text = self._objection(job, spec, targets, limits)
-        if text:
-            self._desk.send(job.client, Refused(text, job.ident))
-            if job.current is None or not _covers(targets, job.current.list):
-                self._jobs.stop(job)
-            return None
+    def begin(self, job: Job, spec: Spec, targets: List, limits: Limits, apart: int) -> bool:
+        """This list is probed so from now on, if it may; the client is told. Whether that is done: a long list takes
+        some turns, and is to be said again in each until it is given up. apart: realtime minus monotonic, ns."""
+        if self._putting is None:
+            if job.current is not None and spec == job.current.spec and self._goes_on(job.current, targets):
+                self._taken(job.current)
+                return True
+            if text := self._objection(job, spec, targets, limits):
+                self._object(job, targets, text)
+                return True
+            self._putting = _Putting(targets)
+        elif self._putting.targets is not targets:
+            return False  # one after the other, none takes long
+        base = self._put(self._putting)
+        if base is None:
+            return False
+        self._putting = None
         now = self._monotonic()
-        start, first = beginning(spec, count, now, now + apart)
-        schedule = Schedule(targets.order, spec, start, first, self._random)
+        schedule = Schedule(targets.order, spec, *beginning(spec, len(targets.order), now, now + apart), self._random)
         schedule.skip(now)
-        base = self._targets.add(targets.high, targets.low)
         packet = packet_of(spec.size, spec.tos, spec.df)
         edition = Edition(job, targets, self._jobs.take_row(), base, packet, schedule)
         self._jobs.begin(edition)
         self._resolving.append(_Resolving(edition))
         self._taken(edition)
-        return edition
+        self._begun(edition)
+        return True
+
+    def give_up(self, targets: List) -> None:
+        """It is not to begin any more."""
+        work = self._putting
+        if work is not None and work.targets is targets:
+            self._putting = None
+            if work.base is not None:
+                self._targets.free(work.base, len(targets.high))
+
+    def _put(self, work: _Putting) -> int | None:
+        """Some more of it into its rows; the first of these once all are there."""
+        high, low = work.targets.high, work.targets.low
+        if work.base is None:
+            if not self._targets.make_room(len(high), PUT_AT_ONCE):
+                return None
+            work.base = self._targets.take(len(high))
+        rows = slice(work.done, work.done + PUT_AT_ONCE)
+        self._targets.put(work.base + work.done, high[rows], low[rows])
+        work.done = rows.stop
+        return work.base if work.done >= len(high) else None
+
+    def _object(self, job: Job, targets: List, text: str) -> None:
+        self._desk.send(job.client, Refused(text, job.ident))
+        if job.current is None or not _covers(targets, job.current.list):
+            self._jobs.stop(job)
 
     @staticmethod
     def _goes_on(edition: Edition, targets: List) -> bool:
@@ -105,7 +150,7 @@ class Keeper:
         if interval_of(spec, count) > ROUND_MOST:
             days = ROUND_MOST // SECOND // 86400
             return f"at {spec.rate:g} packets/s a round would take more than {days} days; next: a larger rate"
-        rate = Schedule(targets.order, spec, 0, 0, self._random).rate
+        rate = rate_of(spec, count)
         if rate > limits.rate:
             wanted = f"{count:,} targets every {spec.interval:g} s come to {rate:,.0f} packets/s"
             return f"{wanted}, and {job.client.tenant} may send {limits.rate:,.0f}; next: a longer interval, or `rate`"
@@ -145,14 +190,19 @@ class Keeper:
             return False
         first, end = work.done, min(work.done + RESOLVED_AT_ONCE, edition.count)
         rows = slice(edition.base + first, edition.base + end)
-        self._targets.hop[rows] = self._paths.resolve(edition.list.high[first:end], edition.list.low[first:end])
+        found = self._paths.resolve(edition.list.high[first:end], edition.list.low[first:end])
+        self._targets.hop[rows] = found
+        for hops in (work.hops, edition.hops):
+            hops.update(found.tolist())
+        work.wanted.update(found[edition.list.allowed[first:end]].tolist())
         work.done = end
         if end < edition.count:
             self._resolving.append(work)  # a short list is not to wait for a long one
             return False
+        edition.hops = work.hops
         if not self._resolving:
             self._paths.keep(self._hops_in_use())
-        return self._ready(edition)
+        return self._ready(work)
 
     def resolve_again(self) -> None:
         """The ways may be others now. What is probed goes on as it was until its next hops are found anew."""
@@ -161,16 +211,15 @@ class Keeper:
         again = (edition for edition in self._jobs.probed if id(edition) not in waiting)
         self._resolving.extend(_Resolving(edition) for edition in again)
 
-    def _ready(self, edition: Edition) -> bool:
+    def _ready(self, work: _Resolving) -> bool:
         """A new list whose next hops are found; whether it can be probed now."""
+        edition = work.edition
         if edition.is_resolved:
             return False
-        hops = self._targets.hop[edition.base : edition.base + edition.count]
         now = self._monotonic()
         edition.wait_until = edition.wait_until or now + NEIGHBOURS_WITHIN
-        allowed = hops[edition.list.order]
-        if now < edition.wait_until and not self._paths.hops.usable[allowed].all():
-            self._resolving.append(_Resolving(edition, edition.count))
+        if now < edition.wait_until and not self._paths.hops.usable[list(work.wanted)].all():
+            self._resolving.append(work)
             return False
         edition.resolved = edition.count
         if not edition.spec.aligned:
@@ -178,10 +227,8 @@ class Keeper:
         return True
 
     def _hops_in_use(self) -> U16:
-        used = np.zeros(HOPS_MOST + 1, np.bool_)  # ten times as fast as to sort millions
-        for one in self._jobs.editions.values():
-            used[self._targets.hop[one.base : one.base + one.count]] = True
-        return np.flatnonzero(used).astype(np.uint16)
+        used: set[int] = set().union(*(one.hops for one in self._jobs.editions.values()))
+        return np.array(sorted(used), np.uint16)
 
     # --- going on, and ending
 

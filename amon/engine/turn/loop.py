@@ -114,11 +114,12 @@ class Loop:
             Spacing(lambda tenant: self._rules.tenants[tenant].limits, GATE_BURST / 2), self._is_held,
         )  # fmt: skip
         self._hearer = Hearer(self._jobs, self._targets, self._table, ports, desk, self._captures)
-        self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer, monotonic)
+        self._keeper = Keeper(self._jobs, self._targets, self._table, paths, desk, self._hearer, self._begun, monotonic)
         self._executor = executor or Aside()
         self._orders = Orders(
-            desk, self._jobs, lambda: self._guard, self._executor, self._begin, self._resume, self._other
-        )
+            desk, self._jobs, lambda: self._guard, self._executor, self._begin, self._keeper.give_up, self._resume,
+            self._other,
+        )  # fmt: skip
         self._monitor = Monitor(now)
         self._held: set[int] = set()
         self._apart = apart()
@@ -235,11 +236,13 @@ class Loop:
 
     # --- jobs
 
-    def _begin(self, job: Job, spec: Spec, targets: List) -> None:
-        edition = self._keeper.begin(job, spec, targets, self._rules.tenants[job.client.tenant].limits, self._apart)
-        if edition is not None:
-            self._sender.begins(edition)
-            self._captures.choose()
+    def _begin(self, job: Job, spec: Spec, targets: List) -> bool:
+        limits = self._rules.tenants[job.client.tenant].limits
+        return self._keeper.begin(job, spec, targets, limits, self._apart)
+
+    def _begun(self, edition: Edition) -> None:
+        self._sender.begins(edition)
+        self._captures.choose()
 
     def _resume(self, job: Job) -> None:
         if job.current is not None:

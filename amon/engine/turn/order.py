@@ -29,10 +29,12 @@ def order(high: U64, low: U64, seed: str) -> U32:
 
 def _spread(network: U64, point: U64) -> F64:
     """Of targets sorted by network: each network's members at equal distances around the round, from its own point."""
-    first = np.flatnonzero(np.concatenate(([True], network[1:] != network[:-1]))) if len(network) else np.empty(0, int)
-    sizes = np.diff(np.append(first, len(network)))
-    place = np.arange(len(network)) - np.repeat(first, sizes)
-    phase: F64 = np.mod(point.astype(np.float64) / 2.0**64 + place / np.repeat(sizes, sizes), 1.0)
+    begins = np.ones(len(network), np.bool_)
+    begins[1:] = network[1:] != network[:-1]
+    first, which = np.flatnonzero(begins), np.cumsum(begins) - 1  # np.repeat would not let go of the interpreter
+    sizes = np.diff(first, append=len(network))
+    place = np.arange(len(network)) - first[which]
+    phase: F64 = np.mod(point.astype(np.float64) / 2.0**64 + place / sizes[which], 1.0)
     return phase
 
 

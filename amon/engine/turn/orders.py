@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from itertools import chain
 from typing import assert_never
 
 import numpy as np
@@ -27,7 +28,8 @@ from amon.engine.messages import (
 )
 from amon.engine.packets.targets import unpack
 from amon.engine.rules.guard import Guard
-from amon.engine.turn.jobs import Job, Jobs, List, Preparing, denied_in
+from amon.engine.shapes import U64
+from amon.engine.turn.jobs import Addresses, Job, Jobs, List, Preparing, denied_in
 from amon.engine.turn.order import order
 
 TARGETS_MOST = 4_000_000
@@ -40,8 +42,9 @@ JOBS_OF_ALL = 4096
 class Orders:
     """executor: one thread where long lists are made ready; `poll` takes them from there. guard: of this moment.
 
-    started: told of a list that is to be probed from now on. resumed: told of a job that was paused. others: told of
-    what is not about jobs, and of a client that has gone.
+    started: told of a list that is to be probed from now on, in each turn until it says that it is. given_up: told of
+    one that is not any more. resumed: told of a job that was paused. others: told of what is not about jobs, and of a
+    client that has gone.
     """
 
     def __init__(
@@ -50,12 +53,13 @@ class Orders:
         jobs: Jobs,
         guard: "Callable[[], Future[Guard]]",
         executor: Executor,
-        started: Callable[[Job, Spec, List], None],
+        started: Callable[[Job, Spec, List], bool],
+        given_up: Callable[[List], None],
         resumed: Callable[[Job], None],
         others: Callable[[Said], None],
     ) -> None:
         self._desk, self._jobs, self._guard, self._executor = desk, jobs, guard, executor
-        self._started, self._resumed, self._others = started, resumed, others
+        self._started, self._given_up, self._resumed, self._others = started, given_up, resumed, others
         self._preparing: list[Job] = []
         self._log = logging.getLogger("amon.engine.turn.orders")
 
@@ -87,21 +91,34 @@ class Orders:
         """Take over the lists that are ready."""
         for job in list(self._preparing):
             preparing = job.preparing
-            if preparing is not None and job.over:
-                preparing.future.cancel()
-            elif preparing is not None and not preparing.future.done():
-                continue
+            if preparing is None or job.over:
+                self._end(job)
+            elif preparing.future.done():
+                self._take_over(job, preparing)
+
+    def _take_over(self, job: Job, preparing: Preparing) -> None:
+        fault = preparing.future.exception()
+        if fault is not None:
+            self._end(job)
+            self._log.error(
+                "the targets of job %d of %s could not be made ready", job.ident, job.client, exc_info=fault
+            )
+            self._refuse(job, f"the targets could not be made ready: {fault!r}")
+        elif self._started(job, preparing.spec, preparing.future.result()):
             self._preparing.remove(job)
             job.preparing = None
-            if preparing is None or job.over:
-                continue
-            try:
-                ready = preparing.future.result()
-            except Exception as fault:
-                self._log.exception("the targets of job %d of %s could not be made ready", job.ident, job.client)
-                self._refuse(job, f"the targets could not be made ready: {fault!r}")
-            else:
-                self._started(job, preparing.spec, ready)
+
+    def _end(self, job: Job) -> None:
+        """Of making its list ready."""
+        if job.preparing is not None:
+            self._give_up(job.preparing)
+        self._preparing.remove(job)
+        job.preparing = None
+
+    def _give_up(self, preparing: Preparing) -> None:
+        future = preparing.future
+        if not future.cancel() and future.done() and future.exception() is None:
+            self._given_up(future.result())
 
     def judge_again(self) -> None:
         """Other targets are allowed now than before: of what is probed, and of what is just being made ready."""
@@ -159,7 +176,7 @@ class Orders:
     def _targets(self) -> int:
         """With those that are just being made ready."""
         found = (job.preparing.addresses for job in self._preparing if job.preparing is not None)
-        return self._jobs.targets + sum(len(addresses) for addresses in found) // 16
+        return self._jobs.targets + sum(map(len, chain.from_iterable(found))) // 16
 
     def _ready(self, job: Job) -> None:
         if job.spoiled:
@@ -173,10 +190,10 @@ class Orders:
         else:
             self._refuse(job, "a job needs at least one target")
 
-    def _prepare(self, job: Job, addresses: bytes, spec: Spec) -> None:
-        # The last list wins: one of this job that waits for the thread is not made ready any more.
+    def _prepare(self, job: Job, addresses: Addresses, spec: Spec) -> None:
+        # The last list wins: one of this job that waits for the thread, or for its rows, is not made ready any more.
         if job.preparing is not None:
-            job.preparing.future.cancel()
+            self._give_up(job.preparing)
         future = self._executor.submit(prepare, addresses, self._guard(), job.client.tenant, spec.seed)
         job.preparing = Preparing(addresses, spec, future)
         if job not in self._preparing:
@@ -195,13 +212,25 @@ class Orders:
             self._desk.send(job.client, Ended(job.ident, Tally(), text))
 
 
-def prepare(addresses: bytes, making: "Future[Guard]", tenant: str, seed: str) -> List:
+def prepare(addresses: Addresses, making: "Future[Guard]", tenant: str, seed: str) -> List:
     """What may be probed of a list, in the order of probing. Takes about a second for a million. making: the guard; if
     it is not done, it is before this in the same thread's queue."""
     guard = making.result()
-    high, low = unpack(addresses)
+    high, low = _unpacked(addresses)
     verdicts = guard.judge(tenant, high, low)
     allowed = verdicts == 0
     found = np.flatnonzero(allowed)
     places = found[order(high[found], low[found], seed)].astype(np.uint32)
     return List(addresses, high, low, places, allowed, denied_in(verdicts, guard.texts))
+
+
+def _unpacked(addresses: Addresses) -> tuple[U64, U64]:
+    """Piece by piece: bytes that are joined keep the interpreter all the time."""
+    count = sum(map(len, addresses)) // 16
+    high, low = np.empty(count, np.uint64), np.empty(count, np.uint64)
+    done = 0
+    for piece in addresses:
+        rows = slice(done, done + len(piece) // 16)
+        high[rows], low[rows] = unpack(piece)
+        done = rows.stop
+    return high, low

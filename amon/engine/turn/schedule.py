@@ -48,7 +48,7 @@ class Schedule:
     @property
     def rate(self) -> float:
         """Packets per second it comes to."""
-        return self._events * self._share * self.spec.burst / self._interval * SECOND
+        return rate_of(self.spec, len(self._order)) * self._share
 
     @property
     def is_over(self) -> bool:
@@ -178,6 +178,11 @@ def interval_of(spec: Spec, targets: int) -> int:
         return interval
     wanted = targets * _ttls(spec) * spec.flows * spec.burst / spec.rate * SECOND
     return max(interval, round(min(wanted, ROUND_MOST + 1)))
+
+
+def rate_of(spec: Spec, targets: int) -> float:
+    """Packets per second it comes to."""
+    return targets * _ttls(spec) * spec.flows * spec.burst / interval_of(spec, targets) * SECOND
 
 
 def beginning(spec: Spec, targets: int, monotonic: int, wall: int) -> tuple[int, int]:
