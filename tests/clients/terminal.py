@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from tests.clients.living import Living
@@ -52,20 +52,30 @@ class Terminal(Living):
         """These characters as keys."""
         await self.call("send-keys", "-t", "main", "-l", text)
 
-    async def wait_screen(self, pattern: str, *, within: float = 10.0) -> str:
+    async def wait_screen(self, pattern: str, *, within: float = 20.0) -> str:
         """The screen once this regular expression is found on it."""
-        shown = ""
-        try:
-            async with asyncio.timeout(within):
-                while not re.search(pattern, shown := await self.screen()):  # noqa: ASYNC110 another process draws it
-                    await asyncio.sleep(LOOK_EVERY)
-        except TimeoutError:
-            raise NeverCame(f"{pattern!r} on the screen within {within:g} s; it shows:\n{shown}") from None
-        return shown
+        return await self._wait(pattern, self.screen, within)
+
+    async def wait_written(self, pattern: str, *, within: float = 20.0) -> str:
+        """The same for what may have been scrolled away before one looks."""
+        return await self._wait(pattern, self._written, within)
 
     async def screen(self) -> str:
         """What the person sees now."""
         return await self.call("capture-pane", "-p", "-t", "main")
+
+    async def _written(self) -> str:
+        return await self.call("capture-pane", "-p", "-S", "-", "-t", "main")
+
+    async def _wait(self, pattern: str, look: Callable[[], Awaitable[str]], within: float) -> str:
+        shown = ""
+        try:
+            async with asyncio.timeout(within):
+                while not re.search(pattern, shown := await look()):  # noqa: ASYNC110 another process draws it
+                    await asyncio.sleep(LOOK_EVERY)
+        except TimeoutError:
+            raise NeverCame(f"{pattern!r} on the screen within {within:g} s; it shows:\n{shown}") from None
+        return shown
 
     async def close(self) -> None:
         """Leaves as a person does, so that the server sees no lost connection; then ends tmux, with its socket."""
