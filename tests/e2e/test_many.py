@@ -33,7 +33,7 @@ async def test_an_agent_serves_two_organisations_each_by_its_own_policy(world: W
         await until(alice, lambda: alice.sites["cern"].online)
         await until(bob, lambda: bob.sites["cern-vo2"].online)
         assert not alice.sites["cern-vo2"].online
-        assert bob.sites["cern-vo2"].status.endswith("1/1")
+        await until(bob, lambda: bob.sites["cern-vo2"].status.endswith("1/1"))
         assert not bob.sites["cern"].status.endswith("1/1")
         for_alice = await world.ask(alice, "whoami")
         assert (for_alice["cern"].state, for_alice["cern-vo2"].state) == (State.done, State.refused)

@@ -9,7 +9,7 @@ from amon.ids import new_id
 from amon.runtime.fleet import Fleet
 from amon.xmpp.events import Received
 from tests.admin_console.programs import Program, in_pipe, on_terminal
-from tests.e2e.world import ALICE, OPS, PASSWORD, World, seen
+from tests.e2e.world import ALICE, OPS, PASSWORD, World, seen, until
 
 PROBE = '[instance.probe]\n[instance.probe.settings]\nallow = ["127.0.0.0/8"]\nmesh = true\ninterval = 0.2\n'
 TAGS = {"cern": 'tags = { probe = "127.0.0.11" }', "desy": 'tags = { probe = "127.0.0.12" }', "ral": ""}
@@ -83,6 +83,7 @@ async def test_a_mesh_begins_when_every_site_was_told_of_the_others_and_then_a_c
         # Over a restart of the agent: what was told lies on its disk.
         site = world.sites["cern"]
         await site.stop()
+        await until(fleet, lambda: not fleet.sites["cern"].online)
         await site.start()
         await seen(fleet, "cern", "")
         assert "127.0.0.12" in await run(world, "cern", "probe", "sites")
