@@ -88,7 +88,7 @@ class Ground:
         loaded = load_agent(config, World(Registry(lambda: _POINTS), 0))
         assert loaded.configuration is not None, loaded.problems
         agent = await self._stack.enter_async_context(Agent(loaded.configuration).running())
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             await agent.wait_online()
             (account,) = agent.accounts.values()
             state = await account.connection.enter(OPS)
@@ -106,7 +106,7 @@ class Ground:
         self._stack.push_async_callback(asyncio.wait, [life])
         self._stack.callback(life.cancel)
         connection.set_presence("", "OK 1/1", '{"level":"ok","ok":1}')
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             await connection.wait_online()
             await connection.enter(OPS)
 

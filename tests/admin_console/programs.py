@@ -147,7 +147,7 @@ def _of(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
-async def nothing_left(folder: Path, within: float = 10.0) -> None:
+async def nothing_left(folder: Path, within: float = 20.0) -> None:
     try:
         async with asyncio.timeout(within):
             while living(folder):  # noqa: ASYNC110 not our children: nothing tells of their end

@@ -61,7 +61,7 @@ async def test_it_shows_the_fleet_mends_the_broken_service_and_leaves_nothing(tm
 )
 async def test_stopped_in_the_middle_it_cleans_up(tmp_path: Path, moment: str, number: signal.Signals) -> None:
     async with in_pipe("demo", "--once", folder=tmp_path) as program:
-        await program.wait_for(moment)
+        await program.wait_for(moment, 40)
         program.process.send_signal(number)
         program.process.send_signal(number)  # an impatient one must not stop the cleaning up
         assert await program.ended() == 130, program.text
@@ -72,7 +72,7 @@ async def test_stopped_in_the_middle_it_cleans_up(tmp_path: Path, moment: str, n
 
 async def test_killed_it_leaves_files_but_no_process(tmp_path: Path) -> None:
     async with in_pipe("demo", "--once", folder=tmp_path) as program:
-        await program.wait_for("$ amon run all")
+        await program.wait_for("$ amon run all", 40)
         program.process.kill()
         await program.ended()
     await nothing_left(tmp_path)

@@ -27,7 +27,7 @@ async def test_once_cancels_at_the_sites(ground: Ground) -> None:
     running = asyncio.create_task(ground.run("all", "odd hang", face=face, deadline=60, interrupts=interrupts))
     await busy(agent)
     interrupts.hit()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         report = await running
     assert states(report) == {"cern": "cancelled"}
     assert report.exit == ExitCode.cancelled
@@ -45,7 +45,7 @@ async def test_twice_does_not_wait_for_a_site_that_does_not_confirm(ground: Grou
     await ground.false_site("deaf", accept)
     interrupts = Interrupts()
     running = asyncio.create_task(ground.run("all", "status", deadline=60, interrupts=interrupts))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await asked.wait()
     interrupts.hit()
     interrupts.hit()
@@ -62,10 +62,10 @@ async def test_at_the_question_it_means_no(ground: Ground) -> None:
         await ground.false_site(name, plan)
     interrupts, person = Interrupts(), Person(None)
     running = asyncio.create_task(ground.run("all", "odd keep x", face=person, interrupts=interrupts))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await person.asked.wait()
     interrupts.hit()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         report = await running
     assert states(report) == {"one": "not-started", "two": "not-started"}
     assert report.exit == ExitCode.cancelled
@@ -76,7 +76,7 @@ async def test_a_server_that_goes_away_leaves_a_closed_book(ground: Ground) -> N
     running = asyncio.create_task(ground.run("all", "odd hang", deadline=1.5))
     await busy(agent)
     ground.server.kill()
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         report = await running
     assert states(report)["cern"] in ("lost", "silent")
     assert report.exit == ExitCode.no_answer
@@ -99,7 +99,7 @@ async def test_before_anything_was_asked_it_just_ends(ground: Ground) -> None:
         server.setblocking(False)
         config = str(ground.console(port=server.getsockname()[1]).config)
         async with in_pipe("--config", config, "run", "all", "status", folder=ground.folder) as program:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(20):
                 silent, _ = await asyncio.get_running_loop().sock_accept(server)
             with silent:
                 program.process.send_signal(signal.SIGINT)

@@ -61,7 +61,7 @@ class Plain(slixmpp.ClientXMPP):
         request["muc_join"]["history"]["maxstanzas"] = str(history)
         with self.event_handler("presence_error", settle), self.event_handler("presence_available", settle):
             request.send()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await answered
 
     async def admit(self, room: str, *jids: str) -> None:
@@ -72,14 +72,14 @@ class Plain(slixmpp.ClientXMPP):
     async def goodbye(self) -> None:
         if self.transport is not None:
             await self.disconnect()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await self._ended.wait()
 
     def say(self, to: str, text: str, kind: Literal["chat", "normal", "groupchat"] = "chat") -> None:
         self.send_message(slixmpp.JID(to), text, mtype=kind)
 
     async def next_message(self) -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             return await self.messages.get()
 
     @property

@@ -50,7 +50,7 @@ class Poezio(Terminal):
         """One key, and what it draws; keys that come at once it takes for a paste, and loses some."""
         before = await self.colours()
         await self.keys(key)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while await self.colours() == before:  # noqa: ASYNC110 another process draws it
                 await asyncio.sleep(LOOK_EVERY)
 

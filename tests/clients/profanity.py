@@ -62,7 +62,7 @@ class Profanity(Terminal):
         await self.text(line)
         await self.keys("Enter")
 
-    async def wait_for(self, pattern: str, *, within: float = 10.0) -> re.Match[str]:
+    async def wait_for(self, pattern: str, *, within: float = 20.0) -> re.Match[str]:
         """The first place since the last typed line where this regular expression is found in the log."""
         wanted = re.compile(pattern)
         try:

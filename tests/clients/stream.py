@@ -34,7 +34,7 @@ def only(ca_file: Path | None) -> ssl.SSLContext:
 
 
 async def starttls_offer(host: str, port: int, domain: str, context: ssl.SSLContext) -> Offer:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection(host, port)
         try:
             clear = await _features(reader, writer, domain)
@@ -48,7 +48,7 @@ async def starttls_offer(host: str, port: int, domain: str, context: ssl.SSLCont
 
 
 async def direct_offer(host: str, port: int, domain: str, context: ssl.SSLContext) -> Offer:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=domain)
         try:
             return Offer("", await _features(reader, writer, domain), _names(writer))

@@ -70,7 +70,7 @@ async def following(world: World, *, port: int = 0) -> AsyncIterator[tuple[Gathe
             await follower.wait(20)
             yield job, follower, task
             job.cancel()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(20):
                 await task
             assert job.book["cern"].state is State.done
 
@@ -104,7 +104,7 @@ async def test_several_sites_are_followed_at_once_by_one_line_in_the_room(world:
                 await follower.wait(300)  # more than one window: each hears that he is heard
                 follower.assert_whole()
             job.cancel()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(20):
                 await task
 
 
@@ -184,7 +184,7 @@ async def phone(world: World) -> AsyncIterator[tuple[Connection, Ear]]:
     connection = Connection(login, ear, context=tls_context(world.server.ca_file), random=Random(1))
     life = asyncio.create_task(connection.run())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             await connection.wait_online()
         await ear.wait(Online)
         yield connection, ear

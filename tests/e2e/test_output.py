@@ -205,7 +205,7 @@ async def chatting(world: World) -> AsyncIterator[tuple[Person, Connection]]:
     connection = Connection(replace(login), person, context=tls_context(server.ca_file), random=Random(1))
     life = asyncio.create_task(connection.run())
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(20):
             await connection.wait_online()
         yield person, connection
     finally:

@@ -213,7 +213,7 @@ class World:
         fleet.connection = Connection(login, fleet, context=context, random=Random())
         life = asyncio.create_task(fleet.connection.run())
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(20):
                 await fleet.connection.wait_online()
             if settled:
                 await until(fleet, lambda: OPS in fleet.rooms and fleet.rooms[OPS].joined)

@@ -61,7 +61,7 @@ class Seat:
         """The line below the prompt; it is drawn only where a terminal says how high it is."""
         return self._terminal.below()
 
-    async def wait_for(self, text: str, within: float = 10.0) -> str:
+    async def wait_for(self, text: str, within: float = 20.0) -> str:
         try:
             async with asyncio.timeout(within):
                 while text not in self.seen:  # noqa: ASYNC110 a screen tells nobody that it was written
@@ -92,7 +92,7 @@ async def seated(ground: Ground, target: str = "all") -> AsyncIterator[Seat]:
                 await seat.wait_for("] >")
                 yield seat
                 keys.send_text("\x03\x03\x04")
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     assert await living == 0
             finally:
                 living.cancel()
@@ -136,13 +136,13 @@ async def test_completion_is_that_of_the_live_fleet(ground: Ground) -> None:
         for typed, word, line in (("odd ec", "echo", "odd echo"), ("target ce", "cern", "target cern")):
             await proposed(seat, typed, partial(contains, word))
             seat.type("\t")
-            await until(partial(is_typed, seat, line), 10)
+            await until(partial(is_typed, seat, line))
         seat.line("\x15odd echo done")
         await seat.wait_for("1 site: 1 done")
         (job, *_) = await proposed(seat, "@job:", bool)
         await proposed(seat, f"{job} odd ec", lambda found: found == ["echo"])
         await proposed(seat, "odd keep --w", lambda found: found == ["--words"])
-        await until(lambda: seat.below == "odd keep WORDS", 10)
+        await until(lambda: seat.below == "odd keep WORDS")
 
 
 async def test_a_question_takes_the_place_of_what_is_being_typed_and_gives_it_back(ground: Ground) -> None:
@@ -172,10 +172,10 @@ async def test_control_c_ends_the_job_and_not_the_shell(ground: Ground) -> None:
     agent = await ground.site("cern")
     async with seated(ground) as seat:
         seat.line("odd hang")
-        await until(lambda: agent.node.dispatch.under_way() > 0, 10)
-        await until(lambda: "odd hang: 0 of 1 site, " in seat.below, 10)
+        await until(lambda: agent.node.dispatch.under_way() > 0)
+        await until(lambda: "odd hang: 0 of 1 site, " in seat.below)
         seat.line("odd echo afterwards")
-        await until(lambda: seat.below.endswith("1 line waiting"), 10)
+        await until(lambda: seat.below.endswith("1 line waiting"))
         seat.type("\x03")
         await seat.wait_for("1 cancelled")
         await seat.wait_for("afterwards")
@@ -219,8 +219,8 @@ async def test_what_may_be_secret_is_not_written_into_the_history(ground: Ground
             "@cern odd unlock word=hunter2",
         ):
             seat.line(line)
-            await until(lambda: not seat.desk.work.under_way and not seat.desk.work.waiting, 10)
-        await until(lambda: "sites" in seat.kept(), 10)
+            await until(lambda: not seat.desk.work.under_way and not seat.desk.work.waiting)
+        await until(lambda: "sites" in seat.kept())
     assert seat.kept() == ["odd echo plain", "sites"]
     assert "hunter2" not in "".join(path.read_text(errors="replace") for path in ground.folder.glob("*.json"))
 
