@@ -59,7 +59,7 @@ async def test_targets_are_probed_by_the_engine_and_a_restart_of_it_is_survived(
         status = (await site.ask("probe status")).data
         assert status["way"].startswith("packet engine")
         assert (status["targets"], status["bad"]) == (100, 0)
-        assert 0 < course.standing.rtt[0] < 1
+        assert 0 <= course.standing.rtt[0] < 1
         monitor = (await site.ask("probe monitor")).data
         assert monitor["memory"] > 0
         await engine.end()
