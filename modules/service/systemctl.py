@@ -16,7 +16,7 @@ from .run import Ran, run
 
 _SHOW = 10.0  # seconds for anything that is not a job
 _SAID = 200  # characters
-_LOOKS, _LOOK_AGAIN = 5, 0.1  # times and seconds, before a log is called empty
+_LOOK_AGAIN = (0.1, 0.2, 0.4, 0.8, 1.6, 0.0)  # seconds between two looks, before a log is called empty
 _PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "StateChangeTimestampMonotonic", "Result", "MainPID", "ExecMainStatus",
     "ExecMainCode", "NRestarts", "MemoryCurrent",
@@ -66,14 +66,14 @@ class Systemctl:
         await self._run(_SHOW, "reset-failed", "--", unit)
 
     async def last_lines(self, unit: str) -> tuple[str, ...]:
-        for _ in range(_LOOKS):
+        for rest in _LOOK_AGAIN:
             ran = await self._journal(unit, "--quiet")
             lines = clean(ran.output)
             if ran.status == 0 and lines:
                 return lines
             if ran.status != 0:
                 break
-            await asyncio.sleep(_LOOK_AGAIN)  # journald keeps what a program said a moment after it was said
+            await asyncio.sleep(rest)  # journald keeps what a program said a moment after it was said, a busy one later
         # Of a journal that is closed to us it says so only aloud, if it finds another that is open.
         _refuse_if_closed(ran.output or (await self._journal(unit)).output)
         if ran.status != 0:
