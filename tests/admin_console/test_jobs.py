@@ -86,11 +86,13 @@ async def test_a_job_of_a_killed_console_has_the_table_of_an_undisturbed_one(gro
         for said in ("cern: done", "desy: failed", "fnal: refused", "ral: not-here"):
             await program.wait_for(said)
         await until(lambda: gated.node.dispatch.under_way() == 1)
+        (ident,) = known_ids(amon.book)
+        # An end is shown a moment before it is kept, and who refuses keeps nothing that could be asked for again.
+        await until(lambda: "refused" in {row.state for row in job_in(amon.book, ident)[1]})
         program.process.send_signal(signal.SIGKILL)
         await program.process.wait()
     odd(gated).gate.set()
     await until(lambda: gated.node.dispatch.under_way() == 0)
-    (ident,) = known_ids(amon.book)
     undisturbed, code = await amon.table("run", "all", "odd late")
     after, code_after = await amon.table("job", ident[-4:])
     assert (after["id"], code_after) == (ident, code)

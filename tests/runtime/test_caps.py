@@ -1,5 +1,6 @@
 """Output has hard caps: whatever a command gives back fits into one message, and says what is missing."""
 
+import gc
 import time
 import tracemalloc
 from pathlib import Path
@@ -16,6 +17,7 @@ from amon.wire import Ended, decode, encode
 from amon.words import Answer, Column, State
 from amon.xmpp.markup import escape
 from tests.runtime.scene import Row, Said, site
+from tests.waiting import until
 
 ID = "01JD8M5W8X1V6Q2R3S4T5V6W7X"
 PROSODY = 256 * 1024  # bytes of a stanza
@@ -105,13 +107,13 @@ async def test_fifty_megabytes_cost_little_time_and_stay_nowhere(tmp_path: Path,
         began = time.process_time()
         ear = await lab.ask("restart httpd")
         took = time.process_time() - began
-        left, _ = tracemalloc.get_traced_memory()
+        gc.collect()
+        await until(lambda: tracemalloc.get_traced_memory()[0] < 2_000_000)  # a thread may still let go of it
         tracemalloc.stop()
         assert ear.last.state == "done"
         assert ear.last.cut
         assert ear.last.text.endswith(f"more lines: amon job {ear.last.id} --save DIR)")
         assert took < 10
-        assert left < 2_000_000
         assert (tmp_path / "j-wal").stat().st_size < 2_000_000
         assert len(msgspec.json.encode(ear.last)) < caps.TRAVELS_MOST
 
