@@ -28,7 +28,7 @@ async def probed(fleet: Fleet, line: str) -> dict[str, str]:
     targets = named(line)
     if not targets:
         return {}
-    await fleet.look_up({name for target in targets for name in select(target, fleet.facts())})
+    await fleet.look_up(unseen=True)
     facts = fleet.facts()
     names = {name for target in targets for name in select(target, facts)}
     found = {name: addresses(fleet.sites[name]) for name in sorted(names) if name in fleet.sites}

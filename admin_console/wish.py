@@ -84,7 +84,7 @@ async def chosen(session: Session, target: Expression) -> tuple[str, ...]:
     """The sites that are meant, frozen from now on. `NobodyMeant` for a name that is none, or no name at all."""
     fleet = session.fleet
     if any(isinstance(term, Tagged | PartState) for term in target.terms()):
-        await fleet.look_up(fleet.sites)
+        await fleet.look_up(unseen=True)
     facts = fleet.facts()
     if not facts:
         raise NobodyMeant(f"{session.room} has no sites yet; next: amon enroll SITE")

@@ -47,8 +47,8 @@ async def living(settings: HubSettings, notify: Notify, clock: Clock | None = No
     clock, memory, room = clock or SystemClock(), Memory(settings.state), bare(settings.room)
     with memory.alone():
         cache = Cache(settings.state / "fleet.json")
-        known = cache.recall(room)
-        fleet = HubFleet(room, clock, known.known, known_keys(settings), known.marks)
+        recalled = cache.recall(room)
+        fleet = HubFleet(room, clock, recalled.known, known_keys(settings), recalled.marks)
         fleet.connection = Connection(
             login_of(settings, HUB_RESOURCE, (room,)),
             fleet,

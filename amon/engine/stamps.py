@@ -12,8 +12,8 @@ import numpy as np
 from amon.engine.shapes import I64, Span
 
 STEP = 2_000
-"""ns by which the clocks may drift apart between two looks, and we still call it no change; beside a thousandth of the
-time between them: the kernel slews by at most half of that (adjtimex(2))."""
+"""ns by which the clocks may differ more or less between two looks, and we still call it no step; beside a thousandth
+of the time between them. Both are slewed alike (clock_gettime(2)); to read two clocks takes a moment."""
 SLACK = 50_000
 """ns a stamp may lie outside the time it was taken in: reading two clocks takes a moment."""
 LAG = 1_000_000
@@ -30,18 +30,11 @@ MEASURED = 4096
 
 def interpolate(spans: Sequence[Span]) -> I64:
     """When each packet of the spans went out, as if all took equally long; stamps are of the middle of its share."""
-    if len(spans) == 1:
-        return _within(spans[0])
     counts, begins, ends = np.array([(span.count, span.begin, span.end) for span in spans], np.int64).reshape(-1, 3).T
-    # All spans in one go: twice the place of each packet in its span, and one.
+    # Twice the place of each packet in its span, and one.
     odd = 2 * np.arange(counts.sum()) + 1 - np.repeat(2 * (np.cumsum(counts) - counts), counts)
     stamps: I64 = np.repeat(begins, counts) + np.repeat(ends - begins, counts) * odd // np.repeat(2 * counts, counts)
     return stamps
-
-
-def _within(span: Span) -> I64:
-    count = span.count
-    return span.begin + (span.end - span.begin) * (2 * np.arange(count, dtype=np.int64) + 1) // (2 * max(count, 1))
 
 
 def clocks_apart() -> int:

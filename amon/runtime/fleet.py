@@ -142,18 +142,17 @@ class Fleet:
         with contextlib.suppress(Failed):
             await self.connection.roster()
 
-    async def look_up(self, unseen: Iterable[str] = ()) -> None:
+    async def look_up(self, *, unseen: bool = False) -> None:
         """Ask the sites whose mark is new for their tags and the names of their parts.
 
-        unseen: names of sites that are asked even if their presence has not come: with some servers (ejabberd) it comes
-        after the answer to what was asked later, and a site that is away says so at once.
+        unseen: also those whose presence has not come and of whom nothing is known: with some servers (ejabberd) it
+        comes after the answer to what was asked later, and for a site that is away the server says so at once.
         """
         limit = asyncio.Semaphore(_LOOK_UPS)
-        asked = set(unseen)
         new = [
             site
             for site in self.sites.values()
-            if site.mark not in self.known and (site.mark if site.online else site.name in asked)
+            if site.mark not in self.known and (site.mark if site.online else unseen)
         ]
         async with asyncio.TaskGroup() as tasks:
             for site in new:

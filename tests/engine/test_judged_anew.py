@@ -29,6 +29,14 @@ def reload(stage: Stage, *deny: str, allow: str = "0.0.0.0/0") -> None:
     stage.go_on(0.1)
 
 
+def probing(stage: Stage, rounds: int, seconds: float) -> Peer:
+    """Whoever began so many rounds of all hosts, after so long."""
+    client = stage.client()
+    client.begin(Spec(interval=1.0, rounds=rounds), *HOSTS)
+    stage.go_on(seconds)
+    return client
+
+
 def numbers(client: Peer, job: int = 1) -> dict[int, list[int]]:
     """By target: the visits it was asked in, once for each packet."""
     found: dict[int, list[int]] = {}
@@ -38,9 +46,7 @@ def numbers(client: Peer, job: int = 1) -> dict[int, list[int]]:
 
 
 def test_rounds_go_on_where_they_were_with_the_targets_that_may_still_be_probed(stage: Stage) -> None:
-    client = stage.client()
-    client.begin(Spec(interval=1.0, rounds=4), *HOSTS)
-    stage.go_on(1.5)
+    client = probing(stage, 4, 1.5)
     reload(stage, SECOND_HALF)
     stage.go_on(5)
     found = numbers(client)
@@ -57,10 +63,8 @@ def test_rounds_go_on_where_they_were_with_the_targets_that_may_still_be_probed(
 
 
 def test_what_goes_on_goes_on_at_its_time(stage: Stage) -> None:
-    client = stage.client()
-    client.begin(Spec(interval=1.0, rounds=4), *HOSTS)
     begin = stage.now
-    stage.go_on(1.5)
+    probing(stage, 4, 1.5)
     reload(stage, SECOND_HALF)
     stage.go_on(5)
     sent: dict[bytes, list[int]] = {}
@@ -71,9 +75,7 @@ def test_what_goes_on_goes_on_at_its_time(stage: Stage) -> None:
 
 
 def test_a_target_that_may_be_probed_again_is_in_the_rounds_that_are_left(stage: Stage) -> None:
-    client = stage.client()
-    client.begin(Spec(interval=1.0, rounds=5), *HOSTS)
-    stage.go_on(1.5)
+    client = probing(stage, 5, 1.5)
     reload(stage, SECOND_HALF)
     stage.go_on(1.0)
     reload(stage)
@@ -85,10 +87,8 @@ def test_a_target_that_may_be_probed_again_is_in_the_rounds_that_are_left(stage:
 
 
 def test_who_may_be_probed_only_now_is_told_not_to_be_in_the_rounds(stage: Stage) -> None:
-    client = stage.client()
     reload(stage, allow=FIRST_HALF)
-    client.begin(Spec(interval=1.0, rounds=3), *HOSTS)
-    stage.go_on(1.5)
+    client = probing(stage, 3, 1.5)
     reload(stage)
     stage.go_on(3)
     assert numbers(client) == {target: [0, 1, 2] for target in range(64)}
@@ -100,10 +100,8 @@ def test_who_may_be_probed_only_now_is_told_not_to_be_in_the_rounds(stage: Stage
 
 
 def test_where_none_of_them_may_be_probed_any_more_those_begin_that_may_now(stage: Stage) -> None:
-    client = stage.client()
     reload(stage, allow=FIRST_HALF)
-    client.begin(Spec(interval=1.0, rounds=2), *HOSTS)
-    stage.go_on(0.5)
+    client = probing(stage, 2, 0.5)
     reload(stage, FIRST_HALF)
     stage.go_on(3)
     found = numbers(client)

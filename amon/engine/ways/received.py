@@ -48,4 +48,4 @@ def clear_behind(data: U8, kept: U32) -> None:
     if least == most:
         data[:, least:] = 0
     else:
-        data *= BELOW[kept]
+        data *= BELOW[kept, : data.shape[1]]

@@ -10,6 +10,7 @@ import numpy as np
 from amon.engine.linux.xsk import HEADROOM, Socket
 from amon.engine.shapes import I64, SNAP, STRIDE, U8, U32, Packets, WayRefused
 from amon.engine.ways.attachment import MODES, RECEIVED, Attachment, Seat, check_ethernet
+from amon.engine.ways.received import clear_behind
 from amon.engine.ways.rights import refusal
 from amon.engine.ways.xdp_filter import ETHERNET, LENGTH, STAMP
 from amon.engine.ways.xsk import XskTransmitter
@@ -61,7 +62,7 @@ class Inlet:
         addresses = ring.read(first, count)
         rows = (addresses // np.uint64(STRIDE)).astype(np.int64)
         packets = self._copied(rows)
-        clear_behind(packets)
+        clear_behind(packets.data, packets.length)
         ring.consumer = first + count
         _recycle(kernel, rows)
         return packets
@@ -69,20 +70,15 @@ class Inlet:
     def _copied(self, rows: I64) -> Packets:
         """Rows come round in the order in which they were given: one run of them, or two, are copied much faster than
         rows picked one by one."""
-        breaks = np.flatnonzero(rows[1:] - rows[:-1] != 1) + 1
+        breaks = (np.flatnonzero(rows[1:] - rows[:-1] != 1) + 1).tolist()
         if len(breaks) > 1:
             lengths = self._lengths[rows]
             return Packets(self._data[:, : _width(lengths)][rows], lengths, self._stamps[rows])
-        count, at = len(rows), int(breaks[0]) if len(breaks) else len(rows)
-        runs = ((slice(0, at), int(rows[0])), (slice(at, count), int(rows[at % count])))
-        lengths, stamps = np.empty(count, np.uint32), np.empty(count, np.int64)
-        for here, begin in runs:
-            there = slice(begin, begin + here.stop - here.start)
-            lengths[here], stamps[here] = self._lengths[there], self._stamps[there]
-        data = np.empty((count, _width(lengths)), np.uint8)
-        for here, begin in runs:
-            data[here] = self._data[begin : begin + here.stop - here.start, : data.shape[1]]
-        return Packets(data, lengths, stamps)
+        ends = zip([0, *breaks], [*breaks, len(rows)], strict=True)
+        runs = [slice(int(rows[first]), int(rows[end - 1]) + 1) for first, end in ends]
+        lengths = np.concatenate([self._lengths[run] for run in runs])
+        width, stamps = _width(lengths), np.concatenate([self._stamps[run] for run in runs])
+        return Packets(np.concatenate([self._data[run, :width] for run in runs]), lengths, stamps)
 
 
 def _width(lengths: U32) -> int:
@@ -95,15 +91,6 @@ def _recycle(kernel: Socket, rows: I64) -> None:
     for there, here in kernel.fill.pieces(first, len(rows)):
         kernel.fill.addresses[there] = rows[here] * STRIDE
     kernel.fill.producer = first + len(rows)
-
-
-def clear_behind(packets: Packets) -> None:
-    """Zero what is behind the end of each packet: rows keep what was in them before."""
-    shortest, longest = int(packets.length.min()), int(packets.length.max())
-    if shortest == longest:
-        packets.data[:, shortest:] = 0
-    elif shortest < packets.data.shape[1]:
-        packets.data[np.arange(packets.data.shape[1]) >= packets.length[:, None]] = 0
 
 
 class Missing:

@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -126,15 +128,21 @@ def test_a_fifo_that_nobody_reads_is_told_and_no_reason_to_wait(tmp_path: Path) 
     assert "127.0.0.1: 1 sent, 1 answered; rtt " in done.stdout
 
 
+@contextmanager
+def opened(ends: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Two descriptors, for as long as the block lasts."""
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 @pytest.mark.lab
 def test_a_pipe_that_is_not_read_does_not_keep_it_from_its_end() -> None:
-    reader, writer = os.pipe()
-    try:
+    with opened(os.pipe()) as (_, writer):
         os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)))
         done = ping("127.0.0.1", "-c", "2", "--pcap", f"/proc/self/fd/{writer}", inherits=(writer,))
-    finally:
-        os.close(reader)
-        os.close(writer)
     assert done.returncode == 2
     assert "lacks packets: its reader takes nothing; 4 are left out" in done.stderr
     assert "127.0.0.1: 2 sent, 2 answered; rtt " in done.stdout
@@ -142,12 +150,8 @@ def test_a_pipe_that_is_not_read_does_not_keep_it_from_its_end() -> None:
 
 @pytest.mark.lab
 def test_a_terminal_gets_no_packets() -> None:
-    ours, theirs = os.openpty()
-    try:
+    with opened(os.openpty()) as (_, theirs):
         done = ping("127.0.0.1", "-c", "1", "--pcap", f"/proc/self/fd/{theirs}", inherits=(theirs,))
-    finally:
-        os.close(ours)
-        os.close(theirs)
     assert done.returncode == 2
     assert "lacks packets: a capture goes into a file or a pipe" in done.stderr
 

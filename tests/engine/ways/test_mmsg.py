@@ -139,11 +139,12 @@ def test_a_buffer_is_as_large_as_the_system_gives_and_its_drops_are_counted() ->
 
 
 def test_bytes_behind_a_packet_are_zero() -> None:
-    for lengths in ([50, 50, 50], [0, SNAP, 7], [500, 10, 160]):
-        data = np.full((3, SNAP), 9, np.uint8)
+    wide = (([50, 50, 50], SNAP), ([0, SNAP, 7], SNAP), ([500, 10, 160], SNAP))
+    for lengths, width in (*wide, ([60, 64, 7], 64), ([64, 64, 64], 64)):
+        data = np.full((3, width), 9, np.uint8)
         clear_behind(data, np.array(lengths, np.uint32))
         for row, length in zip(data, lengths, strict=True):
-            kept = min(length, SNAP)
+            kept = min(length, width)
             assert (row[:kept] == 9).all()
             assert not row[kept:].any()
 

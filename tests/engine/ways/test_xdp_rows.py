@@ -1,4 +1,4 @@
-"""The parts of the XDP way that need no network: rows that come round, what is behind a packet, stamps of a sample."""
+"""The parts of the XDP way that need no network: rows that come round, stamps of a sample."""
 
 from random import Random
 
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amon.engine.shapes import SNAP, Packets, Span
+from amon.engine.shapes import Span
 from amon.engine.ways.companion import as_if_not_alone
 from amon.engine.ways.returned import ReturnedRows
-from amon.engine.ways.xdp import Missing, clear_behind
+from amon.engine.ways.xdp import Missing
 
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "rewind", "leave", "back"]), st.integers(0, 12)), max_size=60)
 
@@ -52,15 +52,6 @@ def test_more_than_was_taken_is_refused() -> None:
     rows.leave(1)
     with pytest.raises(ValueError, match="2 rows came back of 1 that had left"):
         rows.come_back(np.array([0, 1], np.int64))
-
-
-@given(st.lists(st.integers(0, SNAP + 20), min_size=1, max_size=20))
-def test_behind_the_end_of_each_packet_is_nothing(lengths: list[int]) -> None:
-    data = np.full((len(lengths), SNAP), 7, np.uint8)
-    clear_behind(Packets(data, np.array(lengths, np.uint32), np.zeros(len(lengths), np.int64)))
-    for row, length in zip(data, lengths, strict=True):
-        assert row[:length].tolist() == [7] * min(length, SNAP)
-        assert not row[length:].any()
 
 
 def test_a_sample_sent_by_itself_has_the_stamp_of_its_middle() -> None:
