@@ -28,6 +28,12 @@ class Handler(BaseHTTPRequestHandler):
         pass  # the checks would fill the log
 
 
+class Server(ThreadingHTTPServer):
+    """Listens on the port that the demo holds for it."""
+
+    allow_reuse_port = True
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
@@ -45,7 +51,7 @@ def main() -> int:
         print(f"{options.name}: recovering from a crash")
         print(f"{options.name}: found the lock of a run that is gone; removed it, giving up for now", flush=True)
         return 3
-    with ThreadingHTTPServer(("127.0.0.1", options.port), Handler) as server:
+    with Server(("127.0.0.1", options.port), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"{options.name}: serving", flush=True)
         select.select([demo], [], [])

@@ -2,15 +2,15 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from admin_console.own_server import Place
-from admin_console.server.child import free_port
 
 MARK = "AMON_DEMO"  # in the environment of every process of a demo, so that none of them is forgotten
 BROKEN_SITE, BROKEN_SERVICE = "desy", "store"
-_HOST = "127.0.0.1"
+HOST = "127.0.0.1"  # where its services listen
 _CHECKS = {"http": 'http = "http://127.0.0.1:{port}/"', "tcp": 'tcp = "127.0.0.1:{port}"'}
 
 
@@ -59,8 +59,10 @@ start_timeout = "10 s"
 """
 
 
-def agent_configuration(plan: Plan, place: Place, port: int, password: Path, folder: Path, token: str) -> str:
-    """The whole agent.toml of this site, whose files lie in `folder`."""
+def agent_configuration(
+    plan: Plan, place: Place, port: int, password: Path, folder: Path, token: str, choose: Callable[[], int]
+) -> str:
+    """The whole agent.toml of this site, whose files lie in `folder`; `choose` gives each service its port."""
     head = _AGENT.format(
         state=folder / "state",
         tier=plan.tier,
@@ -72,11 +74,10 @@ def agent_configuration(plan: Plan, place: Place, port: int, password: Path, fol
         ca_file=place.ca_file,
         admin=place.admin,
     )
-    return head + "".join(_service(plan.name, name, check, folder, token) for name, check in plan.services)
+    return head + "".join(_service(plan.name, name, check, folder, token, choose()) for name, check in plan.services)
 
 
-def _service(site: str, name: str, check: str, folder: Path, token: str) -> str:
-    port = free_port(_HOST)
+def _service(site: str, name: str, check: str, folder: Path, token: str, port: int) -> str:
     argv = [sys.executable, "-P", str(Path(__file__).with_name("service.py")), name, str(port)]
     argv += ["--until", str(os.getpid())]
     if (site, name) == (BROKEN_SITE, BROKEN_SERVICE):

@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 
 from admin_console.cache import Cache
-from admin_console.demo.sites import MARK, PLANS, Plan, agent_configuration
+from admin_console.demo.sites import HOST, MARK, PLANS, Plan, agent_configuration
 from admin_console.own_server import Place, ensure_account, write_console
 from admin_console.rooms import create_room
 from admin_console.server import Ports, PrivateServer
-from admin_console.server.child import Child
+from admin_console.server.child import Child, held_port, port_of
 from admin_console.server.files import write_private
 from admin_console.session import Session, Setup, with_cache
 from amon.errors import Failed
@@ -40,6 +40,11 @@ class Stage:
     server: PrivateServer
     console: Setup
     agents: dict[str, Child] = field(default_factory=dict)
+    ports: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def choose_port(self) -> int:
+        """A port for a service, held to the end: one of them starts twice, and somebody might take it between."""
+        return port_of(self.ports.enter_context(held_port(HOST)))
 
     def log(self, name: str) -> Path:
         return self.place.folder / name / "agent.log"
@@ -87,6 +92,7 @@ async def staged() -> AsyncIterator[Stage]:
                         stage.agents[plan.name] = await _start(plan, stage, token)
                     yield stage
                 finally:
+                    stage.ports.close()
                     await asyncio.gather(*(agent.stop() for agent in stage.agents.values()))
         finally:
             await asyncio.to_thread(sweep, token)
@@ -98,7 +104,8 @@ async def _start(plan: Plan, stage: Stage, token: str) -> Child:
     folder.mkdir(mode=0o700)
     password = place.password_file(f"{plan.name}@{place.agents}")
     config = folder / "agent.toml"
-    write_private(config, agent_configuration(plan, place, stage.server.c2s_port, password, folder, token))
+    c2s = stage.server.c2s_port
+    write_private(config, agent_configuration(plan, place, c2s, password, folder, token, stage.choose_port))
     agent = Child(f"the agent of {plan.name}", stage.log(plan.name))
     argv = [sys.executable, "-P", "-c", _AGENT, "run", "--config", str(config)]
     await agent.start(argv, {**os.environ, MARK: token})

@@ -127,13 +127,32 @@ class Child:
 
 def free_port(host: str) -> int:
     """A port that nobody has at this moment."""
+    with held_port(host, shared=False) as held:
+        return port_of(held)
+
+
+def held_port(host: str, *, shared: bool = True) -> socket.socket:
+    """A port that nobody has, bound to the socket that is returned, until that is closed.
+
+    When `shared`, a program of the same user that sets SO_REUSEPORT (socket(7)) may listen there meanwhile, and
+    nobody else: what is bound and does not listen gets no connections.
+    """
     # Below Linux' default ip_local_port_range: up there somebody's outgoing connection may take the port between a
     # stop and a start, and a client that retries while nobody listens may connect to itself (RFC 9293, 3.5).
     for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as held:
-            try:
-                held.bind((host, port))
-            except OSError:
-                continue
-        return port
+        held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            held.bind((host, port))
+        except OSError:
+            held.close()
+            continue
+        # Only now: with it bind(2) would also take what somebody else of this user holds to share.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+        return held
     raise Failed(f"no free port found on {host}; next: ss -ltn")
+
+
+def port_of(held: socket.socket) -> int:
+    """The port that a socket is bound to."""
+    port: int = held.getsockname()[1]
+    return port
