@@ -69,7 +69,7 @@ class Systemctl:
         for rest in _LOOK_AGAIN:
             ran = await self._journal(unit, "--quiet")
             lines = clean(ran.output)
-            if ran.status == 0 and lines:
+            if ran.status == 0 and (lines := lines or await self._lines_of_process(unit)):
                 return lines
             if ran.status != 0:
                 break
@@ -95,8 +95,26 @@ class Systemctl:
     def _unit_option(self, unit: str) -> str:
         return f"--user-unit={unit}" if self._user else f"--unit={unit}"
 
+    async def _lines_of_process(self, unit: str) -> tuple[str, ...]:
+        """What its last main process said. journald tells units of a user by the process's cgroup alone, and nothing of
+        what is gone before it looks: the last words of a program that fails at once are under its pid only.
+        """
+        if not self._user:
+            return ()
+        names = ("ExecMainPID", "ExecMainStartTimestamp")
+        ran = await self._run(_SHOW, "show", f"--property={','.join(names)}", "--", unit)
+        shown = dict(line.split("=", 1) for line in ran.output.splitlines() if "=" in line)
+        pid, since = (shown.get(name, "") for name in names)
+        if ran.status != 0 or not pid.isdecimal() or pid == "0" or not since:
+            return ()
+        ran = await self._journal_of((f"--since={since}", f"_PID={pid}"), "--quiet")
+        return clean(ran.output) if ran.status == 0 else ()
+
     async def _journal(self, unit: str, *quiet: str) -> Ran:
-        words = (*quiet, "--no-pager", f"--lines={LINES}", "--output=cat", self._unit_option(unit))
+        return await self._journal_of((self._unit_option(unit),), *quiet)
+
+    async def _journal_of(self, what: Sequence[str], *quiet: str) -> Ran:
+        words = (*quiet, "--no-pager", f"--lines={LINES}", "--output=cat", *what)
         return await run((*self._programs.journalctl, *words), _SHOW)
 
     async def _run(self, timeout: float, *words: str) -> Ran:

@@ -32,7 +32,8 @@ UNITS = {
     "slow": "Type=notify\nExecStart=/bin/sleep 701\nTimeoutStartSec=1",
     "deaf": "ExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=1",
     "hasty": "ExecStart=/bin/sh -c 'test -e %h/found || exit 4; exec sleep 703'\n[Unit]\nStartLimitBurst=2",
-    "chatty": "ExecStart=/bin/sh -c 'while :; do date +said-%%s.%%N; sleep 0.1; done'",
+    # It speaks by itself: of a child that is gone journald may not know any more of which unit of a user it was.
+    "chatty": "ExecStart=/bin/sh -c 'n=0; while :; do printf \"said-%%05d\\\\n\" $n; n=$(($n+1)); sleep 0.1; done'",
     "again": "ExecStart=/bin/sleep 702\nRestart=always\nRestartSec=100ms",
 }
 

@@ -53,3 +53,38 @@ async def test_a_journalctl_that_fails_or_is_not_there_is_not_an_empty_log(tmp_p
         await journalctl(tmp_path, "echo Failed to determine timestamp; exit 1", "true").last_lines("web.service")
     with pytest.raises(Failed, match="journalctl"):
         await Systemctl(Programs(journalctl=("/nowhere/journalctl",)), "", "system").last_lines("web.service")
+
+
+# As journald keeps the words of a user's program that was gone before journald looked for its unit.
+SHOWN = "ExecMainPID=4711\nExecMainStartTimestamp=Sat 2026-11-21 03:01:30 UTC"
+
+
+def users(folder: Path, shown: str, manager: str = "user") -> Systemctl:
+    """Its journalctl knows nothing of the unit, and something of one process since one moment."""
+    systemctl, journalctl = folder / "systemctl", folder / "journalctl"
+    systemctl.write_text(f"#!/bin/sh\ncat <<E\n{shown}\nE\n")
+    journalctl.write_text(
+        '#!/bin/sh\ncase "$*" in\n'
+        '*"--since=Sat 2026-11-21 03:01:30 UTC _PID=4711"*) echo "no licence" ;;\n'
+        '*"--since"*) echo "of another process" ;;\nesac\n'
+    )
+    for program in (systemctl, journalctl):
+        program.chmod(0o700)
+    return Systemctl(Programs((str(systemctl),), (str(journalctl),)), "", manager)
+
+
+async def test_the_words_of_a_user_s_program_are_found_where_journald_did_not_see_its_unit(tmp_path: Path) -> None:
+    assert await users(tmp_path, SHOWN).last_lines("web.service") == ("no licence",)
+
+
+@pytest.mark.parametrize(
+    ("shown", "manager"),
+    [
+        (SHOWN, "system"),
+        ("ExecMainPID=0\nExecMainStartTimestamp=", "user"),
+        ("ExecMainPID=12; rm\nExecMainStartTimestamp=Sat 2026-11-21 03:01:30 UTC", "user"),
+        ("", "user"),
+    ],
+)
+async def test_nobody_else_s_words_are_taken_for_them(tmp_path: Path, shown: str, manager: str) -> None:
+    assert await users(tmp_path, shown, manager).last_lines("web.service") == ()
