@@ -21,6 +21,7 @@ from amon.xmpp.roster import Contact, Member
 _OWNER = f"{{{names.MUC_OWNER}}}"
 _CONFIG = "muc#roomconfig_"
 _FORM_TYPE = "http://jabber.org/protocol/muc#roomconfig"
+_LOST_AFTER = 10.0  # seconds
 
 # What the design wants of a room. A server shows the settings it knows; only those are set.
 _WANTED: dict[str, tuple[str, ...]] = {
@@ -107,8 +108,17 @@ class Administration(Accounts):
         """Who has such a standing in a room, there or not; a server tells it a room admin."""
         found: list[Member] = []
         for affiliation in affiliations:
-            found += roster.read_members(await self.ask(room, "get", roster.affiliation_query(affiliation)))
+            found += roster.read_members(await self._asked_twice(room, roster.affiliation_query(affiliation)))
         return found
+
+    async def _asked_twice(self, room: str, question: Element) -> Element:
+        """Of a question that reaches a room while it ends, ejabberd never says anything; a second one has an answer."""
+        try:
+            return await self.ask(room, "get", question, _LOST_AFTER)
+        except StanzaError as error:
+            if error.condition != "timeout":
+                raise
+            return await self.ask(room, "get", question)
 
     async def set_members(self, room: str, members: Iterable[Member]) -> None:
         """Gives standings in a room; affiliation `none` takes one away."""
